@@ -17,6 +17,7 @@ const ORDER = [
   ['analytics'],
   ['funnels'],
   ['admin'],
+  ['commands'],
 ];
 
 const moduleOrder = ORDER.flatMap((names, place) => {

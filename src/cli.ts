@@ -1,4 +1,4 @@
-import { runCommand } from './commands.js';
+import { runCommand } from './commands/wellspring.command.js';
 
 // Set rather than exit, so that what was written to a pipe arrives whole; only a failure ends at once, whatever is open.
 const code = await runCommand(process.argv.slice(2), {

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { ReactionsService } from '../sequences/reactions.service.js';
+import { ReactionsService } from '../sequences/events/reactions.service.js';
 import { DomainError } from '../values/domain-error.js';
 import type { EmailAddressParse } from '../values/email-address.js';
 import { mailboxOf } from '../values/mailbox.js';

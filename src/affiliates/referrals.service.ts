@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
-import { ReactionsService } from '../sequences/reactions.service.js';
+import { ReactionsService } from '../sequences/events/reactions.service.js';
 import { readCode } from './affiliate.js';
 import { AffiliateTermsService, USUAL_WAY } from './affiliate-terms.service.js';
 import {

@@ -8,7 +8,7 @@ import {
   OPTED_OUT,
   PAUSED_BY_READER,
 } from '../delivery/ledger/state-reasons.js';
-import { EXIT } from '../sequences/exit-reasons.js';
+import { EXIT } from '../sequences/steps/exit-reasons.js';
 import { quoted } from './explanation.js';
 
 /** Why somebody left a sequence, or why a mail is not sent any more. */

@@ -15,7 +15,7 @@ import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { OVERDUE, RESTORED } from '../delivery/waiting/overdue.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
-import type { StepTiming } from '../sequences/schedule.js';
+import type { StepTiming } from '../sequences/steps/schedule.js';
 import { cancelled, end, inWords } from './explain-end.js';
 import {
   broadcastSplitRule,

@@ -1,5 +1,5 @@
 import { HOLDOUT } from '../segments/held-out.js';
-import { conditionText, type Condition } from '../sequences/condition.js';
+import { conditionText, type Condition } from '../sequences/steps/condition.js';
 import {
   isAsking,
   stepsFrom,
@@ -8,8 +8,8 @@ import {
   type ChoiceNode,
   type SequenceDefinition,
   type SequenceNode,
-} from '../sequences/definition.js';
-import { prepareSequence, questionsOf } from '../sequences/prepared.js';
+} from '../sequences/steps/definition.js';
+import { prepareSequence, questionsOf } from '../sequences/steps/prepared.js';
 import {
   explanation,
   instantText,

@@ -9,7 +9,7 @@ import {
 } from '../delivery/waiting/overdue.js';
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
-import type { SequenceDefinition } from '../sequences/definition.js';
+import type { SequenceDefinition } from '../sequences/steps/definition.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { BroadcastAbsence } from './explain-broadcast.js';
 import type { AttemptFacts, MessageFacts } from './explain-message.js';

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
-import { FALLBACK_ZONE, prepareSequence } from '../sequences/prepared.js';
+import { FALLBACK_ZONE, prepareSequence } from '../sequences/steps/prepared.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import { DomainError } from '../values/domain-error.js';
 import { timeZoneOr } from '../values/zoned-time.js';

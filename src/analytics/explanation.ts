@@ -1,6 +1,6 @@
 import { DateTime } from 'luxon';
-import { beginOf } from '../sequences/moment.js';
-import type { StepTiming } from '../sequences/schedule.js';
+import { beginOf } from '../sequences/steps/moment.js';
+import type { StepTiming } from '../sequences/steps/schedule.js';
 import { durationText } from '../values/duration.js';
 
 /**

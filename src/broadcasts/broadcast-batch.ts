@@ -1,7 +1,7 @@
 import type { MailBatch, MailTimes, SharedMail } from '../delivery/ledger/mail-batch.js';
 import { WAITS_FOR_TEST } from '../delivery/ledger/state-reasons.js';
 import { HELD_OUT, HOLDOUT } from '../segments/held-out.js';
-import type { Promised } from '../sequences/progress.js';
+import type { Promised } from '../sequences/steps/progress.js';
 import { offerData, type Before } from './broadcast-offer.js';
 import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
 import { armOfWords, drawing, endOf, hasHours, isTimed, type Drawn } from './split.js';

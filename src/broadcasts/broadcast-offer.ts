@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { OfferSnapshot } from '../sequences/definition.js';
-import type { Promised } from '../sequences/progress.js';
-import { told } from '../sequences/told-offer.js';
+import type { OfferSnapshot } from '../sequences/steps/definition.js';
+import type { Promised } from '../sequences/steps/progress.js';
+import { told } from '../sequences/offers/told-offer.js';
 import { applyDiscountBps, parsePercentBps, type Money } from '../values/money.js';
 import { percent } from '../values/option-parts.js';
 

@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { arrayLiteral } from '../infra/database/array-literal.js';
-import { promisesSql } from '../sequences/promises.queries.js';
-import type { Promised } from '../sequences/progress.js';
+import { promisesSql } from '../sequences/offers/promises.queries.js';
+import type { Promised } from '../sequences/steps/progress.js';
 import { applyDiscountBps } from '../values/money.js';
 import type { BroadcastOffer, EndTold, FrozenOffer, SoldOffer } from './broadcast-offer.js';
 import { offersOf } from './offers-of-words.js';

@@ -2,9 +2,9 @@ import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { DomainError } from '../values/domain-error.js';
-import { readFunnelFile } from './funnel-file.js';
+import { readFunnelFile } from './yaml/funnel-file.js';
 import { FunnelsService } from './funnels.service.js';
-import { readFunnelText } from './funnel-text.files.js';
+import { readFunnelText } from './yaml/funnel-text.files.js';
 
 /** Where the funnels of the installation lie, with their files. */
 export const FUNNELS_FOLDER = resolve('config', 'funnels');

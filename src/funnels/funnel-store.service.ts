@@ -5,9 +5,9 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { TemplateTexts } from '../infra/templates/template-texts.service.js';
 import type { Texts } from '../values/template-texts.js';
 import { DomainError } from '../values/domain-error.js';
-import type { FunnelState } from './funnel-diff.js';
-import type { FunnelParts } from './funnel-publisher.service.js';
-import type { FunnelDefinition } from './funnel.schemas.js';
+import type { FunnelState } from './changes/funnel-diff.js';
+import type { FunnelParts } from './publish/funnel-publisher.service.js';
+import type { FunnelDefinition } from './schemas/funnel.schemas.js';
 
 export interface StoredFunnel {
   id: string;

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { idSchema, pageOf } from '../infra/http/page.js';
-import { moveChoice, movePreviewShape } from '../sequences/people-moves.schemas.js';
-import { formShape, offerShape, productShape } from './funnel.schemas.js';
+import { moveChoice, movePreviewShape } from '../sequences/moves/people-moves.schemas.js';
+import { formShape, offerShape, productShape } from './schemas/funnel.schemas.js';
 import { RULES, type RuleName } from './lint/rules.js';
-import { parsePlanTokens } from './plan-token.js';
+import { parsePlanTokens } from './changes/plan-token.js';
 
 export const funnelKey = z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the key of a funnel');
 

@@ -9,18 +9,18 @@ import {
   type PlannedFunnel,
   type Reading,
   type WantedFunnel,
-} from './funnel-changes.service.js';
-import { changeText, funnelDiff, hasObject, type Sources } from './funnel-diff.js';
-import { writeFunnelFile } from './funnel-file.js';
-import type { FunnelTemplates } from './funnel-templates.js';
-import { mailHashesOfBefore } from './mail-hashes-of-before.files.js';
-import { WantedFunnels } from './wanted-funnels.service.js';
+} from './changes/funnel-changes.service.js';
+import { changeText, funnelDiff, hasObject, type Sources } from './changes/funnel-diff.js';
+import { writeFunnelFile } from './yaml/funnel-file.js';
+import type { FunnelTemplates } from './templates/funnel-templates.js';
+import { mailHashesOfBefore } from './templates/mail-hashes-of-before.files.js';
+import { WantedFunnels } from './changes/wanted-funnels.service.js';
 import type { Texts } from '../values/template-texts.js';
-import { checkNumber, documentsOf } from './funnel-documents.js';
-import { readFunnelText } from './funnel-text.files.js';
+import { checkNumber, documentsOf } from './yaml/funnel-documents.js';
+import { readFunnelText } from './yaml/funnel-text.files.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
-import { withFields } from './exported-fields.js';
-import { FunnelLintService, type FileText, type LintedFunnel } from './funnel-lint.service.js';
+import { withFields } from './export/exported-fields.js';
+import { FunnelLintService, type FileText, type LintedFunnel } from './lint/funnel-lint.service.js';
 import {
   funnelNotFound,
   FunnelStore,
@@ -28,10 +28,10 @@ import {
   type FunnelVersion,
   type StoredFunnel,
 } from './funnel-store.service.js';
-import type { FunnelDefinition } from './funnel.schemas.js';
-import { filesOf } from './delivered.files.js';
+import type { FunnelDefinition } from './schemas/funnel.schemas.js';
+import { filesOf } from './files/delivered.files.js';
 import { among, findingText, type Finding } from './lint/rules.js';
-import { joinPlanTokens } from './plan-token.js';
+import { joinPlanTokens } from './changes/plan-token.js';
 
 /** With what the linter says of it. */
 export type FunnelPlan = PlannedFunnel & { warnings: Finding[] };

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import { DomainError } from '../values/domain-error.js';
 import type { Money } from '../values/money.js';
 import type { Offer, OfferContent, OfferSender, Product } from './offer.js';

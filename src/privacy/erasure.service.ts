@@ -7,7 +7,7 @@ import { forgetImportedRows } from '../imports/forget.queries.js';
 import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';
 import { OrdersService } from '../orders/orders.service.js';
-import { forgetSignals } from '../sequences/forget.queries.js';
+import { forgetSignals } from '../sequences/events/forget.queries.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import type { Topic } from '../subscribers/topic.js';
 import { TopicsService } from '../subscribers/topics.service.js';
 import { topicChanges, topicWords, type PreferencesForm } from './preferences.js';

@@ -1,12 +1,12 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { ADVANCE_DUE } from './enrolling.service.js';
+import { ADVANCE_DUE } from './enrollments/enrolling.service.js';
 import { EXIT_LEFT } from '../subscribers/leave.service.js';
-import { EnrollmentsService } from './enrollments.service.js';
-import { DELIVER_WEBHOOKS, NOTIFY_OWNER } from './effects.service.js';
-import { OwnerNoticesService } from './owner-notices.service.js';
-import { SignalsService } from './signals.service.js';
-import { WebhooksService } from './webhooks.service.js';
+import { EnrollmentsService } from './enrollments/enrollments.service.js';
+import { DELIVER_WEBHOOKS, NOTIFY_OWNER } from './effects/effects.service.js';
+import { OwnerNoticesService } from './effects/owner-notices.service.js';
+import { SignalsService } from './events/signals.service.js';
+import { WebhooksService } from './effects/webhooks.service.js';
 
 @Injectable()
 export class SequencesJobs implements OnModuleInit {

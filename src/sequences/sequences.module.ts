@@ -4,37 +4,37 @@ import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { ExperimentsModule } from '../experiments/experiments.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
-import { BulkEnrollmentsService } from './bulk-enrollments.service.js';
-import { EnrollmentsJobs } from './enrollments.jobs.js';
-import { ManualEnrollmentsController } from './manual-enrollments.controller.js';
-import { ManualEnrollmentsService } from './manual-enrollments.service.js';
-import { AdvanceService } from './advance.service.js';
-import { EffectsService } from './effects.service.js';
-import { EnrollingService } from './enrolling.service.js';
-import { EnrollmentsQueries } from './enrollments.queries.js';
-import { EnrollmentsService } from './enrollments.service.js';
-import { EventsController } from './events.controller.js';
-import { EventsService } from './events.service.js';
-import { PeopleMovesController } from './people-moves.controller.js';
-import { PeopleMovesService } from './people-moves.service.js';
-import { MailPreviewsController } from './mail-previews.controller.js';
-import { MailPreviews } from './mail-previews.service.js';
-import { MailEntriesService } from './mail-entries.service.js';
-import { HitSignalsService } from './hit-signals.service.js';
-import { HitWaitsService } from './hit-waits.service.js';
-import { LateHitsService } from './late-hits.service.js';
-import { ReactionsService } from './reactions.service.js';
-import { OwnerNoticesService } from './owner-notices.service.js';
+import { BulkEnrollmentsService } from './enrollments/bulk-enrollments.service.js';
+import { BulkEnrollmentsJobs } from './enrollments/bulk-enrollments.jobs.js';
+import { ManualEnrollmentsController } from './enrollments/manual-enrollments.controller.js';
+import { ManualEnrollmentsService } from './enrollments/manual-enrollments.service.js';
+import { AdvanceService } from './advance/advance.service.js';
+import { EffectsService } from './effects/effects.service.js';
+import { EnrollingService } from './enrollments/enrolling.service.js';
+import { EnrollmentsQueries } from './advance/enrollments.queries.js';
+import { EnrollmentsService } from './enrollments/enrollments.service.js';
+import { EventsController } from './events/events.controller.js';
+import { EventsService } from './events/events.service.js';
+import { PeopleMovesController } from './moves/people-moves.controller.js';
+import { PeopleMovesService } from './moves/people-moves.service.js';
+import { MailPreviewsController } from './previews/mail-previews.controller.js';
+import { MailPreviews } from './previews/mail-previews.service.js';
+import { MailEntriesService } from './events/mail-entries.service.js';
+import { HitSignalsService } from './events/hit-signals.service.js';
+import { HitWaitsService } from './events/hit-waits.service.js';
+import { LateHitsService } from './events/late-hits.service.js';
+import { ReactionsService } from './events/reactions.service.js';
+import { OwnerNoticesService } from './effects/owner-notices.service.js';
 import { SequencesController } from './sequences.controller.js';
 import { SequencesJobs } from './sequences.jobs.js';
 import { SequencesService } from './sequences.service.js';
-import { SignalsService } from './signals.service.js';
-import { SubscriberChangesController } from './subscriber-changes.controller.js';
-import { SubscriberChangesService } from './subscriber-changes.service.js';
-import { WebhooksController } from './webhooks.controller.js';
-import { WebhooksService } from './webhooks.service.js';
-import { ZoneChangesService } from './zone-changes.service.js';
-import { VersionsService } from './versions.service.js';
+import { SignalsService } from './events/signals.service.js';
+import { SubscriberChangesController } from './subscriber-changes/subscriber-changes.controller.js';
+import { SubscriberChangesService } from './subscriber-changes/subscriber-changes.service.js';
+import { WebhooksController } from './effects/webhooks.controller.js';
+import { WebhooksService } from './effects/webhooks.service.js';
+import { ZoneChangesService } from './subscriber-changes/zone-changes.service.js';
+import { VersionsService } from './advance/versions.service.js';
 
 /**
  * Which step is due for whom. Owns `sequence`, `sequence_version`, `enrollment` and its records,
@@ -76,7 +76,7 @@ import { VersionsService } from './versions.service.js';
     ZoneChangesService,
     SubscriberChangesService,
     SequencesJobs,
-    EnrollmentsJobs,
+    BulkEnrollmentsJobs,
   ],
   exports: [
     SequencesService,

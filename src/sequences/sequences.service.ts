@@ -6,8 +6,8 @@ import { listenForFields } from '../subscribers/field-signals.queries.js';
 import { listenForLists, listenForTags } from '../subscribers/tag-signals.queries.js';
 import { ExperimentsService } from '../experiments/experiments.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { testAt, type SequenceDefinition } from './definition.js';
-import { fieldsAskedBy, listsAskedBy, tagsAskedBy } from './prepared.js';
+import { testAt, type SequenceDefinition } from './steps/definition.js';
+import { fieldsAskedBy, listsAskedBy, tagsAskedBy } from './steps/prepared.js';
 
 export interface SequenceRow {
   id: string;

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { FilesService } from '../infra/files/files.service.js';
-import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TopicsService } from '../subscribers/topics.service.js';

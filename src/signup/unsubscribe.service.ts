@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { EnrollmentsService } from '../sequences/enrollments.service.js';
+import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import { LeaveService, type Leaving } from '../subscribers/leave.service.js';
 import type { UnsubscribeSource } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';

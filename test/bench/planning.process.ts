@@ -2,7 +2,7 @@ import { setInterval as every } from 'node:timers';
 import { readConfig } from '../../config/env.js';
 import { openCommandContext } from '../../src/application.js';
 import { BroadcastPlanner } from '../../src/broadcasts/broadcast-planner.service.js';
-import { EnrollmentsService } from '../../src/sequences/enrollments.service.js';
+import { EnrollmentsService } from '../../src/sequences/enrollments/enrollments.service.js';
 import { SECRET_KEY } from '../support/worker-process.js';
 
 /** A worker that only plans, so that what it takes is not mixed with what sending takes. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runCommand } from '../../src/commands.js';
+import { runCommand } from '../../src/commands/wellspring.command.js';
 import { build, finished, ROOT, type Finished } from '../support/build.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { RETURNED_MAILS } from '../support/returned-mails.js';

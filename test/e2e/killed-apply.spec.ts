@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDataSource } from '../../src/infra/database/migrate.js';
-import { runCommand } from '../../src/commands.js';
+import { runCommand } from '../../src/commands/wellspring.command.js';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { funnelText } from '../db/sequences/course.js';
 import { build, ROOT } from '../support/build.js';

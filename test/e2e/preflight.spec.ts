@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FunnelPreflightService } from '../../src/funnels/funnel-preflight.service.js';
+import { FunnelPreflightService } from '../../src/funnels/templates/funnel-preflight.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../support/app.js';
 
 describe('templates by the API', () => {

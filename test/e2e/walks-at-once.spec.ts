@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { PeopleMovesService } from '../../src/sequences/people-moves.service.js';
-import type { MoveMode } from '../../src/sequences/placement.js';
+import { PeopleMovesService } from '../../src/sequences/moves/people-moves.service.js';
+import type { MoveMode } from '../../src/sequences/moves/placement.js';
 import { API_KEY } from '../support/app.js';
 import { Dice } from '../support/dice.js';
 import { openSmtpSink, type SmtpSink } from '../support/smtp-sink.js';

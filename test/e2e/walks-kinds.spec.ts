@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../src/infra/jobs/job-runner.js';
-import { WebhooksService } from '../../src/sequences/webhooks.service.js';
+import { WebhooksService } from '../../src/sequences/effects/webhooks.service.js';
 import { openWalk, type Walk } from './walk.js';
 
 const mail = (key: string, more = ''): string => `{ key: ${key}, email: emails/story${more} }`;

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../src/infra/jobs/job-runner.js';
-import { PeopleMovesService } from '../../src/sequences/people-moves.service.js';
-import type { MoveMode } from '../../src/sequences/placement.js';
+import { PeopleMovesService } from '../../src/sequences/moves/people-moves.service.js';
+import type { MoveMode } from '../../src/sequences/moves/placement.js';
 import { API_KEY, linkIn } from '../support/app.js';
 import { settle, visit } from '../db/tracking/trail.js';
 import { openWalk, type Walk } from './walk.js';

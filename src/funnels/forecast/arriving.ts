@@ -1,4 +1,4 @@
-import { dueAt } from '../../sequences/due-at.js';
+import { dueAt } from '../../sequences/steps/due-at.js';
 import { timeZoneOr } from '../../values/zoned-time.js';
 import { totalOf, type SignUpHistory } from './newcomers.js';
 import type { Arriving, Join } from './outlook.js';

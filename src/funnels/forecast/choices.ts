@@ -1,5 +1,5 @@
 import { HOLDOUT } from '../../segments/held-out.js';
-import { leavesOf, type Condition } from '../../sequences/condition.js';
+import { leavesOf, type Condition } from '../../sequences/steps/condition.js';
 import {
   armOutcome,
   isAsking,
@@ -7,7 +7,7 @@ import {
   waysOut,
   type SequenceDefinition,
   type SequenceNode,
-} from '../../sequences/definition.js';
+} from '../../sequences/steps/definition.js';
 
 /** A point where people part: which way out of a step, or what becomes of somebody after a mail. */
 export interface Parting {

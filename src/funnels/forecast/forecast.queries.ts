@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type { SequenceDefinition } from '../../sequences/definition.js';
+import type { SequenceDefinition } from '../../sequences/steps/definition.js';
 import type { PathShares } from './choices.js';
-import { boughtForGoodSql } from '../../sequences/owners.queries.js';
+import { boughtForGoodSql } from '../../sequences/offers/owners.queries.js';
 
 export interface StandRow {
   versionId: string;

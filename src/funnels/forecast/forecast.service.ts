@@ -3,8 +3,8 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { FrequencyCapService } from '../../delivery/pacing/frequency-cap.service.js';
 import { SequencePauses } from '../../delivery/waiting/sequence-pauses.service.js';
 import { UPSELL_MS } from '../../orders/order-token.js';
-import type { RunningVersion } from '../../sequences/advance-batch.js';
-import { prepareSequence } from '../../sequences/prepared.js';
+import type { RunningVersion } from '../../sequences/advance/advance-batch.js';
+import { prepareSequence } from '../../sequences/steps/prepared.js';
 import type { VirtualFunnels, VirtualOffer } from '../simulation/virtual-sequences.js';
 import {
   BUYS,

@@ -1,5 +1,5 @@
-import { isMail, type SequenceDefinition } from '../../sequences/definition.js';
-import { offersOf } from '../../sequences/prepared.js';
+import { isMail, type SequenceDefinition } from '../../sequences/steps/definition.js';
+import { offersOf } from '../../sequences/steps/prepared.js';
 
 /** What decides by what somebody owns which of its mails they get. */
 export interface SellingVersion {

@@ -1,5 +1,5 @@
 import type { FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
-import { boughtTag } from '../../sequences/condition.js';
+import { boughtTag } from '../../sequences/steps/condition.js';
 import { durationMs } from '../../values/duration.js';
 import type { Money } from '../../values/money.js';
 import { advanceVirtual } from '../simulation/virtual-advance.js';

@@ -1,4 +1,10 @@
-import { leafKey, testName, type Condition, type AskedValue, type Leaf } from '../../sequences/condition.js';
+import {
+  leafKey,
+  testName,
+  type Condition,
+  type AskedValue,
+  type Leaf,
+} from '../../sequences/steps/condition.js';
 
 /** A question and the answer it needs. */
 export interface Literal {

@@ -1,4 +1,4 @@
-import { conditionText, type Condition, type Leaf } from '../../sequences/condition.js';
+import { conditionText, type Condition, type Leaf } from '../../sequences/steps/condition.js';
 import {
   armOutcome,
   isAsking,
@@ -6,10 +6,10 @@ import {
   waysOut,
   type SequenceDefinition,
   type SequenceNode,
-} from '../../sequences/definition.js';
-import { conditionOf } from '../condition.schemas.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
-import { allSteps, type FunnelStep } from '../step.schemas.js';
+} from '../../sequences/steps/definition.js';
+import { conditionOf } from '../schemas/condition.schemas.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
+import { allSteps, type FunnelStep } from '../schemas/step.schemas.js';
 import { allOf, contradictionIn, termsOf, type Term } from './condition-logic.js';
 import type { DefinitionProblem } from './rules.js';
 

@@ -1,5 +1,5 @@
-import { isMail, type SequenceDefinition } from '../../sequences/definition.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
+import { isMail, type SequenceDefinition } from '../../sequences/steps/definition.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import type { SequenceOutline } from './loop-rules.js';
 import { among, type DefinitionProblem } from './rules.js';
 

@@ -1,7 +1,7 @@
-import { waysOut, type SequenceDefinition } from '../../sequences/definition.js';
-import { askedBy, waitsAt } from '../asked.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
-import { allSteps } from '../step.schemas.js';
+import { waysOut, type SequenceDefinition } from '../../sequences/steps/definition.js';
+import { askedBy, waitsAt } from './asked.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
+import { allSteps } from '../schemas/step.schemas.js';
 import { laterSteps } from './condition-rules.js';
 import type { DefinitionProblem } from './rules.js';
 

@@ -1,7 +1,7 @@
-import type { FunnelDefinition } from '../funnel.schemas.js';
-import { funnelProblems } from '../funnel-problems.js';
-import { bareSequence } from '../sequence-definition.js';
-import { allSteps } from '../step.schemas.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
+import { funnelProblems } from './funnel-problems.js';
+import { bareSequence } from '../publish/sequence-definition.js';
+import { allSteps } from '../schemas/step.schemas.js';
 import { conditionProblems } from './condition-rules.js';
 import { entryProblems } from './entry-rules.js';
 import { eventProblems } from './event-rules.js';

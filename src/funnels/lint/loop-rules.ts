@@ -1,11 +1,11 @@
-import { fieldHolds, type EntryTrigger } from '../../sequences/condition.js';
+import { fieldHolds, type EntryTrigger } from '../../sequences/steps/condition.js';
 import {
   isAsking,
   stepsFrom,
   waysOut,
   type SequenceDefinition,
   type SequenceNode,
-} from '../../sequences/definition.js';
+} from '../../sequences/steps/definition.js';
 import type { DefinitionProblem } from './rules.js';
 
 /** A sequence of this or another funnel, as far as what leads from one to the other goes. */

@@ -1,8 +1,8 @@
 import { HOLDOUT } from '../../segments/held-out.js';
-import { testAt } from '../../sequences/definition.js';
-import { askedBy } from '../asked.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
-import { allSteps } from '../step.schemas.js';
+import { testAt } from '../../sequences/steps/definition.js';
+import { askedBy } from './asked.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
+import { allSteps } from '../schemas/step.schemas.js';
 import type { SequenceOutline } from './loop-rules.js';
 import { among, type DefinitionProblem } from './rules.js';
 

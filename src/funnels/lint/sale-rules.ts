@@ -1,7 +1,7 @@
 import { parseMoney, parsePercentBps } from '../../values/money.js';
-import type { FunnelTrigger } from '../condition.schemas.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
-import { allSteps, mailSteps } from '../step.schemas.js';
+import type { FunnelTrigger } from '../schemas/condition.schemas.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
+import { allSteps, mailSteps } from '../schemas/step.schemas.js';
 import type { DefinitionProblem } from './rules.js';
 
 const ALL_BPS = 10_000;

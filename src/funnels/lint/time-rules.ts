@@ -5,10 +5,10 @@ import {
   type SequenceDefinition,
   type SequenceNode,
   type TimedNode,
-} from '../../sequences/definition.js';
-import { beginOf, endOf, parseMoment } from '../../sequences/moment.js';
-import { timingOf } from '../../sequences/prepared.js';
-import { checkTiming, nextDueAt } from '../../sequences/schedule.js';
+} from '../../sequences/steps/definition.js';
+import { beginOf, endOf, parseMoment } from '../../sequences/steps/moment.js';
+import { timingOf } from '../../sequences/steps/prepared.js';
+import { checkTiming, nextDueAt } from '../../sequences/steps/schedule.js';
 import { addDuration } from '../../values/duration.js';
 import type { DefinitionProblem } from './rules.js';
 

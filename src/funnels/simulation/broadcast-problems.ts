@@ -1,13 +1,13 @@
 import { sameArms, saysTheSame, wordsOf, armKey } from '../../broadcasts/split.js';
 import { offersOf } from '../../broadcasts/offers-of-words.js';
 import { DomainError } from '../../values/domain-error.js';
-import { soldIn } from '../offer-snapshot.js';
+import { soldIn } from '../publish/offer-snapshot.js';
 import { HOLDOUT } from '../../segments/held-out.js';
 import { leavesOf, namedIn, type Condition } from '../../segments/condition.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { among, type DefinitionProblem, type RuleName } from '../lint/rules.js';
 import { EACH_READER } from '../../broadcasts/broadcasts.schemas.js';
-import { allSteps } from '../step.schemas.js';
+import { allSteps } from '../schemas/step.schemas.js';
 import { actOf, readSegments, type VirtualBroadcast } from './broadcasts.schemas.js';
 import type { Personas } from './personas.schemas.js';
 

@@ -4,7 +4,7 @@ import { broadcastChange, resendBody, startBody } from '../../broadcasts/broadca
 import { splitSchema, subjectSchema } from '../../broadcasts/split.js';
 import { conditionSchema, type Condition } from '../../segments/condition.js';
 import { tagName } from '../../subscribers/subscribers.schemas.js';
-import { key } from '../schema-parts.js';
+import { key } from '../schemas/schema-parts.js';
 import { strict } from '../../values/option-parts.js';
 
 /** A day is its midnight in UTC. */

@@ -1,9 +1,9 @@
 import { armKey } from '../../broadcasts/split.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { among, type DefinitionProblem } from '../lint/rules.js';
-import { offersAfter } from '../upsell-problems.js';
-import { mailSteps } from '../step.schemas.js';
-import { readYamlFile, type YamlFile } from '../yaml-file.js';
+import { offersAfter } from '../lint/upsell-problems.js';
+import { mailSteps } from '../schemas/step.schemas.js';
+import { readYamlFile, type YamlFile } from '../yaml/yaml-file.js';
 import { broadcastProblems } from './broadcast-problems.js';
 import { emailKeyOf, mailOf } from './persona-script.js';
 import {

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { PAUSE_DAYS, type PauseDays } from '../../privacy/preferences.js';
-import { AFFILIATE_WORDS } from '../../sequences/condition.js';
+import { AFFILIATE_WORDS } from '../../sequences/steps/condition.js';
 import { eventName } from '../../sequences/sequences.schemas.js';
 import { nameSchema, tagName } from '../../subscribers/subscribers.schemas.js';
 import { parseDuration, type Duration } from '../../values/duration.js';
 import { parseEmailAddress } from '../../values/email-address.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
 import { ownerAct, startText, virtualBroadcast, virtualSegments } from './broadcasts.schemas.js';
-import { affiliateCode, duration, fieldName, key, money } from '../schema-parts.js';
+import { affiliateCode, duration, fieldName, key, money } from '../schemas/schema-parts.js';
 import { percent, readBy, strict } from '../../values/option-parts.js';
 
 /** A span of time; when the two ends differ, each person has a time between them. */

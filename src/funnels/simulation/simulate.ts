@@ -1,6 +1,6 @@
-import { soldIn } from '../offer-snapshot.js';
+import { soldIn } from '../publish/offer-snapshot.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { earliest } from './agenda.js';
 import { readSegments } from './broadcasts.schemas.js';
 import type { Actor } from './persona-script.js';

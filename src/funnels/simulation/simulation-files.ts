@@ -1,13 +1,13 @@
-import { fieldProblemsInFiles } from '../field-problems.js';
-import { readFunnelFile, type FunnelFile } from '../funnel-file.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
+import { fieldProblemsInFiles } from '../lint/field-problems.js';
+import { readFunnelFile, type FunnelFile } from '../yaml/funnel-file.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { lintDefinition, outlineOf } from '../lint/lint.js';
 import { RULES, type DefinitionProblem } from '../lint/rules.js';
-import { fileInvalid, located } from '../yaml-file.js';
+import { fileInvalid, located } from '../yaml/yaml-file.js';
 import { personaProblems, readPersonasFile, usualPersonas } from './personas-file.js';
 import type { Personas } from './personas.schemas.js';
 import type { SimulationOrder } from './simulate.js';
-import { lostSequences } from '../sequences-named.js';
+import { lostSequences } from '../lint/sequences-named.js';
 
 export interface NamedText {
   name: string;

@@ -1,9 +1,9 @@
 import { priorityOf } from '../../delivery/ledger/message.js';
-import { planBatch } from '../../sequences/advance-batch.js';
-import { lateSince, needsOf, type DueGroup } from '../../sequences/due-group.js';
-import type { BatchPlan, NextState } from '../../sequences/batch-plan.js';
-import { leafKey, type FieldValue, type Trigger } from '../../sequences/condition.js';
-import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js';
+import { planBatch } from '../../sequences/advance/advance-batch.js';
+import { lateSince, needsOf, type DueGroup } from '../../sequences/advance/due-group.js';
+import type { BatchPlan, NextState } from '../../sequences/advance/batch-plan.js';
+import { leafKey, type FieldValue, type Trigger } from '../../sequences/steps/condition.js';
+import type { OfferSnapshot, SequenceNode } from '../../sequences/steps/definition.js';
 import { DomainError } from '../../values/domain-error.js';
 import { answersFrom } from './virtual-facts.js';
 import { grantOffers } from './virtual-promises.js';

@@ -1,5 +1,5 @@
 import { domainOf } from '../../values/email-address.js';
-import type { Answers } from '../../sequences/advance-batch.js';
+import type { Answers } from '../../sequences/advance/advance-batch.js';
 import { isRunning } from '../../orders/memberships/membership.js';
 import { HOLDOUT } from '../../segments/held-out.js';
 import { drawnAtFirst } from '../../experiments/experiment-terms.js';
@@ -10,9 +10,9 @@ import {
   type EventsSince,
   type FieldValue,
   type StepOutcome,
-} from '../../sequences/condition.js';
-import { armOutcome, testAt } from '../../sequences/definition.js';
-import { needKey, type Need } from '../../sequences/prepared.js';
+} from '../../sequences/steps/condition.js';
+import { armOutcome, testAt } from '../../sequences/steps/definition.js';
+import { needKey, type Need } from '../../sequences/steps/prepared.js';
 import { promisedTo } from './virtual-promises.js';
 import { turnAt, type VirtualEnrollment, type VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';

@@ -1,7 +1,7 @@
 import { offerTo, type FrozenOffer } from '../../broadcasts/broadcast-offer.js';
 import { later } from '../../broadcasts/broadcast-batch.js';
-import type { BatchPlan } from '../../sequences/batch-plan.js';
-import type { Promised } from '../../sequences/progress.js';
+import type { BatchPlan } from '../../sequences/advance/batch-plan.js';
+import type { Promised } from '../../sequences/steps/progress.js';
 import type { VirtualRun } from './virtual-run.js';
 
 /** As `EnrollmentsQueries.grantOffers`; prices stay as they are in a simulation. */

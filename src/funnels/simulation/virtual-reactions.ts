@@ -1,6 +1,6 @@
-import type { Trigger } from '../../sequences/condition.js';
-import { mayJoin, type EarlierTimes } from '../../sequences/joining.js';
-import { dueAt } from '../../sequences/due-at.js';
+import type { Trigger } from '../../sequences/steps/condition.js';
+import { mayJoin, type EarlierTimes } from '../../sequences/enrollments/joining.js';
+import { dueAt } from '../../sequences/steps/due-at.js';
 import {
   cameToHold,
   isToldOf,
@@ -10,7 +10,7 @@ import {
   reactionsTo,
   type FieldsOf,
   type Place,
-} from '../../sequences/reactions.js';
+} from '../../sequences/events/reactions.js';
 import { timeZoneOr } from '../../values/zoned-time.js';
 import { activeOf, type VirtualEnrollment, type VirtualMail, type VirtualRecord } from './virtual-record.js';
 import { tellWait, type VirtualRun } from './virtual-run.js';

@@ -2,8 +2,8 @@ import type { FrozenOffer } from '../../broadcasts/broadcast-offer.js';
 import type { Membership, MembershipChange } from '../../orders/memberships/membership.js';
 import type { RefundableLine } from '../../orders/refunds/refund.js';
 import type { Offered } from '../../orders/upsells/upsell.js';
-import type { FieldValue, Trigger } from '../../sequences/condition.js';
-import type { FieldsOf } from '../../sequences/reactions.js';
+import type { FieldValue, Trigger } from '../../sequences/steps/condition.js';
+import type { FieldsOf } from '../../sequences/events/reactions.js';
 import type { Money } from '../../values/money.js';
 import type { OpenHours } from '../../values/week-hours.js';
 

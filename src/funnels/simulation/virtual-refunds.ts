@@ -1,6 +1,6 @@
 import { clawedBackOf } from '../../affiliates/commission.js';
 import { refundOf, type RefundableLine, type RefundWish } from '../../orders/refunds/refund.js';
-import { boughtTag } from '../../sequences/condition.js';
+import { boughtTag } from '../../sequences/steps/condition.js';
 import { DomainError } from '../../values/domain-error.js';
 import { moneyOf, moneyToText, parseMoney } from '../../values/money.js';
 import { takeBackMemberships } from './virtual-memberships.js';

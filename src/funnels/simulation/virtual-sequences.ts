@@ -1,13 +1,18 @@
 import type { Sender } from '../../delivery/ledger/message.js';
-import type { RunningVersion } from '../../sequences/advance-batch.js';
-import { leafKey, type EntryTrigger, type FieldTrigger, type Trigger } from '../../sequences/condition.js';
-import type { OfferSnapshot, SequenceNode } from '../../sequences/definition.js';
-import { prepareSequence, type PreparedSequence } from '../../sequences/prepared.js';
+import type { RunningVersion } from '../../sequences/advance/advance-batch.js';
+import {
+  leafKey,
+  type EntryTrigger,
+  type FieldTrigger,
+  type Trigger,
+} from '../../sequences/steps/condition.js';
+import type { OfferSnapshot, SequenceNode } from '../../sequences/steps/definition.js';
+import { prepareSequence, type PreparedSequence } from '../../sequences/steps/prepared.js';
 import { parseMoney, parsePercentBps, type Money } from '../../values/money.js';
-import type { FunnelDefinition } from '../funnel.schemas.js';
-import { termsOf } from '../affiliate-terms.js';
-import { hasPersonalDeadline, offerSnapshot } from '../offer-snapshot.js';
-import { sequenceDefinition } from '../sequence-definition.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
+import { termsOf } from '../publish/affiliate-terms.js';
+import { hasPersonalDeadline, offerSnapshot } from '../publish/offer-snapshot.js';
+import { sequenceDefinition } from '../publish/sequence-definition.js';
 
 export type AffiliateTerms = NonNullable<ReturnType<typeof termsOf>>;
 

@@ -2,7 +2,7 @@ import { creditedTouch } from '../../affiliates/touch.js';
 import { commissionsOf } from '../../affiliates/commission.js';
 import { offerPrice, type OfferPrice } from '../../offers/price.js';
 import { checkoutTotal } from '../../orders/checkout.js';
-import { boughtTag } from '../../sequences/condition.js';
+import { boughtTag } from '../../sequences/steps/condition.js';
 import { addDuration, durationText } from '../../values/duration.js';
 import type { Money } from '../../values/money.js';
 import { grantMembership } from './virtual-memberships.js';

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { ProductsService } from '../../offers/products.service.js';
-import { ReactionsService } from '../../sequences/reactions.service.js';
+import { ReactionsService } from '../../sequences/events/reactions.service.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { DomainError } from '../../values/domain-error.js';
 import {

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { ownsSql } from '../../sequences/owners.queries.js';
+import { ownsSql } from '../../sequences/offers/owners.queries.js';
 import type { Candidate, Offered } from './upsell.js';
 
 export interface UpsellRow extends Offered {

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from 'pg';
-import type { SequenceDefinition } from '../../../src/sequences/definition.js';
+import type { SequenceDefinition } from '../../../src/sequences/steps/definition.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { DurablePostgres } from '../../support/durable-postgres.js';
 import { SENDER } from '../../support/mail-seed.js';

@@ -2,7 +2,7 @@ import { RequestMethod, type Type } from '@nestjs/common';
 import { METHOD_METADATA, MODULE_METADATA, PATH_METADATA } from '@nestjs/common/internal';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdminModule } from '../../../src/admin/admin.module.js';
-import { setupCode } from '../../../src/admin/setup-code.js';
+import { setupCode } from '../../../src/admin/access/setup-code.js';
 import { MailboxService } from '../../../src/infra/mailbox/mailbox.service.js';
 import { OPENED_AT, openShop, type Shop } from '../orders/shop.js';
 

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OwnerAccess } from '../../../src/admin/owner-access.service.js';
+import { OwnerAccess } from '../../../src/admin/access/owner-access.service.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 import { boxed, OWNER, plain } from './owner-pages.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { promisesSql } from '../../../src/sequences/promises.queries.js';
+import { promisesSql } from '../../../src/sequences/offers/promises.queries.js';
 import { HOUR_MS, openOfferShop, UNTIL, type OfferShop } from './offer-shop.js';
 
 const LATER = new Date('2026-03-09T09:00:00Z');

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { broadcastDetail } from '../../../src/admin/broadcast-detail.js';
+import { broadcastDetail } from '../../../src/admin/broadcasts/broadcast-detail.js';
 import { reportJson } from '../../../src/broadcasts/broadcast-json.js';
 import { BroadcastReports } from '../../../src/broadcasts/broadcast-reports.service.js';
 import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.service.js';

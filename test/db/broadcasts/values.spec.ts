@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { runCommand } from '../../../src/commands.js';
+import { runCommand } from '../../../src/commands/wellspring.command.js';
 import { AudienceValues } from '../../../src/delivery/preflight/audience-values.service.js';
 import { TemplatesService } from '../../../src/delivery/mails/templates.service.js';
 import { Drafts } from '../../../src/delivery/preflight/drafts.service.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CommandContext } from '../../../src/application.js';
 import { DomainCheckService } from '../../../src/delivery/domains/domain-check.service.js';
-import { doctor } from '../../../src/doctor.js';
+import { doctor } from '../../../src/commands/doctor.probe.js';
 import type { Config } from '../../../src/infra/config.js';
 import { dnsOf } from '../../support/zone.js';
 import { openPostOffice, type PostOffice } from './post-office.js';

@@ -4,7 +4,7 @@ import { createServer, type Server, type TlsOptions } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { remoteHosts, QUESTIONS_LIMIT_MS } from '../../../src/delivery/domains/remote-hosts.transport.js';
 import { DomainWatch } from '../../../src/delivery/domains/domain-watch.service.js';
-import { doctor } from '../../../src/doctor.js';
+import { doctor } from '../../../src/commands/doctor.probe.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import type { SinkAnswer } from '../../support/smtp-sink.js';
 import { dnsOf, type Zone } from '../../support/zone.js';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runCommand } from '../../../src/commands.js';
+import { runCommand } from '../../../src/commands/wellspring.command.js';
 import { openDesk, type Desk } from '../broadcasts/desk.js';
 import { enroll, insertFunnel } from './post-office.js';
 

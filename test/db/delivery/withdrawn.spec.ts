@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../src/delivery/relays/relays.service.js';
-import { ReactionsService } from '../../../src/sequences/reactions.service.js';
+import { ReactionsService } from '../../../src/sequences/events/reactions.service.js';
 import { enroll, insertFunnel, openPostOffice, type PostOffice } from './post-office.js';
 
 const FUNNEL = 'niche-ebook';

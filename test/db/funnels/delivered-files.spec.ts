@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { FunnelFolders } from '../../../src/funnels/funnel-folders.service.js';
+import { FunnelFolders } from '../../../src/funnels/export/funnel-folders.service.js';
 import { FunnelsService, type FunnelPlan } from '../../../src/funnels/funnels.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { API_KEY } from '../../support/app.js';

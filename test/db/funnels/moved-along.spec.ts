@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
-import { parsePlanTokens } from '../../../src/funnels/plan-token.js';
+import { parsePlanTokens } from '../../../src/funnels/changes/plan-token.js';
 import { openWalk, type Walk } from '../../e2e/walk.js';
 import { linkIn } from '../../support/app.js';
 import { funnelText } from '../sequences/course.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
-import { parsePlanTokens } from '../../../src/funnels/plan-token.js';
+import { parsePlanTokens } from '../../../src/funnels/changes/plan-token.js';
 import { gate, untilWaiting } from '../../support/database.js';
 import { holdFunnels } from '../../../src/infra/database/funnel-lock.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';

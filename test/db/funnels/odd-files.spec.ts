@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { lintFiles } from '../../../src/funnels/funnel-lint.files.js';
+import { lintFiles } from '../../../src/funnels/lint/funnel-lint.files.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { API_KEY, START } from '../../support/app.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';

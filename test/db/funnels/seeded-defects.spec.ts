@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FUNNELS_FOLDER } from '../../../src/funnels/demo.service.js';
-import { readFunnelText } from '../../../src/funnels/funnel-text.files.js';
-import { lintFiles } from '../../../src/funnels/funnel-lint.files.js';
-import { FunnelLintService } from '../../../src/funnels/funnel-lint.service.js';
+import { readFunnelText } from '../../../src/funnels/yaml/funnel-text.files.js';
+import { lintFiles } from '../../../src/funnels/lint/funnel-lint.files.js';
+import { FunnelLintService } from '../../../src/funnels/lint/funnel-lint.service.js';
 import { RULES, type Finding, type RuleName } from '../../../src/funnels/lint/rules.js';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
 

@@ -12,7 +12,7 @@ import { simulationFromFiles, type NamedText } from '../../../src/funnels/simula
 import type { BroadcastOutcome } from '../../../src/funnels/simulation/timeline.js';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { Dice } from '../../support/dice.js';
 import { accountOfRun, accountOfSimulation, type Account } from './accounts.js';

@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { FunnelPreflightService } from '../../../src/funnels/funnel-preflight.service.js';
+import { FunnelPreflightService } from '../../../src/funnels/templates/funnel-preflight.service.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
-import { parsePlanTokens } from '../../../src/funnels/plan-token.js';
+import { parsePlanTokens } from '../../../src/funnels/changes/plan-token.js';
 import { API_KEY } from '../../support/app.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
 

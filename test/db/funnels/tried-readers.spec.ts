@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { FunnelLintService } from '../../../src/funnels/funnel-lint.service.js';
+import { FunnelLintService } from '../../../src/funnels/lint/funnel-lint.service.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import type { Finding } from '../../../src/funnels/lint/rules.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';

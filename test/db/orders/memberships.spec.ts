@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
+import { readFunnelFile } from '../../../src/funnels/yaml/funnel-file.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { personasSchema } from '../../../src/funnels/simulation/personas.schemas.js';
 import { simulatePeople } from '../../../src/funnels/simulation/simulate.js';

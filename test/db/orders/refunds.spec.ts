@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { FunnelLintService } from '../../../src/funnels/funnel-lint.service.js';
+import { FunnelLintService } from '../../../src/funnels/lint/funnel-lint.service.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';
 import { gate, untilWaiting } from '../../support/database.js';

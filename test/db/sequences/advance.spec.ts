@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { EmailNode, SequenceDefinition } from '../../../src/sequences/definition.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
-import { HitWaitsService } from '../../../src/sequences/hit-waits.service.js';
-import { LateHitsService } from '../../../src/sequences/late-hits.service.js';
+import type { EmailNode, SequenceDefinition } from '../../../src/sequences/steps/definition.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
+import { HitWaitsService } from '../../../src/sequences/events/hit-waits.service.js';
+import { LateHitsService } from '../../../src/sequences/events/late-hits.service.js';
 import { SequencesService } from '../../../src/sequences/sequences.service.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';

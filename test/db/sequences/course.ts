@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { FunnelsService, type FunnelPlan } from '../../../src/funnels/funnels.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import type { FixedClock } from '../../support/clock.js';
 import { defineOwnFields } from '../../support/own-fields.js';
 import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openSplitCourse, type SplitCourse } from '../experiments/split-course.js';
 

@@ -3,7 +3,7 @@ import { DueMessages } from '../../../src/delivery/ledger/due-messages.service.j
 import { LedgerClaims } from '../../../src/delivery/ledger/ledger-claims.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 import { untilWaiting } from '../../support/database.js';

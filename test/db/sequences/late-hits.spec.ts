@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { LateHitsService } from '../../../src/sequences/late-hits.service.js';
+import { LateHitsService } from '../../../src/sequences/events/late-hits.service.js';
 import type { EntityManager } from 'typeorm';
 import { openDesk, type Desk } from '../broadcasts/desk.js';
 

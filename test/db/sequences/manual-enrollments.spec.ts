@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
-import { ManualEnrollmentsService } from '../../../src/sequences/manual-enrollments.service.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
+import { ManualEnrollmentsService } from '../../../src/sequences/enrollments/manual-enrollments.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';

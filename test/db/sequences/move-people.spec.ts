@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { SequenceDefinition } from '../../../src/sequences/definition.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
-import { groupsOfMove } from '../../../src/sequences/move-groups.queries.js';
-import type { MoveMode } from '../../../src/sequences/placement.js';
-import { prepareSequence } from '../../../src/sequences/prepared.js';
+import type { SequenceDefinition } from '../../../src/sequences/steps/definition.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
+import { groupsOfMove } from '../../../src/sequences/moves/move-groups.queries.js';
+import type { MoveMode } from '../../../src/sequences/moves/placement.js';
+import { prepareSequence } from '../../../src/sequences/steps/prepared.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 import { untilWaiting } from '../../support/database.js';

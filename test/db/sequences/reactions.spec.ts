@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 import { untilWaiting } from '../../support/database.js';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { OffersService } from '../../../src/offers/offers.service.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { UndeliverableService } from '../../../src/subscribers/undeliverable.service.js';
 import { openCourse, type Course } from './course.js';

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { WebhooksService } from '../../../src/sequences/webhooks.service.js';
+import { WebhooksService } from '../../../src/sequences/effects/webhooks.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
 

@@ -8,7 +8,7 @@ import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
 import { SegmentsService } from '../../../src/segments/segments.service.js';
 import { TagChangesService } from '../../../src/segments/tag-changes.service.js';
-import { SubscriberChangesService } from '../../../src/sequences/subscriber-changes.service.js';
+import { SubscriberChangesService } from '../../../src/sequences/subscriber-changes/subscriber-changes.service.js';
 import { DomainError } from '../../../src/values/domain-error.js';
 import { SENDER } from '../../support/mail-seed.js';
 import { harmAtPlaces, type Place } from '../harm-at-places.js';

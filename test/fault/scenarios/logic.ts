@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DemoService } from '../../../src/funnels/demo.service.js';
 import { secretKey } from '../../../src/infra/secret-key.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments.service.js';
+import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { SENDER } from '../../support/mail-seed.js';
 import { SECRET_KEY } from '../../support/worker-process.js';

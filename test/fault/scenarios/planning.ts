@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SequenceDefinition } from '../../../src/sequences/definition.js';
+import type { SequenceDefinition } from '../../../src/sequences/steps/definition.js';
 import { SENDER } from '../../support/mail-seed.js';
 import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';

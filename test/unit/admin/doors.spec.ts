@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { mailPolicy, mailTab, withLinksInNewTab } from '../../../src/admin/mail-view.js';
-import { isAtHome, isLoopback, isSameOrigin, returnPath } from '../../../src/admin/same-origin.js';
+import { mailPolicy, mailTab, withLinksInNewTab } from '../../../src/admin/mailbox/mail-view.js';
+import { isAtHome, isLoopback, isSameOrigin, returnPath } from '../../../src/admin/access/same-origin.js';
 
 describe('a form of the owner', () => {
   const own = { baseUrl: 'https://shop.example.com', host: 'shop.example.com' };

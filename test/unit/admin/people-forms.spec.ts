@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { readMapping, typedFrom } from '../../../src/admin/import-form.js';
-import { importView } from '../../../src/admin/import-view.js';
-import { personTypedFrom, readPerson, typedOfPerson } from '../../../src/admin/person-form.js';
+import { readMapping, typedFrom } from '../../../src/admin/imports/import-form.js';
+import { importView } from '../../../src/admin/imports/import-view.js';
+import { personTypedFrom, readPerson, typedOfPerson } from '../../../src/admin/people/person-form.js';
 import type { ImportJob } from '../../../src/imports/import-job.js';
 
 describe('the form of an import', () => {

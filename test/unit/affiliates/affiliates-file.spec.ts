@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
+import { readFunnelFile } from '../../../src/funnels/yaml/funnel-file.js';
 import { lintDefinition } from '../../../src/funnels/lint/lint.js';
 import { findingOf } from '../../../src/funnels/lint/rules.js';
 

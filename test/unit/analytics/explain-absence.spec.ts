@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { explainBroadcast, type BroadcastAbsence } from '../../../src/analytics/explain-broadcast.js';
 import { explainStep, type EnrollmentFacts, type StepFacts } from '../../../src/analytics/explain-step.js';
-import type { BranchNode, EmailNode, SequenceNode } from '../../../src/sequences/definition.js';
+import type { BranchNode, EmailNode, SequenceNode } from '../../../src/sequences/steps/definition.js';
 
 const NOW = new Date('2026-01-07T12:00:00Z');
 const EARLIER = new Date('2026-01-07T09:00:00Z');

@@ -10,9 +10,9 @@ import { SENDER_REFUSALS } from '../../../src/delivery/replies/sender-refusal.js
 import { EXPIRY } from '../../../src/delivery/waiting/expiry.js';
 import { OVERDUE, RESTORED } from '../../../src/delivery/waiting/overdue.js';
 import { HELD_OUT } from '../../../src/segments/held-out.js';
-import type { Trigger } from '../../../src/sequences/condition.js';
-import { EXIT, type ExitReason } from '../../../src/sequences/exit-reasons.js';
-import { triggerText } from '../../../src/sequences/reactions.js';
+import type { Trigger } from '../../../src/sequences/steps/condition.js';
+import { EXIT, type ExitReason } from '../../../src/sequences/steps/exit-reasons.js';
+import { triggerText } from '../../../src/sequences/events/reactions.js';
 import { factsWith, LATER, NOW } from './message-facts.js';
 
 const named = { ...stateReasons };

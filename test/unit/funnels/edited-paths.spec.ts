@@ -1,12 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { sequenceDefinition } from '../../../src/funnels/sequence-definition.js';
-import { isAsking, stepsFrom, waysOut } from '../../../src/sequences/definition.js';
-import { placeIn, type DoneStep, type MoveMode, type Standing } from '../../../src/sequences/placement.js';
-import { prepareSequence, type PreparedSequence } from '../../../src/sequences/prepared.js';
-import { dueAt } from '../../../src/sequences/due-at.js';
-import { advance } from '../../../src/sequences/progress.js';
+import { sequenceDefinition } from '../../../src/funnels/publish/sequence-definition.js';
+import { isAsking, stepsFrom, waysOut } from '../../../src/sequences/steps/definition.js';
+import {
+  placeIn,
+  type DoneStep,
+  type MoveMode,
+  type Standing,
+} from '../../../src/sequences/moves/placement.js';
+import { prepareSequence, type PreparedSequence } from '../../../src/sequences/steps/prepared.js';
+import { dueAt } from '../../../src/sequences/steps/due-at.js';
+import { advance } from '../../../src/sequences/steps/progress.js';
 import { file, read } from './path-files.js';
 
 const START = new Date('2026-03-02T09:00:00Z');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
+import { readFunnelFile } from '../../../src/funnels/yaml/funnel-file.js';
 import { lintDefinition, outlineOf } from '../../../src/funnels/lint/lint.js';
-import { lostSequences } from '../../../src/funnels/sequences-named.js';
+import { lostSequences } from '../../../src/funnels/lint/sequences-named.js';
 
 /** `enterOn` stands in line 6, the second step in line 10. */
 const funnel = (

@@ -6,7 +6,7 @@ import { pathsFrom } from '../../../src/funnels/forecast/paths.js';
 import { simulate } from '../../../src/funnels/simulation/simulate.js';
 import { simulationFromFiles } from '../../../src/funnels/simulation/simulation-files.js';
 import { virtualFunnels } from '../../../src/funnels/simulation/virtual-sequences.js';
-import { prepareSequence } from '../../../src/sequences/prepared.js';
+import { prepareSequence } from '../../../src/sequences/steps/prepared.js';
 import { arm, file, mail, read, split } from './path-files.js';
 
 const NOW = new Date('2026-03-02T09:00:00Z');

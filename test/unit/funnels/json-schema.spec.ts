@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { Ajv, type ErrorObject } from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
-import { funnelJsonSchema } from '../../../src/funnels/funnel-json-schema.js';
+import { readFunnelFile } from '../../../src/funnels/yaml/funnel-file.js';
+import { funnelJsonSchema } from '../../../src/funnels/schemas/funnel-json-schema.js';
 import { EVERY_KEY, OTHER_FUNNEL } from '../../support/every-key.js';
 import { optionsIn } from '../../support/schema-options.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { documentsOf } from '../../../src/funnels/funnel-documents.js';
-import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
+import { documentsOf } from '../../../src/funnels/yaml/funnel-documents.js';
+import { readFunnelFile } from '../../../src/funnels/yaml/funnel-file.js';
 import { funnelText } from '../../db/sequences/course.js';
 
 const PLAIN = funnelText('- { key: a, email: emails/story, delay: 1 day }');

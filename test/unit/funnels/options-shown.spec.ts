@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { funnelJsonSchema } from '../../../src/funnels/funnel-json-schema.js';
+import { funnelJsonSchema } from '../../../src/funnels/schemas/funnel-json-schema.js';
 import { optionsIn } from '../../support/schema-options.js';
 import { lostTests } from '../../support/shown-by.js';
 import { FILES, WHAT_A_FUNNEL_HAS } from './options-shown.js';

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
-import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
+import { readFunnelFile } from '../../../src/funnels/yaml/funnel-file.js';
 import { lintDefinition } from '../../../src/funnels/lint/lint.js';
-import { sequenceDefinition } from '../../../src/funnels/sequence-definition.js';
-import type { SequenceDefinition, SplitNode } from '../../../src/sequences/definition.js';
+import { sequenceDefinition } from '../../../src/funnels/publish/sequence-definition.js';
+import type { SequenceDefinition, SplitNode } from '../../../src/sequences/steps/definition.js';
 
 /** Funnels with split tests of paths, as short texts. */
 

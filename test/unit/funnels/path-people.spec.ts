@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { BUYS, LEAVES, STAYS, drawnWays, withoutQuestions } from '../../../src/funnels/forecast/choices.js';
 import { pathsFrom } from '../../../src/funnels/forecast/paths.js';
 import { virtualFunnels } from '../../../src/funnels/simulation/virtual-sequences.js';
-import { placeIn, type MoveMode, type Standing } from '../../../src/sequences/placement.js';
-import { prepareSequence } from '../../../src/sequences/prepared.js';
+import { placeIn, type MoveMode, type Standing } from '../../../src/sequences/moves/placement.js';
+import { prepareSequence } from '../../../src/sequences/steps/prepared.js';
 import { arm, compiled, file, mail, read, split, TWO } from './path-files.js';
 
 describe('people on a path when the sequence is edited', () => {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { peopleWords } from '../../../src/funnels/people-affected.js';
-import type { SequenceDefinition } from '../../../src/sequences/definition.js';
-import { MoveCount, type MovePreview } from '../../../src/sequences/move-count.js';
-import { placeIn, type DoneStep, type Standing } from '../../../src/sequences/placement.js';
-import { prepareSequence } from '../../../src/sequences/prepared.js';
+import { peopleWords } from '../../../src/funnels/changes/people-affected.js';
+import type { SequenceDefinition } from '../../../src/sequences/steps/definition.js';
+import { MoveCount, type MovePreview } from '../../../src/sequences/moves/move-count.js';
+import { placeIn, type DoneStep, type Standing } from '../../../src/sequences/moves/placement.js';
+import { prepareSequence } from '../../../src/sequences/steps/prepared.js';
 import { arm, compiled, mail, split } from './path-files.js';
 
 const START = new Date('2026-03-02T09:00:00Z');

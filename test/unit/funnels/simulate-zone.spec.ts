@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runCommand } from '../../../src/commands.js';
+import { runCommand } from '../../../src/commands/wellspring.command.js';
 
 const PERSONAS = `start: 2026-03-02T20:00:00Z
 days: 5

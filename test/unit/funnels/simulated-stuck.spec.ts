@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
-import { funnelSchema } from '../../../src/funnels/funnel.schemas.js';
+import { funnelSchema } from '../../../src/funnels/schemas/funnel.schemas.js';
 import { advanceVirtual } from '../../../src/funnels/simulation/virtual-advance.js';
 import { emptyRecord, type VirtualEnrollment } from '../../../src/funnels/simulation/virtual-record.js';
 import { virtualFunnels } from '../../../src/funnels/simulation/virtual-sequences.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readFunnelFile, writeFunnelFile } from '../../../src/funnels/funnel-file.js';
-import { funnelProblems } from '../../../src/funnels/funnel-problems.js';
+import { readFunnelFile, writeFunnelFile } from '../../../src/funnels/yaml/funnel-file.js';
+import { funnelProblems } from '../../../src/funnels/lint/funnel-problems.js';
 
 const file = (steps: string, sequence = ''): string => `funnel: course
 title: A course

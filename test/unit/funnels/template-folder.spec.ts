@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { inTemplateFolder, templatesReader } from '../../../src/funnels/funnel-templates.files.js';
+import { inTemplateFolder, templatesReader } from '../../../src/funnels/templates/funnel-templates.files.js';
 
 describe('texts of mails and pages', () => {
   it('are not written outside of the folder that is made for them, whatever their path', async () => {

@@ -1,6 +1,10 @@
 import { expect, it } from 'vitest';
-import { collectTemplates, pagesOf, unwritableTemplates } from '../../../src/funnels/funnel-templates.js';
-import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
+import {
+  collectTemplates,
+  pagesOf,
+  unwritableTemplates,
+} from '../../../src/funnels/templates/funnel-templates.js';
+import { readFunnelFile } from '../../../src/funnels/yaml/funnel-file.js';
 import { funnelText } from '../../db/sequences/course.js';
 
 it.each(['parts/fuß', 'parts/a+b', 'parts/a@2x', 'parts/a(1)', '-parts/a', '.parts/a'])(

@@ -1,6 +1,6 @@
-import type { EmailNode, SequenceDefinition, SequenceNode } from '../../../src/sequences/definition.js';
-import { prepareSequence } from '../../../src/sequences/prepared.js';
-import type { Facts, Progress } from '../../../src/sequences/progress.js';
+import type { EmailNode, SequenceDefinition, SequenceNode } from '../../../src/sequences/steps/definition.js';
+import { prepareSequence } from '../../../src/sequences/steps/prepared.js';
+import type { Facts, Progress } from '../../../src/sequences/steps/progress.js';
 
 export const MONDAY = new Date('2026-03-02T09:00:00Z');
 export const PRICE = { amountMinor: 4900, currency: 'EUR' };

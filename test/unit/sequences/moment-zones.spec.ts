@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { DateTime } from 'luxon';
 import { describe, expect, it } from 'vitest';
-import { beginOf, endOf, fieldMoment, parseMoment } from '../../../src/sequences/moment.js';
-import { nextDueAt } from '../../../src/sequences/schedule.js';
+import { beginOf, endOf, fieldMoment, parseMoment } from '../../../src/sequences/steps/moment.js';
+import { nextDueAt } from '../../../src/sequences/steps/schedule.js';
 import { localClockMs } from '../../../src/values/zoned-time.js';
 
 const MINUTE_MS = 60_000;

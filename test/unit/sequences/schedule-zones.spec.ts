@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { DateTime, IANAZone } from 'luxon';
 import { describe, expect, it } from 'vitest';
-import { checkTiming, nextDueAt, reopensAt, type StepTiming } from '../../../src/sequences/schedule.js';
+import { checkTiming, nextDueAt, reopensAt, type StepTiming } from '../../../src/sequences/steps/schedule.js';
 import { localClockMs, WEEKDAYS } from '../../../src/values/zoned-time.js';
 
 const MINUTE_MS = 60_000;

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { planBatch } from '../../../src/sequences/advance-batch.js';
-import type { Leaf } from '../../../src/sequences/condition.js';
-import type { EmailNode, SequenceNode, Split } from '../../../src/sequences/definition.js';
-import { armKey, dateNeed, needKey, needsFrom, promiseKey } from '../../../src/sequences/prepared.js';
-import { dueAt } from '../../../src/sequences/due-at.js';
-import { advance, type Facts, type Progress } from '../../../src/sequences/progress.js';
+import { planBatch } from '../../../src/sequences/advance/advance-batch.js';
+import type { Leaf } from '../../../src/sequences/steps/condition.js';
+import type { EmailNode, SequenceNode, Split } from '../../../src/sequences/steps/definition.js';
+import { armKey, dateNeed, needKey, needsFrom, promiseKey } from '../../../src/sequences/steps/prepared.js';
+import { dueAt } from '../../../src/sequences/steps/due-at.js';
+import { advance, type Facts, type Progress } from '../../../src/sequences/steps/progress.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { email, facts, MONDAY, PRICE, sentKeys, sequence } from './made-up-sequence.js';
 

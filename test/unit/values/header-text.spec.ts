@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readFunnelFile } from '../../../src/funnels/funnel-file.js';
+import { readFunnelFile } from '../../../src/funnels/yaml/funnel-file.js';
 import { checkSubmission } from '../../../src/signup/submission.js';
 import { createSubscriberSchema } from '../../../src/subscribers/subscribers.schemas.js';
 import { HEADER_TEXT } from '../../../src/values/header-text.js';

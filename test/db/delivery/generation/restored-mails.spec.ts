@@ -5,8 +5,8 @@ import { MessagesService } from '../../../../src/delivery/ledger/messages.servic
 import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
 import { OverdueService } from '../../../../src/delivery/waiting/overdue.service.js';
 import { SequencePauses } from '../../../../src/delivery/waiting/sequence-pauses.service.js';
-import type { SequenceDefinition } from '../../../../src/sequences/definition.js';
-import { EnrollmentsService } from '../../../../src/sequences/enrollments.service.js';
+import type { SequenceDefinition } from '../../../../src/sequences/steps/definition.js';
+import { EnrollmentsService } from '../../../../src/sequences/enrollments/enrollments.service.js';
 import { SequencesService } from '../../../../src/sequences/sequences.service.js';
 import { parseDuration } from '../../../../src/values/duration.js';
 import { FOREVER, openDesk, SPLIT, type Desk } from '../../broadcasts/desk.js';

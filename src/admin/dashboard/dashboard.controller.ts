@@ -1,0 +1,42 @@
+import { Controller, Get, Param } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { AnalyticsService, type FunnelHeadline } from '../../analytics/analytics.service.js';
+import { type Answer, Page } from '../answers/answer.js';
+import { formSlugOf } from '../people/subscriber-pages.queries.js';
+
+/** The owner's figures. They read and change nothing. */
+@Controller('admin')
+export class DashboardController {
+  constructor(
+    private readonly analytics: AnalyticsService,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  @Get()
+  async dashboard(): Promise<Answer> {
+    return new Page('dashboard', { funnels: await this.headlines() });
+  }
+
+  @Get('funnels')
+  async funnels(): Promise<Answer> {
+    return new Page('funnels', { funnels: await this.headlines() });
+  }
+
+  @Get('funnels/:key')
+  async funnel(@Param('key') key: string): Promise<Answer> {
+    const report = await this.analytics.funnel(key);
+    const slug = await formSlugOf(this.dataSource.manager, key);
+    const formUrl = slug === null ? {} : { formUrl: `/p/${slug}` };
+    const funnel = { key, title: report.title, ...formUrl };
+    return new Page('funnel', { funnel, report: withShortRates(report) });
+  }
+
+  private async headlines(): Promise<object[]> {
+    return (await this.analytics.funnels()).map((funnel) => withShortRates(funnel));
+  }
+}
+
+/** The templates say `rates.confirm` where the API says `rates.confirmation`. */
+function withShortRates(report: FunnelHeadline): object {
+  return { ...report, rates: { ...report.rates, confirm: report.rates.confirmation } };
+}

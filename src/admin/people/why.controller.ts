@@ -1,0 +1,45 @@
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import { z } from 'zod';
+import { ExplainService, type Answer as Explained } from '../../analytics/explain.service.js';
+import { idSchema } from '../../infra/http/page.js';
+import { SubscribersService } from '../../subscribers/subscribers.service.js';
+import { DomainError } from '../../values/domain-error.js';
+import { type Answer, Page } from '../answers/answer.js';
+
+const question = z.union([
+  z.object({ message: idSchema }),
+  z.object({ broadcast: idSchema }),
+  z.object({ funnel: z.string().max(200), step: z.string().max(200) }),
+]);
+
+type Question = z.output<typeof question>;
+
+/** Why was this (not) sent, for the owner: the same chain of rules as the API answers. */
+@Controller('admin/subscribers/:id/why')
+export class WhyController {
+  constructor(
+    private readonly explain: ExplainService,
+    private readonly subscribers: SubscribersService,
+  ) {}
+
+  @Get()
+  async why(@Param('id') id: string, @Query() query: Record<string, unknown>): Promise<Answer> {
+    const asked = question.safeParse(query);
+    if (!idSchema.safeParse(id).success || !asked.success)
+      throw new DomainError('PAGE_NOT_FOUND', 'There is no such page');
+    const subscriber = await this.subscribers.get(id);
+    const answer = await this.answer(id, asked.data);
+    return new Page('why', { subscriber: { id, email: subscriber.email }, what: whatOf(asked.data), answer });
+  }
+
+  private async answer(id: string, asked: Question): Promise<Explained> {
+    if ('message' in asked) return this.explain.message(asked.message);
+    if ('broadcast' in asked) return this.explain.broadcast(id, asked.broadcast);
+    return this.explain.step(id, asked.funnel, asked.step);
+  }
+}
+
+function whatOf(asked: Question): string {
+  if ('message' in asked) return `mail ${asked.message}`;
+  return 'broadcast' in asked ? `broadcast ${asked.broadcast}` : `step “${asked.step}” of ${asked.funnel}`;
+}

@@ -1,0 +1,93 @@
+import { UNFIT_REASONS } from '../../delivery/ledger/state-reasons.js';
+import { DEFAULT_LANES } from '../../delivery/relays/relay-choice.js';
+import { refusedFor } from '../../delivery/replies/sender-refusal.js';
+import type { SendingState } from '../../delivery/pacing/sending.schemas.js';
+
+const GROUPS: Readonly<Record<string, string>> = {
+  gmail: 'Gmail',
+  outlook: 'Outlook',
+  yahoo: 'Yahoo',
+  other: 'all other servers',
+};
+
+/** A bucket's key in the owner's words. */
+export function limitName(key: string): string {
+  const colon = key.indexOf(':');
+  const [kind, rest] = colon < 0 ? [key, ''] : [key.slice(0, colon), key.slice(colon + 1)];
+  switch (kind) {
+    case 'global':
+      return 'All mails';
+    case 'relay':
+      return 'what the relays take';
+    case 'sender':
+      return `From ${rest}`;
+    case 'group':
+      return `To ${GROUPS[rest] ?? rest}`;
+    case 'lane': {
+      const [sender, group, receiver] = rest.split('|');
+      if (!sender || group === undefined) return rest;
+      return `From ${sender} to ${receiver ? `the servers of ${receiver}` : (GROUPS[group] ?? group)}`;
+    }
+    default:
+      return key;
+  }
+}
+
+/** `12 a second`, `6 a minute`, `1 an hour`: whichever is a number people can picture. */
+export function paceWords(perSecond: number | null): string | null {
+  if (perSecond === null) return null;
+  const [count, unit] =
+    perSecond >= 1
+      ? [perSecond, 'a second']
+      : perSecond * 60 >= 1
+        ? [perSecond * 60, 'a minute']
+        : [perSecond * 3600, 'an hour'];
+  return `${count >= 10 ? Math.round(count) : Math.round(count * 10) / 10} ${unit}`;
+}
+
+const RELAY_STATES = { closed: 'working', open: 'down', half_open: 'being tried' } as const;
+
+export interface SendingPage {
+  limits: {
+    name: string;
+    pace: string | null;
+    slowed: boolean;
+    used: number;
+    quota: number | null;
+    warmUp: string | null;
+  }[];
+  relays: (Omit<SendingState['relays'][number], 'state'> & { state: string })[];
+  held: { reason: string; count: number; advice: string | null }[];
+  heldTotal: number;
+}
+
+/** What is to be done before mails that were held for `reason` are sent; null: nothing. */
+function adviceOn(reason: string): string | null {
+  if (UNFIT_REASONS.includes(reason))
+    return 'Mend the mail and apply its funnel, or mend what its readers have, and send them then: sooner, they are held again. Those of a sequence leave with the words that their step has then; those of a broadcast keep theirs.';
+  if (refusedFor(reason) === null) return null;
+  return 'Their servers said no for good, because of you and not of your readers. See what they said under Bounces, let doctor look at your domain, mend it, and send them then: sooner, they are refused again.';
+}
+
+/** What the page Sending shows. */
+export function sendingPage({ buckets, relays, held }: SendingState): SendingPage {
+  const byReason = new Map<string, number>();
+  for (const { reason, count } of held) byReason.set(reason, (byReason.get(reason) ?? 0) + count);
+  return {
+    limits: buckets.map(({ key, perSecond, usedToday, quotaToday, warmUpStartedOn }) => ({
+      name: limitName(key),
+      pace: paceWords(perSecond),
+      slowed: key.startsWith('lane:'),
+      used: usedToday,
+      quota: quotaToday,
+      warmUp: warmUpStartedOn,
+    })),
+    relays: relays.map((relay) => ({
+      ...relay,
+      state: RELAY_STATES[relay.state],
+      lanes: relay.lanes ?? DEFAULT_LANES,
+    })),
+    held: [...byReason].map(([reason, count]) => ({ reason, count, advice: adviceOn(reason) })),
+    heldTotal: held.reduce((sum, { count }) => sum + count, 0),
+  };
+}

@@ -1,0 +1,53 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import { BroadcastUnknowns } from '../broadcasts/broadcast-unknowns.service.js';
+import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
+import { DkimKeys } from '../delivery/signing/dkim-keys.service.js';
+import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
+import { SequenceUnknowns } from '../delivery/waiting/sequence-unknowns.service.js';
+import { PreflightService } from '../delivery/preflight/preflight.service.js';
+import { SignedDomains } from '../delivery/signing/signed-domains.service.js';
+import { FunnelFolders } from '../funnels/export/funnel-folders.service.js';
+import { FunnelPreflightService } from '../funnels/templates/funnel-preflight.service.js';
+import { FunnelsService } from '../funnels/funnels.service.js';
+import { ExportsService } from '../imports/exports.service.js';
+import { ImportsService } from '../imports/imports.service.js';
+import { ApiKeysService } from '../infra/access/api-keys.service.js';
+
+export interface CommandServices {
+  broadcasts: BroadcastsService;
+  broadcastUnknowns: BroadcastUnknowns;
+  sequenceUnknowns: SequenceUnknowns;
+  funnels: FunnelsService;
+  funnelFolders: FunnelFolders;
+  funnelPreflight: FunnelPreflightService;
+  preflight: PreflightService;
+  dkimKeys: DkimKeys;
+  signedDomains: SignedDomains;
+  generationGuard: GenerationGuard;
+  imports: ImportsService;
+  exports: ExportsService;
+  apiKeys: ApiKeysService;
+}
+
+/**
+ * What commands ask of the application. They name only its type: so `--help`, `lint` and `simulate`, which need no
+ * database, do not load all of the application first, which takes longer than their work.
+ */
+export function commandServices(app: INestApplicationContext): CommandServices {
+  const anywhere = { strict: false };
+  return {
+    broadcasts: app.get(BroadcastsService, anywhere),
+    broadcastUnknowns: app.get(BroadcastUnknowns, anywhere),
+    sequenceUnknowns: app.get(SequenceUnknowns, anywhere),
+    funnels: app.get(FunnelsService, anywhere),
+    funnelFolders: app.get(FunnelFolders, anywhere),
+    funnelPreflight: app.get(FunnelPreflightService, anywhere),
+    preflight: app.get(PreflightService, anywhere),
+    dkimKeys: app.get(DkimKeys, anywhere),
+    signedDomains: app.get(SignedDomains, anywhere),
+    generationGuard: app.get(GenerationGuard, anywhere),
+    imports: app.get(ImportsService, anywhere),
+    exports: app.get(ExportsService, anywhere),
+    apiKeys: app.get(ApiKeysService, anywhere),
+  };
+}

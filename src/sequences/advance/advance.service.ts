@@ -1,0 +1,115 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { MessagesService } from '../../delivery/ledger/messages.service.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { inSmallHeap } from '../../infra/small-heap.js';
+import { planBatch } from './advance-batch.js';
+import { touchedSubscribers, type BatchPlan } from './batch-plan.js';
+import { needsOf, withoutSubscribers, type DueGroup } from './due-group.js';
+import { EffectsService } from '../effects/effects.service.js';
+import { EnrollmentsQueries, furtherPlace, type DuePlace } from './enrollments.queries.js';
+import { loadAnswers } from './facts.queries.js';
+import { VersionsService } from './versions.service.js';
+
+const POSTPONED_MS = 3_600_000;
+/** More gain nothing and hold their row locks for longer. */
+const BATCH = 2_000;
+/** Batches under way at the same time: while the database writes two, this process works out the third. */
+const LANES = 3;
+/** How far a run has come; its lanes share it. */
+interface Run {
+  after: DuePlace | null;
+  /** How many people were moved on, or put off: whoever is left as they were does not count. */
+  moved: number;
+}
+
+/** Runs the steps that are due. */
+@Injectable()
+export class AdvanceService {
+  readonly #logger = new Logger(AdvanceService.name);
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly queries: EnrollmentsQueries,
+    private readonly versions: VersionsService,
+    private readonly messages: MessagesService,
+    private readonly effects: EffectsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Runs the steps that are due, at most `limit` people in one transaction: the pointer moves and the mail is planned
+   * together or not at all. Returns how many people were moved on or put off.
+   */
+  async advanceDue(limit: number): Promise<number> {
+    const run: Run = { after: null, moved: 0 };
+    await this.advanceBatch(run, limit);
+    return run.moved;
+  }
+
+  /**
+   * Runs the steps that are due until none is left, the time is up (`deadline` in epoch milliseconds of the clock) or
+   * `signal` asks to stop. Returns how many people were moved on or put off. Safe to run twice at once.
+   */
+  async advanceAllDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
+    const run: Run = { after: null, moved: 0 };
+    const goesOn = (): boolean => !signal.aborted && this.clock.now().getTime() < deadline;
+    // Whom another worker had locked, and then did not move on, is found by beginning once more from the front. Where
+    // nobody was moved they are still locked, perhaps for minutes, and the next run finds them.
+    for (let before = -1; run.moved > before && goesOn();) {
+      before = run.moved;
+      run.after = null;
+      if ((await this.advanceBatch(run, BATCH)) < BATCH) continue;
+      const lane = async (): Promise<void> => {
+        while (goesOn() && (await this.advanceBatch(run, BATCH)) > 0);
+      };
+      const ends = await inSmallHeap(() => Promise.allSettled(Array.from({ length: LANES }, lane)));
+      for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    }
+    return run.moved;
+  }
+
+  /** Returns how many were due, also of those who could not be moved now: behind a full batch there may be more. */
+  private async advanceBatch(run: Run, limit: number): Promise<number> {
+    return this.dataSource.transaction(async (manager) => {
+      const now = this.clock.now();
+      const { due, last } = await this.queries.claimDue(manager, { now, limit, after: run.after });
+      if (last === null) return 0;
+      run.after = furtherPlace(last, run.after);
+      const plan = await this.plan(manager, due, now);
+      const stuck = await this.postponeStuck(manager, plan, now);
+      const paused = await this.queries.holdPaused(manager, plan.paused, now);
+      // The locked enrollments are what an erasure waits for.
+      await this.messages.planBatch(manager, this.messages.prepareBatch(plan.mail));
+      await this.queries.grantOffers(manager, plan.grants, now);
+      await this.queries.recordDecisions(manager, plan.decisions, now);
+      await this.queries.move(manager, plan, now);
+      await this.effects.apply(manager, plan, now);
+      run.moved += plan.moves.ids.length + stuck + paused;
+      return due.reduce((sum, { people }) => sum + people.ids.length, 0);
+    });
+  }
+
+  /** Leaves out who is being changed by somebody else at this moment; they stay due. */
+  private async plan(manager: EntityManager, due: readonly DueGroup[], now: Date): Promise<BatchPlan> {
+    const versions = await this.versions.running(manager, due);
+    const answers = await loadAnswers(manager, needsOf(due, versions), now);
+    const plan = planBatch(due, versions, answers, now);
+    const touched = touchedSubscribers(plan);
+    if (touched.length === 0) return plan;
+    const free = await this.effects.lockFree(manager, touched);
+    if (free.size === touched.length) return plan;
+    const busy = new Set(touched.filter((id) => !free.has(id)));
+    return planBatch(withoutSubscribers(due, busy), versions, answers, now);
+  }
+
+  private async postponeStuck(manager: EntityManager, { stuck }: BatchPlan, now: Date): Promise<number> {
+    for (const { ids, stepKey, reason } of stuck) {
+      this.#logger.error(
+        `${ids.length} enrollments, ${ids[0] ?? ''} first, wait an hour at step ${stepKey}: ${reason}`,
+      );
+      await this.queries.postpone(manager, ids, new Date(now.getTime() + POSTPONED_MS));
+    }
+    return stuck.reduce((sum, { ids }) => sum + ids.length, 0);
+  }
+}

@@ -1,0 +1,53 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { FieldsService } from '../../subscribers/fields.service.js';
+import type { SubscriberFields } from '../../subscribers/subscriber.js';
+import { SubscribersService } from '../../subscribers/subscribers.service.js';
+import { ReactionsService } from '../events/reactions.service.js';
+import { ZoneChangesService } from './zone-changes.service.js';
+
+/** What the owner or a program changes about somebody. It may end or begin sequences, in the same transaction. */
+@Injectable()
+export class SubscriberChangesService {
+  constructor(
+    private readonly subscribers: SubscribersService,
+    private readonly reactions: ReactionsService,
+    private readonly dataSource: DataSource,
+    private readonly fields: FieldsService,
+    private readonly zones: ZoneChangesService,
+  ) {}
+
+  /** Null empties a field; what is left out stays. Throws `SUBSCRIBER_NOT_FOUND` and `FIELD_VALUE_INVALID`. */
+  async update(
+    id: string,
+    change: {
+      name?: string | null | undefined;
+      timeZone?: string | null | undefined;
+      fields?: SubscriberFields | undefined;
+    },
+  ): Promise<void> {
+    await this.fields.check(change.fields);
+    await this.dataSource.transaction(async (manager) => {
+      const before = await this.subscribers.update(manager, id, change);
+      if (change.timeZone !== undefined) await this.zones.changedFrom(manager, id, before.timeZone);
+      await this.reactions.changed(manager, [id], { before: new Map([[id, before.fields]]) });
+    });
+  }
+
+  /** Idempotent. Throws `SUBSCRIBER_NOT_FOUND`. */
+  async addTag(id: string, name: string): Promise<void> {
+    await this.subscribers.get(id);
+    await this.dataSource.transaction(async (manager) => {
+      await this.subscribers.tag(manager, id, name);
+      await this.reactions.happened(manager, [id], { kind: 'tag', tag: name });
+    });
+  }
+
+  /** Idempotent. */
+  async removeTag(id: string, name: string): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      if (await this.subscribers.untag(manager, id, name))
+        await this.reactions.happened(manager, [id], { kind: 'untagged', tag: name });
+    });
+  }
+}

@@ -1,0 +1,37 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import {
+  broadcastHealth,
+  complaintHealth,
+  ENOUGH_FOR,
+  sequenceHealth,
+} from '../../../../src/delivery/guards/sending-health.js';
+
+/** The ledger is counted no further: what so many reports call for must not hang on how many mails there were beyond. */
+it('calls for nothing where more mails were taken than are counted', () => {
+  const reports = fc.record({ hard: fc.nat(500), sender: fc.nat(500), complaints: fc.nat(500) });
+  fc.assert(
+    fc.property(reports, fc.nat(1_000_000), ({ hard, sender, complaints }, more) => {
+      const { hard: ofHard, sender: ofSender, complaint } = ENOUGH_FOR;
+      const counted = Math.max(hard * ofHard, sender * ofSender, complaints * complaint) + 1;
+      for (const accepted of [counted, counted + more]) {
+        const whose = { plainlyUs: sender, senderDomains: sender };
+        const tally = { accepted, tried: accepted, hard, sender, complaints, ...whose };
+        expect(sequenceHealth(tally).action).toBe('none');
+        expect(complaintHealth({ complaints, accepted: complaints * complaint + 1 }).action).toBe('none');
+      }
+    }),
+  );
+});
+
+it.each([
+  ['one server of its own rules', { sender: 1, plainlyUs: 0, senderDomains: 1 }, 'none'],
+  ['two refusals by one server of its own rules', { sender: 2, plainlyUs: 0, senderDomains: 1 }, 'none'],
+  ['three refusals by one server', { sender: 3, plainlyUs: 0, senderDomains: 1 }, 'pause'],
+  ['the servers of two domains', { sender: 2, plainlyUs: 0, senderDomains: 2 }, 'pause'],
+  ['one server that names our address as listed', { sender: 1, plainlyUs: 1, senderDomains: 1 }, 'pause'],
+] as const)('a small broadcast that is refused by %s', (_, refused, action) => {
+  expect(
+    broadcastHealth({ accepted: 90, tried: 90 + refused.sender, hard: 0, complaints: 0, ...refused }).action,
+  ).toBe(action);
+});

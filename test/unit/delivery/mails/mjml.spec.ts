@@ -1,0 +1,115 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compileMail } from '../../../../src/delivery/mails/mjml.templates.js';
+
+let root: string;
+let folder: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'wellspring-mjml-'));
+  folder = join(root, 'templates');
+  for (const name of ['emails', 'layouts']) await mkdir(join(folder, name), { recursive: true });
+  await writeFile(join(root, 'secret.mjml'), '<mj-section></mj-section>');
+  await writeFile(join(folder, 'layouts/foot.mjml'), section('Foot of {{ sender.name }}'));
+  await writeFile(
+    join(folder, 'layouts/broken.mjml'),
+    '<mj-section>\n<mj-column>\n<mj-text bogus="1">x</mj-text></mj-column></mj-section>',
+  );
+  await writeFile(join(folder, 'layouts/empty.mjml'), '<!-- Nothing yet. -->\n');
+  await writeFile(join(folder, 'layouts/loop.mjml'), '<mj-include path="loop.mjml" />');
+});
+afterAll(async () => rm(root, { recursive: true, force: true }));
+
+const section = (text: string): string =>
+  `<mj-section><mj-column><mj-text>${text}</mj-text></mj-column></mj-section>`;
+const mail = (body: string, head = '<mj-title>Hello &amp; welcome,\n {{ name }}</mj-title>'): string =>
+  `<mjml>\n<mj-head>${head}</mj-head>\n<mj-body>\n${body}\n</mj-body>\n</mjml>`;
+
+async function compile(source: string) {
+  await writeFile(join(folder, 'emails/mail.mjml'), source);
+  return compileMail(folder, 'emails/mail');
+}
+
+describe('compiling a mail', () => {
+  it('gives a subject of one line, HTML and a text, with the variables still open', async () => {
+    const compiled = await compile(
+      mail(
+        section('<p>Dear {{ name }}, <a href="{{ url }}">look</a></p>') +
+          '<mj-include path="../layouts/foot.mjml" />',
+      ),
+    );
+    expect(compiled.subject).toBe('Hello &amp; welcome, {{ name }}');
+    expect(compiled.html).toContain('href="{{ url }}"');
+    expect(compiled.text).toContain('look [{{ url }}]');
+    expect(compiled.text).toContain('Foot of {{ sender.name }}');
+  });
+
+  it('keeps the preview line out of the text', async () => {
+    const { html, text } = await compile(
+      mail(section('Body'), '<mj-title>T</mj-title><mj-preview>A first look</mj-preview>'),
+    );
+    expect(html).toContain('A first look');
+    expect(text).toBe('Body');
+  });
+
+  it.each([
+    [
+      'a link that runs a script',
+      mail(section('<a href="javascript:alert(1)">x</a>')),
+      'emails/mail.mjml:5: this link',
+    ],
+    [
+      'a link with another scheme than it shows',
+      mail('<mj-include path="../layouts/foot.mjml" />') + `<a href='https://ada@example.com/'>`,
+      'emails/mail.mjml:7: this link',
+    ],
+    ['an unknown element', mail('<mj-foo />'), 'emails/mail.mjml:5: Element mj-foo'],
+    [
+      'an unknown attribute in a layout',
+      mail('<mj-include path="../layouts/broken.mjml" />'),
+      'layouts/broken.mjml:3: Attribute bogus',
+    ],
+    [
+      'a missing layout',
+      mail('\n<mj-include path="../layouts/none.mjml" />'),
+      'emails/mail.mjml:6: mj-include names a file that is not there: ../layouts/none.mjml',
+    ],
+    [
+      'an include of nothing, which was called a failure of the parser',
+      mail('\n<mj-include path="../layouts/empty.mjml" />'),
+      'emails/mail.mjml:6: mj-include names a file that is empty: ../layouts/empty.mjml',
+    ],
+    [
+      'a file outside',
+      mail('<mj-include path="../../secret.mjml" />'),
+      'emails/mail.mjml:5: mj-include leaves the folder',
+    ],
+    [
+      'an absolute path',
+      mail('<mj-include path="/etc/passwd" type="html" />'),
+      'emails/mail.mjml:5: mj-include leaves the folder',
+    ],
+    [
+      'a layout that includes itself',
+      mail('<mj-include path="../layouts/loop.mjml" />'),
+      'layouts/loop.mjml:1: mj-include goes round',
+    ],
+    ['an open element', mail('<mj-section>'), 'emails/mail.mjml:5: <mj-section> is not closed'],
+    ['an open Liquid tag', mail(section('\n{% if name %}Hi')), 'emails/mail.mjml:6: tag'],
+    ['an unknown filter', mail(section('{{ name | shout }}')), 'emails/mail.mjml:5: undefined filter: shout'],
+    ['no subject', mail(section('x'), ''), 'emails/mail.mjml:1: <mj-title> is missing'],
+    ['no text', mail('<mj-section></mj-section>'), 'emails/mail.mjml:1: the mail has no text'],
+  ])('refuses %s with file, line and reason', async (_, source, message) => {
+    await expect(compile(source)).rejects.toMatchObject({
+      code: 'TEMPLATE_INVALID',
+      message: expect.stringContaining(`templates/${message}`),
+    });
+  });
+
+  it('refuses what is no MJML, a key that leaves the folder, and a mail that is not there', async () => {
+    await expect(compile('hello')).rejects.toMatchObject({ code: 'TEMPLATE_INVALID' });
+    await expect(compileMail(folder, '../secret')).rejects.toMatchObject({ code: 'TEMPLATE_INVALID' });
+    await expect(compileMail(folder, 'emails/none')).rejects.toMatchObject({ code: 'TEMPLATE_NOT_FOUND' });
+  });
+});
