@@ -34,9 +34,30 @@ const moduleOrder = ORDER.flatMap((names, place) => {
   }));
 });
 
+/** The same within `delivery`: from what a mail is to what sends it. `delivery.module` and `.jobs` join those up to sending. */
+const DELIVERY_ORDER = [
+  ...['message', 'replies', 'guards', 'mails', 'signing', 'generation', 'ledger', 'relays', 'waiting'],
+  ...['pacing', 'planning', 'sending'],
+];
+const ABOVE_DELIVERY = ['domains', 'preflight'];
+
+const deliveryOrder = [...DELIVERY_ORDER, ...ABOVE_DELIVERY].flatMap((name, place, all) => {
+  const later = all.slice(place + 1).map((folder) => `${folder}/`);
+  const joined = place < DELIVERY_ORDER.length ? ['[^/]+$'] : [];
+  if (later.length === 0) return [];
+  return {
+    name: `delivery-order-${name}`,
+    severity: 'error',
+    comment: `${name} may not know what stands on it`,
+    from: { path: `^src/delivery/${name}/` },
+    to: { path: `^src/delivery/(${[...later, ...joined].join('|')})` },
+  };
+});
+
 module.exports = {
   forbidden: [
     ...moduleOrder,
+    ...deliveryOrder,
     {
       name: 'values-alone',
       severity: 'error',

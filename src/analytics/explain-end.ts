@@ -1,9 +1,9 @@
-import { BROADCAST_CANCELLED, CANCELLED_BY_OWNER } from '../delivery/ledger/state-reasons.js';
-import type { MessageClass } from '../delivery/ledger/message.js';
+import { BROADCAST_CANCELLED, CANCELLED_BY_OWNER } from '../delivery/message/state-reasons.js';
+import type { MessageClass } from '../delivery/message/message.js';
 import { replyWords } from '../delivery/replies/reply-words.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
-import { expiryOf, type Expiry } from '../delivery/waiting/expiry.js';
-import { RESTORED } from '../delivery/waiting/overdue.js';
+import { expiryOf, type Expiry } from '../delivery/message/expiry.js';
+import { RESTORED } from '../delivery/message/overdue.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import { exitCause, isOwners, withheldCause } from './explain-exit.js';
 import type { BroadcastFacts } from './explain-rules.js';

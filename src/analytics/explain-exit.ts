@@ -7,7 +7,7 @@ import {
   ON_SUPPRESSION_LIST,
   OPTED_OUT,
   PAUSED_BY_READER,
-} from '../delivery/ledger/state-reasons.js';
+} from '../delivery/message/state-reasons.js';
 import { EXIT } from '../sequences/steps/exit-reasons.js';
 import { quoted } from './explanation.js';
 

@@ -9,10 +9,10 @@ import {
   WAITS_FOR_KEY,
   WAITS_FOR_TEST,
   UNFIT_REASONS,
-} from '../delivery/ledger/state-reasons.js';
+} from '../delivery/message/state-reasons.js';
 import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
-import { OVERDUE, RESTORED } from '../delivery/waiting/overdue.js';
+import { OVERDUE, RESTORED } from '../delivery/message/overdue.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { StepTiming } from '../sequences/steps/schedule.js';

@@ -1,5 +1,5 @@
-import { dataAt } from '../delivery/mails/data-at.js';
-import { LEFT_LIST, OPTED_OUT } from '../delivery/ledger/state-reasons.js';
+import { dataAt } from '../delivery/message/data-at.js';
+import { LEFT_LIST, OPTED_OUT } from '../delivery/message/state-reasons.js';
 import { moneyToText, type Money } from '../values/money.js';
 import { instantText, quoted, rule, type Rule } from './explanation.js';
 

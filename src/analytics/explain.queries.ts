@@ -6,7 +6,7 @@ import {
   RESTORED,
   restoredSql,
   type OverdueParameters,
-} from '../delivery/waiting/overdue.js';
+} from '../delivery/message/overdue.js';
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/steps/definition.js';

@@ -9,9 +9,9 @@ import {
   type Refusal,
   type ReportedMessage,
 } from '../delivery/ledger/message-evidence.queries.js';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { classifyReply, replyClass } from '../delivery/replies/reply-class.js';
-import { ERASED } from '../delivery/ledger/message.js';
+import { ERASED } from '../delivery/message/message.js';
 import { isReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import { CLOCK, type Clock } from '../infra/clock.js';

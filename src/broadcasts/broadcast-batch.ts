@@ -1,5 +1,5 @@
-import type { MailBatch, MailTimes, SharedMail } from '../delivery/ledger/mail-batch.js';
-import { WAITS_FOR_TEST } from '../delivery/ledger/state-reasons.js';
+import type { MailBatch, MailTimes, SharedMail } from '../delivery/message/mail-batch.js';
+import { WAITS_FOR_TEST } from '../delivery/message/state-reasons.js';
 import { HELD_OUT, HOLDOUT } from '../segments/held-out.js';
 import type { Promised } from '../sequences/steps/progress.js';
 import { offerData, type Before } from './broadcast-offer.js';

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type { PreparedBatch } from '../delivery/ledger/mail-batch.js';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import type { PreparedBatch } from '../delivery/message/mail-batch.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { inSmallHeap } from '../infra/small-heap.js';
 import type { Broadcast } from './broadcast.js';

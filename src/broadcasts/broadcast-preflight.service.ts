@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AudienceValues, type TriedMail } from '../delivery/preflight/audience-values.service.js';
-import { dutyFault } from '../delivery/preflight/duty-fault.templates.js';
+import { dutyFault } from '../delivery/mails/duty-fault.templates.js';
 import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import {
   PreflightService,

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { BroadcastMailsQueries } from '../delivery/ledger/broadcast-mails.queries.js';
-import { laneKey } from '../delivery/pacing/recipient-group.js';
+import { BroadcastMailsQueries } from '../delivery/planning/broadcast-mails.queries.js';
+import { laneKey } from '../delivery/message/recipient-group.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { readableBps } from '../experiments/test-options.js';

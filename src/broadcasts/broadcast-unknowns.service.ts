@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { BroadcastMailsQueries } from '../delivery/ledger/broadcast-mails.queries.js';
+import { BroadcastMailsQueries } from '../delivery/planning/broadcast-mails.queries.js';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import {
   resendableOfBroadcast,

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { BroadcastMailsQueries } from '../delivery/ledger/broadcast-mails.queries.js';
+import { BroadcastMailsQueries } from '../delivery/planning/broadcast-mails.queries.js';
 import { OverdueService } from '../delivery/waiting/overdue.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';

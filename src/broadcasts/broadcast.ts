@@ -1,4 +1,4 @@
-import type { Sender } from '../delivery/ledger/message.js';
+import type { Sender } from '../delivery/message/message.js';
 import type { Condition } from '../segments/condition.js';
 import type { Money } from '../values/money.js';
 import type { Audience } from './audience.js';

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Param, Patch, Post, Query } from '@nestjs/common';
 import type { z } from 'zod';
 import { preflightResponse } from '../delivery/preflight/templates.schemas.js';
-import { resentResponse } from '../delivery/pacing/sending.schemas.js';
+import { resentResponse } from '../delivery/waiting/waiting.schemas.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
 import { reportJson, toJson } from './broadcast-json.js';

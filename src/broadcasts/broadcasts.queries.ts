@@ -12,7 +12,7 @@ import {
   segmentsOf,
 } from './audience.js';
 import type { Broadcast, BroadcastDraft } from './broadcast.js';
-import { USUAL_PRIORITY } from '../delivery/ledger/message.js';
+import { USUAL_PRIORITY } from '../delivery/message/message.js';
 import { listsOf } from './lists-of.js';
 import type { Recipients } from './broadcast-batch.js';
 import type { PublishedWords } from './split.js';

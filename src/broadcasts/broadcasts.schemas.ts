@@ -5,7 +5,7 @@ import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
 import { canonicalTimeZone, isTimeZone } from '../values/zoned-time.js';
 import { audienceSchema } from './audience.js';
 import { broadcastOfferSchema } from './broadcast-offer.js';
-import { USUAL_PRIORITY } from '../delivery/ledger/message.js';
+import { USUAL_PRIORITY } from '../delivery/message/message.js';
 import { BROADCAST_STATES } from './broadcast-status.js';
 import { splitSchema, subjectSchema, templateSchema } from './split.js';
 import { IF_PASSED, isLocalReading, type BroadcastTiming } from './timing.js';

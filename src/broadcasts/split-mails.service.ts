@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { BroadcastMailsQueries } from '../delivery/ledger/broadcast-mails.queries.js';
+import { BroadcastMailsQueries } from '../delivery/planning/broadcast-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { dataOf, later, timeOfArm, timesAfterTest } from './broadcast-batch.js';
 import { endsTold } from './broadcast-offer.js';

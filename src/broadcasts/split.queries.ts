@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { BROADCAST_PAUSED } from '../delivery/ledger/state-reasons.js';
+import { BROADCAST_PAUSED } from '../delivery/message/state-reasons.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import type { GroupFigures } from './holdout.js';
 import { isTimed, type Split } from './split.js';

@@ -1,10 +1,10 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { SEND_DUE } from './ledger/messages.service.js';
-import { Reaper } from './ledger/reaper.service.js';
-import { SenderService } from './sender.service.js';
-import { MailFlaws } from './guards/mail-flaws.service.js';
-import { UnmadeMails } from './guards/unmade-mails.service.js';
+import { SEND_DUE } from './ledger/send-due.js';
+import { Reaper } from './sending/reaper.service.js';
+import { SenderService } from './sending/sender.service.js';
+import { MailFlaws } from './mails/mail-flaws.service.js';
+import { UnmadeMails } from './mails/unmade-mails.service.js';
 
 @Injectable()
 export class DeliveryJobs implements OnModuleInit {

@@ -1,6 +1,6 @@
 import { Controller, Get, Inject, Param, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { KeptPages } from '../infra/templates/kept-pages.service.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { REFERRAL_COOKIE } from '../affiliates/referrals.service.js';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { messagesByField, fieldProblems } from '../infra/http/field-problems.js';
 import type { OfferTerms } from '../offers/offers.service.js';

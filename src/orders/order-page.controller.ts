@@ -1,6 +1,6 @@
 import { Controller, Get, Inject, Param, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { CheckoutPages } from './checkout-pages.service.js';

@@ -1,6 +1,6 @@
 import { Body, Controller, Get, Inject, Param, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { DomainError } from '../values/domain-error.js';

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { Sender } from '../delivery/ledger/message.js';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import type { Sender } from '../delivery/message/message.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { TemplatesService } from '../delivery/mails/templates.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { forgetAffiliateOf } from '../affiliates/forget.queries.js';
 import { forgetSubscriber as forgetBounces } from '../bounces/forget.queries.js';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { forgetImportedRows } from '../imports/forget.queries.js';
 import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';

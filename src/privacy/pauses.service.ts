@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { Sender } from '../delivery/ledger/message.js';
+import type { Sender } from '../delivery/message/message.js';
 import { listenForFields } from '../subscribers/field-signals.queries.js';
 import { listenForLists, listenForTags } from '../subscribers/tag-signals.queries.js';
 import { ExperimentsService } from '../experiments/experiments.service.js';

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
-import { CONFIRMED_ALREADY } from '../delivery/ledger/state-reasons.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
+import { CONFIRMED_ALREADY } from '../delivery/message/state-reasons.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
-import type { Sender } from '../delivery/ledger/message.js';
+import type { Sender } from '../delivery/message/message.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { KeptTexts } from '../values/template-texts.js';
 import { DomainError } from '../values/domain-error.js';

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Param, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { MessagesService } from '../delivery/ledger/messages.service.js';
+import { MessagesService } from '../delivery/planning/messages.service.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage, withPrivateHeaders } from '../infra/http/send-page.js';
 import { LEAVE_REASONS } from '../subscribers/leave-reason.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfig } from '../../config/env.js';
 import { openCommandContext, type CommandContext } from '../../src/application.js';
-import { MessagesService } from '../../src/delivery/ledger/messages.service.js';
+import { MessagesService } from '../../src/delivery/planning/messages.service.js';
 import { compileMail } from '../../src/delivery/mails/mjml.templates.js';
 import { TEMPLATES_DIR } from '../../src/infra/http/templates-dir.js';
 import { DurablePostgres } from '../support/durable-postgres.js';

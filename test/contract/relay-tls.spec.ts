@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { parseRelays, type RelayTls, type RelayTrust } from '../../config/relays.js';
-import type { SendOutcome } from '../../src/delivery/ledger/message.js';
+import type { SendOutcome } from '../../src/delivery/message/message.js';
 import { SmtpLane } from '../../src/delivery/relays/smtp-lane.transport.js';
 import { plainMail } from '../support/plain-mail.js';
 

@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { SendOutcome } from '../../src/delivery/ledger/message.js';
+import type { SendOutcome } from '../../src/delivery/message/message.js';
 import { SmtpLane } from '../../src/delivery/relays/smtp-lane.transport.js';
 import { plainMail } from '../support/plain-mail.js';
 

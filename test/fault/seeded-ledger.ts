@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../config/env.js';
 import { openCommandContext } from '../../src/application.js';
-import { MessagesService } from '../../src/delivery/ledger/messages.service.js';
+import { MessagesService } from '../../src/delivery/planning/messages.service.js';
 import { compileMail } from '../../src/delivery/mails/mjml.templates.js';
 import { TEMPLATES_DIR } from '../../src/infra/http/templates-dir.js';
 import type { DurablePostgres } from '../support/durable-postgres.js';

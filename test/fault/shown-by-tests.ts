@@ -20,7 +20,7 @@ export const SHOWN_BY_TESTS: readonly ShownByTest[] = [
   {
     covers: 'F17',
     name: 'A relay that takes mails and does not answer is passed over for another, and no more hang on it than its limit.',
-    file: 'test/db/delivery/parked-lanes.spec.ts',
+    file: 'test/db/delivery/relays/parked-lanes.spec.ts',
     title: 'is passed over for another relay',
   },
   {
@@ -38,14 +38,14 @@ export const SHOWN_BY_TESTS: readonly ShownByTest[] = [
   {
     covers: 'F34',
     name: 'Three days without a worker: marketing mail is held for the owner, receipts go out, the rest on his word.',
-    file: 'test/db/delivery/outage.spec.ts',
+    file: 'test/db/delivery/waiting/outage.spec.ts',
     title:
       'holds marketing mails of a three-day outage, sends what people wait for, and the rest on the owner’s word',
   },
   {
     covers: 'F34',
     name: 'A sequence’s step that fell due meanwhile is held, the one due now goes out.',
-    file: 'test/db/delivery/outage.spec.ts',
+    file: 'test/db/delivery/waiting/outage.spec.ts',
     title: 'holds the step of a sequence that fell due during the outage, and sends the one that is due now',
   },
   {

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { vi } from 'vitest';
-import type { SendOutcome } from '../../src/delivery/ledger/message.js';
+import type { SendOutcome } from '../../src/delivery/message/message.js';
 import { SmtpLane, type OutgoingMail } from '../../src/delivery/relays/smtp-lane.transport.js';
 import { CountingSink } from './counting-sink.js';
 

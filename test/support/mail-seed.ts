@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
 import { linkTemplates, markLinks } from '../../src/delivery/mails/mail-links.js';
-import type { MessageClass, PlannedMessage } from '../../src/delivery/ledger/message.js';
+import type { MessageClass, PlannedMessage } from '../../src/delivery/message/message.js';
 import type { MailTemplate } from '../../src/delivery/mails/mjml.templates.js';
-import type { MessagesService } from '../../src/delivery/ledger/messages.service.js';
+import type { MessagesService } from '../../src/delivery/planning/messages.service.js';
 import { addressHash } from '../../src/subscribers/address-hash.js';
 
 export interface Reader {

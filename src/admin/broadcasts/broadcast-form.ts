@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Audience } from '../../broadcasts/audience.js';
 import type { Broadcast, BroadcastChoices } from '../../broadcasts/broadcast.js';
-import { USUAL_PRIORITY } from '../../delivery/ledger/message.js';
+import { USUAL_PRIORITY } from '../../delivery/message/message.js';
 import { broadcastBody } from '../../broadcasts/broadcasts.schemas.js';
 import { armKey, type Split } from '../../broadcasts/split.js';
 import { DomainError } from '../../values/domain-error.js';

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Drafts } from '../../delivery/preflight/drafts.service.js';
-import { sampleData } from '../../delivery/preflight/sample-data.js';
+import { sampleData } from '../../delivery/mails/sample-data.js';
 import { kindOf } from '../../delivery/preflight/variables.templates.js';
 import { TemplatesService } from '../../delivery/mails/templates.service.js';
 import { fieldDefinitionsOf } from '../../funnels/schemas/field.schemas.js';

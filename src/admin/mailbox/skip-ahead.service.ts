@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { MessagesService } from '../../delivery/ledger/messages.service.js';
+import { MessagesService } from '../../delivery/planning/messages.service.js';
 import { PLAN_BROADCASTS } from '../../broadcasts/broadcasts.service.js';
 import { CLOCK, SystemClock, type Clock } from '../../infra/clock.js';
 import { ClockOffset } from '../../infra/clock-offset.js';

@@ -1,6 +1,6 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { Drafts } from '../../delivery/preflight/drafts.service.js';
-import { sampleData } from '../../delivery/preflight/sample-data.js';
+import { sampleData } from '../../delivery/mails/sample-data.js';
 import { TemplatesService } from '../../delivery/mails/templates.service.js';
 import { WRITTEN, type WrittenMail, type WrittenMailPlace } from '../../delivery/mails/written-mail.js';
 import { type StoredWrittenMail, WrittenMailsService } from '../../delivery/mails/written-mails.service.js';

@@ -1,4 +1,4 @@
-import { OVERDUE_POLICIES } from '../../delivery/waiting/overdue.js';
+import { OVERDUE_POLICIES } from '../../delivery/message/overdue.js';
 import { sendingSettings, type Limit, type SendingSettings } from '../../delivery/pacing/sending.schemas.js';
 
 /** What was typed, by field name such as `global.perSecond` or `senders.0.domain`. */

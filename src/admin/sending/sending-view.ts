@@ -1,4 +1,4 @@
-import { UNFIT_REASONS } from '../../delivery/ledger/state-reasons.js';
+import { UNFIT_REASONS } from '../../delivery/message/state-reasons.js';
 import { DEFAULT_LANES } from '../../delivery/relays/relay-choice.js';
 import { refusedFor } from '../../delivery/replies/sender-refusal.js';
 import type { SendingState } from '../../delivery/pacing/sending.schemas.js';

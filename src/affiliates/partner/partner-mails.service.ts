@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { MessagesService } from '../../delivery/ledger/messages.service.js';
+import { MessagesService } from '../../delivery/planning/messages.service.js';
 import { TemplatesService } from '../../delivery/mails/templates.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';

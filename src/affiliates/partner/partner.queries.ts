@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import type { Sender } from '../../delivery/ledger/message.js';
+import type { Sender } from '../../delivery/message/message.js';
 import { forgetMails } from '../../delivery/ledger/messages.queries.js';
 import type { Attribution } from '../touch.js';
 

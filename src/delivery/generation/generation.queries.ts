@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
-import { withoutSending } from '../ledger/message.js';
-import { WAITS_FOR_TEST } from '../ledger/state-reasons.js';
-import { RESTORED } from '../waiting/overdue.js';
+import { withoutSending } from '../message/message.js';
+import { WAITS_FOR_TEST } from '../message/state-reasons.js';
+import { RESTORED } from '../message/overdue.js';
 import type { Beat, Fence, Fingerprint, LedgerRow, LedgerToken, Unsent } from './generation.js';
 import { TOLD, type Witness } from './witness.js';
 

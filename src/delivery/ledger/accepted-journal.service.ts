@@ -15,7 +15,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { isRefusedData } from './refused-data.js';
-import type { Settlement } from './settlement.js';
+import type { Settlement } from '../replies/settlement.js';
 
 /** Older versions wrote the number of their process into it. */
 const NAME = /^accepted-[0-9a-f-]+\.jsonl$/;

@@ -1,7 +1,7 @@
 import { fenceSql } from '../generation/generation.queries.js';
-import { lateSql, OVERDUE, RESTORED, restoredSql } from '../waiting/overdue.js';
+import { lateSql, OVERDUE, RESTORED, restoredSql } from '../message/overdue.js';
 import { fateSql, MOMENT, PROOF } from './mail-moment.queries.js';
-import { withoutSending } from './message.js';
+import { withoutSending } from '../message/message.js';
 
 /** A relay that takes longer has its lease renewed. A process that stood still for a while must not be taken for dead. */
 export const LEASE = `clock_timestamp() + interval '5 minutes'`;

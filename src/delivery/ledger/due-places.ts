@@ -1,10 +1,15 @@
-import type { LaneReady } from '../pacing/token-bucket.js';
-
 /** What is due in a lane at one priority, counted up to as many as are asked for at once. */
 export interface DuePlace {
   laneKey: string;
   priority: number;
   due: number;
+}
+
+/** What one lane has to send: `urgent` of its `ready` mails are waited for, and they are claimed first. */
+export interface LaneReady {
+  laneKey: string;
+  ready: number;
+  urgent?: number;
 }
 
 /** What a worker takes of it. */

@@ -7,15 +7,15 @@ import type { Fence } from '../generation/generation.js';
 import { NOT_REFUSED, SERVER } from '../generation/generation.queries.js';
 import { WitnessFiles } from '../generation/witness-files.service.js';
 import type { ToldMail, Witness } from '../generation/witness.js';
-import { dataAt } from '../mails/data-at.js';
+import { dataAt } from '../message/data-at.js';
 import { CLAIM, CLAIM_OTHERS, LEASE } from './claim.queries.js';
 import type { PlaceWant } from './due-places.js';
 import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries.js';
 import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
-import { ERASED, withoutSending, type ClaimedMessage } from './message.js';
-import { ENDED_IN_BODY, LEFT_BEHIND } from './state-reasons.js';
-import type { OverdueParameters } from '../waiting/overdue.js';
-import type { Settlement } from './settlement.js';
+import { ERASED, withoutSending, type ClaimedMessage } from '../message/message.js';
+import { ENDED_IN_BODY, LEFT_BEHIND } from '../message/state-reasons.js';
+import type { OverdueParameters } from '../message/overdue.js';
+import type { Settlement } from '../replies/settlement.js';
 
 export type Claim = ToldMail;
 

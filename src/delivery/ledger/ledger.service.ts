@@ -4,7 +4,7 @@ import { AcceptedJournal } from './accepted-journal.service.js';
 import { passing } from './fault-points.js';
 import { LedgerQueries, type Claim } from './ledger.queries.js';
 import { isRefusedData } from './refused-data.js';
-import type { Settlement } from './settlement.js';
+import type { Settlement } from '../replies/settlement.js';
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;

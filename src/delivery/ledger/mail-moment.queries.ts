@@ -1,5 +1,5 @@
 import { OFF_ITS_LIST } from '../guards/left-list.queries.js';
-import { EXPIRY } from '../waiting/expiry.js';
+import { EXPIRY } from '../message/expiry.js';
 import { ARRIVED } from './message-evidence.queries.js';
 import {
   BROADCAST_CANCELLED,
@@ -10,7 +10,7 @@ import {
   OPTED_OUT,
   PAUSED_BY_READER,
   SEQUENCE_PAUSED,
-} from './state-reasons.js';
+} from '../message/state-reasons.js';
 
 /**
  * How things stand at this moment for each row `m`: its reader, and its broadcast or sequence. Read at the claim to spare the relay,

@@ -8,8 +8,8 @@ import {
   priorityOf,
   withoutSending,
   type PlannedMessage,
-} from './message.js';
-import { PAUSED_BY_READER } from './state-reasons.js';
+} from '../message/message.js';
+import { PAUSED_BY_READER } from '../message/state-reasons.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
 
 export interface MessageRow {

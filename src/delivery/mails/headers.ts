@@ -1,5 +1,5 @@
 import { domainOf } from '../../values/email-address.js';
-import type { ClaimedMessage } from '../ledger/message.js';
+import type { ClaimedMessage } from '../message/message.js';
 import { unsubscribeAddress } from './verp.js';
 
 /** What the owner has set about headers; a part of the configuration. */

@@ -5,7 +5,7 @@ import { isOpenable, isTrackable } from '../../tracking/click-target.js';
 import { clickToken, openToken } from '../../tracking/tracking-token.js';
 import { DomainError } from '../../values/domain-error.js';
 import { signIds } from '../../values/signed-token.js';
-import { FROM_HTML, MailFlaws } from '../guards/mail-flaws.service.js';
+import { FROM_HTML, MailFlaws } from './mail-flaws.service.js';
 import { alwaysShown, hiddenDuties, printsHtml } from './hidden-duties.js';
 import { emit, parseHtmlPart, parseTextPart, type LinkTarget, type ParsedPart } from './liquid.templates.js';
 import { alternativeBody, type MailBody } from './mail-bytes.transport.js';
@@ -20,7 +20,7 @@ import {
   withoutScriptLinks,
 } from './mail-links.js';
 import type { Scope } from './mail-steps.templates.js';
-import type { ClaimedMessage } from '../ledger/message.js';
+import type { ClaimedMessage } from '../message/message.js';
 import { shownParts } from './shown-parts.js';
 import { TemplatesService } from './templates.service.js';
 import { UnfitMail } from './unfit-mail.js';

@@ -1,5 +1,5 @@
 import { DomainError } from '../../values/domain-error.js';
-import { ADDRESS_HIDDEN, WAY_OUT_HIDDEN } from '../ledger/state-reasons.js';
+import { ADDRESS_HIDDEN, WAY_OUT_HIDDEN } from '../message/state-reasons.js';
 import type { HiddenDuty } from './hidden-duties.js';
 
 /** A mail that must not leave as it is, and may once its owner has mended it or what its reader has: it is held for that. */

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { DomainError } from '../../values/domain-error.js';
-import { dutyFault } from '../preflight/duty-fault.templates.js';
+import { dutyFault } from './duty-fault.templates.js';
 import { TemplatesService } from './templates.service.js';
 import { WRITTEN, type WrittenMail, writtenPlace } from './written-mail.js';
 

@@ -1,4 +1,4 @@
-import { readLaneKey } from './recipient-group.js';
+import { readLaneKey } from '../message/recipient-group.js';
 
 /**
  * The buckets that mails of a lane pay from. `lane:` is the pace its receiver was found to bear; a receiver with a lane of

@@ -4,7 +4,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { LaneMoves } from './lane-moves.queries.js';
-import { groupOfMx, recipientGroup, type RecipientGroup } from './recipient-group.js';
+import { groupOfMx, recipientGroup, type RecipientGroup } from '../message/recipient-group.js';
 import { putSetting } from '../../infra/database/settings.js';
 
 /** Injection token of {@link MxResolver}. */

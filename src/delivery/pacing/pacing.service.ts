@@ -5,7 +5,8 @@ import { bucketKeysOf, laneOfAll } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { Receivers } from './receivers.service.js';
 import { LaneMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
-import { allocate, giveBack, giveBackDay, refill, waitMs, type LaneReady } from './token-bucket.js';
+import { allocate, giveBack, giveBackDay, refill, waitMs } from './token-bucket.js';
+import type { LaneReady } from '../ledger/due-places.js';
 
 /** How long a worker may not know of a limit that was just set. */
 const KEYS_CACHE_MS = 1_000;

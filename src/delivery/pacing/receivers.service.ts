@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { LaneMoves } from './lane-moves.queries.js';
-import { receiverOf, takenBy } from './recipient-group.js';
+import { receiverOf, takenBy } from '../message/recipient-group.js';
 
 /** Of so many domains it is remembered whose they are, for so long: an answer of the DNS may have come meanwhile. */
 const MOST_REMEMBERED = 50_000;

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { OverdueService } from '../waiting/overdue.service.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { PacingService } from './pacing.service.js';
-import { RECIPIENT_GROUPS } from './recipient-group.js';
+import { RECIPIENT_GROUPS } from '../message/recipient-group.js';
 import type { Limit, SendingSettings } from './sending.schemas.js';
 
 /** The owner's limits. They are the buckets themselves: what stands there is obeyed, in all workers within a second. */

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { WAITS_FOR_TEST } from '../ledger/state-reasons.js';
+import { WAITS_FOR_TEST } from '../message/state-reasons.js';
 import type { LaneLoad } from './estimate.js';
 
 interface LoadRow extends LaneLoad {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { idSchema } from '../../infra/http/page.js';
 import { parseEmailAddress } from '../../values/email-address.js';
 import { UNSENT } from '../generation/generation.js';
-import { DEFAULT_OVERDUE, OVERDUE_POLICIES } from '../waiting/overdue.js';
+import { DEFAULT_OVERDUE, OVERDUE_POLICIES } from '../message/overdue.js';
 
 const MAX_PER_SECOND = 100_000;
 const MAX_PER_DAY = 1_000_000_000;
@@ -122,14 +122,6 @@ export const confirmResponse = z.object({
   cancelled: z.number(),
   unknown: z.number(),
 });
-
-export const heldFilter = z.strictObject({
-  reason: z.string().min(1).max(500).optional().meta({ description: 'Only mails held for this reason.' }),
-  broadcastId: idSchema.optional().meta({ description: 'Only mails of this broadcast.' }),
-});
-export const releasedResponse = z.object({ released: z.number() });
-export const resentResponse = z.object({ resent: z.number().int() });
-export const cancelledResponse = z.object({ cancelled: z.number() });
 
 export const sendingState = z.object({
   maySend: z.boolean(),

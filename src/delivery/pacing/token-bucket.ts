@@ -1,3 +1,4 @@
+import type { LaneReady } from '../ledger/due-places.js';
 /**
  * One limit that every worker shares: mails a second, with a burst, and mails a day. Times are epoch milliseconds, days
  * are `YYYY-MM-DD` in UTC, both by the database's clock. Nothing here knows what a bucket is for.
@@ -130,13 +131,6 @@ export function waitMs(bucket: Bucket, urgency: Urgency = 'urgent'): number {
     return (Math.floor(bucket.refilledAtMs / DAY_MS) + 1) * DAY_MS - bucket.refilledAtMs;
   const rate = rateOf(bucket) ?? Number.POSITIVE_INFINITY;
   return Math.ceil(((1 - bucket.tokens) / rate) * 1000);
-}
-
-/** What one lane has to send: `urgent` of its `ready` mails are waited for, and they are claimed first. */
-export interface LaneReady {
-  laneKey: string;
-  ready: number;
-  urgent?: number;
 }
 
 /**

@@ -5,12 +5,12 @@ import { CONFIG, type Config } from '../../infra/config.js';
 import { DomainError } from '../../values/domain-error.js';
 import { linkTemplates, markLinks } from '../mails/mail-links.js';
 import { MailRenderer, type RenderedMail } from '../mails/mail-renderer.service.js';
-import type { Sender } from '../ledger/message.js';
+import type { Sender } from '../message/message.js';
 import type { MailTemplate } from '../mails/mjml.templates.js';
 import type { MailKind } from '../mails/template-variables.js';
 import { TemplatesService } from '../mails/templates.service.js';
 import type { DraftReader } from './draft-reader.js';
-import { sampleData } from './sample-data.js';
+import { sampleData } from '../mails/sample-data.js';
 import { kindOf, variablesOf } from './variables.templates.js';
 
 export interface Draft {

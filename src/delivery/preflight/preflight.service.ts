@@ -9,7 +9,7 @@ import { DomainCheckService } from '../domains/domain-check.service.js';
 import type { DnsResolver } from '../../infra/dns.js';
 import { Remembered } from '../../infra/remembered.js';
 import type { MailTemplate } from '../mails/mjml.templates.js';
-import type { Sender } from '../ledger/message.js';
+import type { Sender } from '../message/message.js';
 import { unknownVariables, type MailKind } from '../mails/template-variables.js';
 import { TemplatesService } from '../mails/templates.service.js';
 import type { MailPlace } from '../mails/written-mail.js';
@@ -18,7 +18,7 @@ import { supportNotes } from './client-support.js';
 import { Drafts, isMarketing, type Draft } from './drafts.service.js';
 import { originOf, probeLinks } from './links.probe.js';
 import { linksOf, mailFindings, type PreflightFinding } from './mail-checks.js';
-import { sampleData } from './sample-data.js';
+import { sampleData } from '../mails/sample-data.js';
 import {
   emptyPlaces,
   isPrinted,

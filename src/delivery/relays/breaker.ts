@@ -1,5 +1,4 @@
-/** What was wrong with a relay as a whole. None of it says anything about the mail that happened to be on its way. */
-export type RelayTrouble = 'connect' | 'silent' | 'stalled' | 'auth' | 'sender_refused' | 'throttled';
+import type { RelayTrouble } from '../replies/settlement.js';
 
 export type BreakerState = 'closed' | 'open' | 'half_open';
 

@@ -1,5 +1,5 @@
 import { domainOf } from '../../values/email-address.js';
-import type { ClaimedMessage } from '../ledger/message.js';
+import type { ClaimedMessage } from '../message/message.js';
 
 /** So many receivers, or so many mails, make it the relay's trouble. */
 const RECEIVERS = 2;

@@ -5,7 +5,8 @@ import type { RelayTrust } from '../../../config/relays.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { Remembered } from '../../infra/remembered.js';
-import { afterTrouble, troubleWords, shownReply, type RelayTrouble } from './breaker.js';
+import { afterTrouble, troubleWords, shownReply } from './breaker.js';
+import type { RelayTrouble } from '../replies/settlement.js';
 import { chooseRelay } from './relay-choice.js';
 import { GAP_MS, RelaysQueries, type RelayStateRow } from './relays.queries.js';
 

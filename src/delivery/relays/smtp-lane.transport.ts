@@ -1,7 +1,7 @@
 import type { RelayTrust } from '../../../config/relays.js';
 import type { MailProvider } from '../../values/mail-providers.js';
 import { isWatched, passing } from '../ledger/fault-points.js';
-import type { SendOutcome } from '../ledger/message.js';
+import type { SendOutcome } from '../message/message.js';
 import { tagHeader } from './provider-tag.js';
 import { COMMAND_LIMIT_MS, RelaySilent, SmtpSession, type SmtpReply } from './smtp-session.transport.js';
 

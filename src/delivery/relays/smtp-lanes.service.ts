@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { LanePools } from './lane-pool.transport.js';
 import type { Claim } from '../ledger/ledger.queries.js';
-import type { ClaimedMessage, SendOutcome } from '../ledger/message.js';
+import type { ClaimedMessage, SendOutcome } from '../message/message.js';
 import { shownReply } from './breaker.js';
 import { DEFAULT_LANES } from './relay-choice.js';
 import { RelaysService, type Relay } from './relays.service.js';
@@ -10,7 +10,7 @@ import { ParkedLanes } from './parked-lanes.service.js';
 import { PutOffs } from './put-offs.js';
 import { SenderStandings } from './sender-standing.js';
 import { domainOf } from '../../values/email-address.js';
-import { isOfSystem, namesSender, provesRelay, relayTrouble } from '../ledger/settlement.js';
+import { isOfSystem, namesSender, provesRelay, relayTrouble } from '../replies/settlement.js';
 import type { SmtpLane } from './smtp-lane.transport.js';
 
 /** About twenty minutes after its first try: greylisting is over by then. */

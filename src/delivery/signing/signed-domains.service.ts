@@ -6,7 +6,7 @@ import { Remembered } from '../../infra/remembered.js';
 import { DomainError } from '../../values/domain-error.js';
 import { alignedDomains, dkimDomain } from './dkim-keys.js';
 import { DkimKeys } from './dkim-keys.service.js';
-import { DKIM_ALERT } from '../ledger/message.js';
+import { DKIM_ALERT } from '../message/message.js';
 
 /** How late a worker may learn that another one has begun to sign. */
 const CACHE_MS = 5_000;

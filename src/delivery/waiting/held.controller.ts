@@ -2,7 +2,7 @@ import { Body, Controller, Post } from '@nestjs/common';
 import type { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { HeldService } from './held.service.js';
-import { cancelledResponse, heldFilter, releasedResponse } from '../pacing/sending.schemas.js';
+import { cancelledResponse, heldFilter, releasedResponse } from './waiting.schemas.js';
 
 @Controller('api/v1/messages/held')
 export class HeldController {

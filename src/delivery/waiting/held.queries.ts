@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
-import { withoutSending } from '../ledger/message.js';
-import { CANCELLED_BY_OWNER, NOT_FOR_OWNER, UNFIT_REASONS } from '../ledger/state-reasons.js';
+import { withoutSending } from '../message/message.js';
+import { CANCELLED_BY_OWNER, NOT_FOR_OWNER, UNFIT_REASONS } from '../message/state-reasons.js';
 
 export interface HeldFilter {
   /** As it stands in `state_reason`. */

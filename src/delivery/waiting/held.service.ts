@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Wake } from '../../infra/jobs/wake.js';
-import { SEND_DUE } from '../ledger/messages.service.js';
+import { SEND_DUE } from '../ledger/send-due.js';
 import {
   HeldQueries,
   type HeldBatch,
@@ -11,7 +11,7 @@ import {
   type HeldFilter,
   type HeldPart,
 } from './held.queries.js';
-import { OVERDUE } from './overdue.js';
+import { OVERDUE } from '../message/overdue.js';
 import { SequencePauses, type SequencePause } from './sequence-pauses.service.js';
 import { OVERDUE_ALERT } from './overdue.service.js';
 import { unknownOfSequences, type UnknownOfSequence } from '../ledger/unknown-mails.queries.js';

@@ -1,4 +1,4 @@
-import type { MessageClass } from '../ledger/message.js';
+import type { MessageClass } from '../message/message.js';
 
 /**
  * Days that a mail without an end of its own waits while no relay works, for a DKIM key, or is put off at every try. RFC 5321 §4.5.4.1 has four to

@@ -12,7 +12,7 @@ import {
   type OverdueParameters,
   type OverduePolicy,
   type OverdueSettings,
-} from './overdue.js';
+} from '../message/overdue.js';
 import { RelaysService } from '../relays/relays.service.js';
 import { putSetting, readSetting } from '../../infra/database/settings.js';
 

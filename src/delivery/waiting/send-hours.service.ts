@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { timeZoneOr } from '../../values/zoned-time.js';
 import { opensAt, type OpenHours, type WeekSpan } from '../../values/week-hours.js';
-import type { SharedMail } from '../ledger/mail-batch.js';
-import { OUTSIDE_HOURS } from '../ledger/state-reasons.js';
+import type { SharedMail } from '../message/mail-batch.js';
+import { OUTSIDE_HOURS } from '../message/state-reasons.js';
 
 /** A shared mail with its hours as the table has them. */
 export type NumberedMail = Omit<SharedMail, 'hours'> & { sendHoursId?: number };

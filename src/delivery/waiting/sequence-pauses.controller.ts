@@ -1,7 +1,7 @@
 import { Controller, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
-import { releasedResponse, resentResponse } from '../pacing/sending.schemas.js';
+import { releasedResponse, resentResponse } from './waiting.schemas.js';
 import { SequencePauses } from './sequence-pauses.service.js';
 import { SequenceUnknowns } from './sequence-unknowns.service.js';
 

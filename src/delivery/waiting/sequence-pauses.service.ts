@@ -4,8 +4,8 @@ import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Wake } from '../../infra/jobs/wake.js';
 import { DomainError } from '../../values/domain-error.js';
-import { SEQUENCE_PAUSED } from '../ledger/state-reasons.js';
-import { SEND_DUE } from '../ledger/messages.service.js';
+import { SEQUENCE_PAUSED } from '../message/state-reasons.js';
+import { SEND_DUE } from '../ledger/send-due.js';
 
 /** So many rows in one transaction. */
 const BATCH = 5_000;

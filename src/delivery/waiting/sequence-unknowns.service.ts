@@ -4,7 +4,7 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Wake } from '../../infra/jobs/wake.js';
 import { DomainError } from '../../values/domain-error.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
-import { SEND_DUE } from '../ledger/messages.service.js';
+import { SEND_DUE } from '../ledger/send-due.js';
 import {
   resendOfSequence,
   unknownOfSequences,

@@ -1,4 +1,4 @@
-import { priorityOf } from '../../delivery/ledger/message.js';
+import { priorityOf } from '../../delivery/message/message.js';
 import { planBatch } from '../../sequences/advance/advance-batch.js';
 import { lateSince, needsOf, type DueGroup } from '../../sequences/advance/due-group.js';
 import type { BatchPlan, NextState } from '../../sequences/advance/batch-plan.js';

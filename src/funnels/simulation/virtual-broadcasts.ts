@@ -1,7 +1,7 @@
-import { BROADCAST_CANCELLED } from '../../delivery/ledger/state-reasons.js';
+import { BROADCAST_CANCELLED } from '../../delivery/message/state-reasons.js';
 import { audienceSchema, type Audience } from '../../broadcasts/audience.js';
 import { topicOf, type Broadcast } from '../../broadcasts/broadcast.js';
-import { priorityOf, USUAL_PRIORITY } from '../../delivery/ledger/message.js';
+import { priorityOf, USUAL_PRIORITY } from '../../delivery/message/message.js';
 import type { FrozenOffer, SoldOffer } from '../../broadcasts/broadcast-offer.js';
 import { broadcastBatch, hourAfterPause } from '../../broadcasts/broadcast-batch.js';
 import { timingOf } from '../../broadcasts/broadcasts.schemas.js';

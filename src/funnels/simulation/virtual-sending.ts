@@ -5,8 +5,8 @@ import {
   LEFT_LIST,
   OUTSIDE_HOURS,
   PAUSED_BY_READER,
-} from '../../delivery/ledger/state-reasons.js';
-import { EXPIRY } from '../../delivery/waiting/expiry.js';
+} from '../../delivery/message/state-reasons.js';
+import { EXPIRY } from '../../delivery/message/expiry.js';
 import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { opensAt } from '../../values/week-hours.js';
 import type { VirtualMail } from './virtual-record.js';

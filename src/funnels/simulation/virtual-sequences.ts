@@ -1,4 +1,4 @@
-import type { Sender } from '../../delivery/ledger/message.js';
+import type { Sender } from '../../delivery/message/message.js';
 import type { RunningVersion } from '../../sequences/advance/advance-batch.js';
 import {
   leafKey,

@@ -5,7 +5,7 @@ import { TemplatesService } from '../../delivery/mails/templates.service.js';
 import { AudienceValues } from '../../delivery/preflight/audience-values.service.js';
 import type { PreflightFinding } from '../../delivery/preflight/mail-checks.js';
 import { LINK_FAULT } from '../../delivery/preflight/reader-fault.js';
-import { sampleData } from '../../delivery/preflight/sample-data.js';
+import { sampleData } from '../../delivery/mails/sample-data.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import type { FunnelParts } from '../publish/funnel-publisher.service.js';

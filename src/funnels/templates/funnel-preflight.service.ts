@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { EVERYBODY } from '../../delivery/preflight/audience.queries.js';
 import { PreflightService, type PreflightReport } from '../../delivery/preflight/preflight.service.js';
-import { sampleData } from '../../delivery/preflight/sample-data.js';
+import { sampleData } from '../../delivery/mails/sample-data.js';
 import type { PreflightFinding } from '../../delivery/preflight/mail-checks.js';
 import type { MailKind } from '../../delivery/mails/template-variables.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { compileMail } from '../../delivery/mails/mjml.templates.js';
-import { dutyFault } from '../../delivery/preflight/duty-fault.templates.js';
+import { dutyFault } from '../../delivery/mails/duty-fault.templates.js';
 import { isMarketing } from '../../delivery/preflight/drafts.service.js';
 import { lineOfVariable } from '../../delivery/preflight/variables.templates.js';
 import { MAIL_VARIABLES, unknownVariables, type MailKind } from '../../delivery/mails/template-variables.js';

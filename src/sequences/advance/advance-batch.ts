@@ -1,5 +1,5 @@
-import { addMail, type SharedMail } from '../../delivery/ledger/mail-batch.js';
-import type { Sender } from '../../delivery/ledger/message.js';
+import { addMail, type SharedMail } from '../../delivery/message/mail-batch.js';
+import type { Sender } from '../../delivery/message/message.js';
 import type { Assignment } from '../../experiments/experiment-terms.js';
 import { timeZoneOr } from '../../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';

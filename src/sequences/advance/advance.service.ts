@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { MessagesService } from '../../delivery/ledger/messages.service.js';
+import { MessagesService } from '../../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { inSmallHeap } from '../../infra/small-heap.js';
 import { planBatch } from './advance-batch.js';

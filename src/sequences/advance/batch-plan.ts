@@ -1,4 +1,4 @@
-import { emptyBatch, type MailBatch } from '../../delivery/ledger/mail-batch.js';
+import { emptyBatch, type MailBatch } from '../../delivery/message/mail-batch.js';
 import type { NewAssignment } from '../../experiments/experiment-terms.js';
 import type { Money } from '../../values/money.js';
 import type { FieldValue } from '../steps/condition.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import type { Sender } from '../../delivery/ledger/message.js';
+import type { Sender } from '../../delivery/message/message.js';
 import type { OfferNow, RunningVersion } from './advance-batch.js';
 import { applyDiscountBps } from '../../values/money.js';
 import { isMail, type SequenceDefinition } from '../steps/definition.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { NOT_BEGUN } from '../../delivery/ledger/message.js';
+import { NOT_BEGUN } from '../../delivery/message/message.js';
 import { countsAsOpened } from '../../values/counted-hits.js';
 import type { MailTrigger } from '../steps/condition.js';
 import type { SequenceDefinition } from '../steps/definition.js';

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { MessagesService } from '../../delivery/ledger/messages.service.js';
+import { MessagesService } from '../../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { loadAssignments } from '../../experiments/assignments.queries.js';
 import { takeZoneSignal } from '../../subscribers/field-signals.queries.js';

@@ -1,7 +1,7 @@
 import { BouncesService } from '../../../src/bounces/bounces.service.js';
 import { IntakeService } from '../../../src/bounces/intake.service.js';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
-import type { PlannedMessage } from '../../../src/delivery/ledger/message.js';
+import type { PlannedMessage } from '../../../src/delivery/message/message.js';
 import type { DnsResolver } from '../../../src/infra/dns.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';

@@ -1,6 +1,6 @@
 import { AbstractLogger } from 'typeorm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { BroadcastMailsQueries } from '../../../src/delivery/ledger/broadcast-mails.queries.js';
+import { BroadcastMailsQueries } from '../../../src/delivery/planning/broadcast-mails.queries.js';
 import { SplitQueries } from '../../../src/broadcasts/split.queries.js';
 import { FOREVER, openDesk, SPLIT, type Desk } from './desk.js';
 

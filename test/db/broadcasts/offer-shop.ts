@@ -1,6 +1,6 @@
 import { BroadcastPlanner } from '../../../src/broadcasts/broadcast-planner.service.js';
 import { BroadcastsModule } from '../../../src/broadcasts/broadcasts.module.js';
-import { MessagesService } from '../../../src/delivery/ledger/messages.service.js';
+import { MessagesService } from '../../../src/delivery/planning/messages.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
 import { API_KEY, BROWSER, OPENED_AT, openShop, type Shop } from '../orders/shop.js';

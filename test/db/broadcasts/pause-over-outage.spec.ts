@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
-import type { OverduePolicy } from '../../../src/delivery/waiting/overdue.js';
+import type { OverduePolicy } from '../../../src/delivery/message/overdue.js';
 import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
 import { OPENED_AT, type PostOffice } from '../delivery/post-office.js';
 import { FOREVER, openDesk, type Desk } from './desk.js';

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import type { MessageKind } from '../../../src/delivery/ledger/message.js';
+import type { MessageKind } from '../../../src/delivery/message/message.js';
 import { BASE_URL } from './post-office.js';
 
 /** Every mail that lies in the repository, without its ending. */

@@ -1,6 +1,6 @@
 import { AffiliatesService } from '../../../src/affiliates/affiliates.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
-import { MessagesService } from '../../../src/delivery/ledger/messages.service.js';
+import { MessagesService } from '../../../src/delivery/planning/messages.service.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { emailKeyOf, timeIn } from '../../../src/funnels/simulation/persona-script.js';
 import type { Persona } from '../../../src/funnels/simulation/personas.schemas.js';

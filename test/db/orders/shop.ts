@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import request from 'supertest';
 import type { DataSource } from 'typeorm';
 import { readConfig } from '../../../config/env.js';
-import { MessagesService } from '../../../src/delivery/ledger/messages.service.js';
+import { MessagesService } from '../../../src/delivery/planning/messages.service.js';
 import { AlertsModule } from '../../../src/infra/alerts/alerts.module.js';
 import { AccessModule } from '../../../src/infra/access/access.module.js';
 import type { Clock } from '../../../src/infra/clock.js';

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { DueMessages } from '../../../src/delivery/ledger/due-messages.service.js';
-import { LedgerClaims } from '../../../src/delivery/ledger/ledger-claims.service.js';
+import { DueMessages } from '../../../src/delivery/sending/due-messages.service.js';
+import { LedgerClaims } from '../../../src/delivery/sending/ledger-claims.service.js';
 import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';

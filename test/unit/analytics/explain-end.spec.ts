@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { end } from '../../../src/analytics/explain-end.js';
-import { EXPIRY, type Expiry } from '../../../src/delivery/waiting/expiry.js';
+import { EXPIRY, type Expiry } from '../../../src/delivery/message/expiry.js';
 import { replyWords } from '../../../src/delivery/replies/reply-words.js';
 import { VERDICT_OF } from '../../../src/delivery/replies/reply-reason.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { explainMessage } from '../../../src/analytics/explain-message.js';
-import { OVERDUE, RESTORED } from '../../../src/delivery/waiting/overdue.js';
+import { OVERDUE, RESTORED } from '../../../src/delivery/message/overdue.js';
 import { EARLIER, factsWith as with_, LATER, NOW, type Change } from './message-facts.js';
 
 const BROADCAST = {

@@ -3,7 +3,7 @@ import { GenerationGuard } from '../../../../src/delivery/generation/generation-
 import type { Fence } from '../../../../src/delivery/generation/generation.js';
 import type { Witness } from '../../../../src/delivery/generation/witness.js';
 import type { Claim } from '../../../../src/delivery/ledger/ledger.queries.js';
-import type { Settlement } from '../../../../src/delivery/ledger/settlement.js';
+import type { Settlement } from '../../../../src/delivery/replies/settlement.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { OPENED_AT, openPostOffice, type PostOffice } from '../post-office.js';
 

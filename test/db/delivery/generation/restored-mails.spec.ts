@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
 import type { Unsent } from '../../../../src/delivery/generation/generation.js';
-import { MessagesService } from '../../../../src/delivery/ledger/messages.service.js';
+import { MessagesService } from '../../../../src/delivery/planning/messages.service.js';
 import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
 import { OverdueService } from '../../../../src/delivery/waiting/overdue.service.js';
 import { SequencePauses } from '../../../../src/delivery/waiting/sequence-pauses.service.js';

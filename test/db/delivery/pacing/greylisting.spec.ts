@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { DueMessages } from '../../../../src/delivery/ledger/due-messages.service.js';
+import { DueMessages } from '../../../../src/delivery/sending/due-messages.service.js';
 import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
 import { openPostOffice } from '../post-office.js';
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
 import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
-import type { PlannedMessage } from '../../../../src/delivery/ledger/message.js';
+import type { PlannedMessage } from '../../../../src/delivery/message/message.js';
 import { MessagesQueries } from '../../../../src/delivery/ledger/messages.queries.js';
-import { MessagesService } from '../../../../src/delivery/ledger/messages.service.js';
-import { groupsByMx } from '../../../../src/delivery/ledger/planning.queries.js';
+import { MessagesService } from '../../../../src/delivery/planning/messages.service.js';
+import { groupsByMx } from '../../../../src/delivery/planning/planning.queries.js';
 import { SendHours } from '../../../../src/delivery/waiting/send-hours.service.js';
 import { CONFIG, type Config } from '../../../../src/infra/config.js';
 import { Wake } from '../../../../src/infra/jobs/wake.js';

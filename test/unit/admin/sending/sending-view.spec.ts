@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ADDRESS_HIDDEN } from '../../../../src/delivery/ledger/state-reasons.js';
+import { ADDRESS_HIDDEN } from '../../../../src/delivery/message/state-reasons.js';
 import { limitName, paceWords, sendingPage } from '../../../../src/admin/sending/sending-view.js';
 
 describe('sending in the owner’s words', () => {

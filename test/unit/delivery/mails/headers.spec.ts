@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../../../config/env.js';
 import { mailHeaders, type HeaderSettings } from '../../../../src/delivery/mails/headers.js';
-import { messageIdFor } from '../../../../src/delivery/mails/message-id.js';
-import { retryDelayMinutes } from '../../../../src/delivery/ledger/message.js';
+import { messageIdFor } from '../../../../src/delivery/message/message-id.js';
+import { retryDelayMinutes } from '../../../../src/delivery/message/message.js';
 import { readUnsubscribeAddress } from '../../../../src/delivery/mails/verp.js';
 
 const SENDER = { name: 'Ada', email: 'ada@bücher.example', postalAddress: '1 Main St' };

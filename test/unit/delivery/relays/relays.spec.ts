@@ -1,12 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EnvError, readConfig } from '../../../../config/env.js';
-import {
-  afterTrouble,
-  shownReply,
-  type Breaker,
-  type RelayTrouble,
-} from '../../../../src/delivery/relays/breaker.js';
+import { afterTrouble, shownReply, type Breaker } from '../../../../src/delivery/relays/breaker.js';
+import type { RelayTrouble } from '../../../../src/delivery/replies/settlement.js';
 import { chooseRelay } from '../../../../src/delivery/relays/relay-choice.js';
 
 const relay = (name: string, weight: number, usable = true) => ({ name, weight, usable });

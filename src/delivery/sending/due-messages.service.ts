@@ -1,0 +1,186 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { CLOCK, type Clock } from '../../infra/clock.js';
+import { BroadcastGuard } from '../guards/broadcast-guard.service.js';
+import { lanesReady, oneOfEach, placesWanted } from '../ledger/due-places.js';
+import { passing } from '../ledger/fault-points.js';
+import { GenerationGuard } from '../generation/generation-guard.service.js';
+import { LedgerClaims } from './ledger-claims.service.js';
+import type { Claimed, ClaimedMessage, SendOutcome } from '../message/message.js';
+import { OverdueService } from '../waiting/overdue.service.js';
+import { PacingService } from '../pacing/pacing.service.js';
+import { domainOf } from '../../values/email-address.js';
+import { blamesSender, isOfRecipient } from '../replies/settlement.js';
+
+/** As long as a lease. A claim may be committed after its connection was lost; later, the reaper takes up what it took. */
+const LOST_FOR_MS = 300_000;
+
+/** A claim whose answer never came. It may have been committed. */
+interface LostClaim {
+  owner: string;
+  atMs: number;
+}
+
+/** Nothing of the mail has crossed the wire: its pace is another's. */
+const NOT_TRIED: ReadonlySet<SendOutcome['kind']> = new Set(['held', 'not_sent', 'unsendable', 'unfit']);
+
+/** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
+@Injectable()
+export class DueMessages {
+  readonly #logger = new Logger(DueMessages.name);
+  #claims = 0;
+  #lost: LostClaim[] = [];
+
+  constructor(
+    private readonly claims: LedgerClaims,
+    private readonly pacing: PacingService,
+    private readonly overdue: OverdueService,
+    private readonly guard: GenerationGuard,
+    private readonly broadcasts: BroadcastGuard,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * To be asked before each run. False while this may be a copy of the database or a restored backup; log and alert say why.
+   */
+  async maySend(): Promise<boolean> {
+    if ((await this.guard.maySend(this.claims.witness)) !== true) return false;
+    await this.giveBackLost();
+    return true;
+  }
+
+  /** `owner`: the process. `putOff`: templates whose mails are passed over; then one other mail at most. */
+  async claim(owner: string, limit: number, putOff: readonly string[] = []): Promise<Claimed> {
+    const isTrial = putOff.length > 0;
+    const fence = await this.guard.fence(this.claims.witness);
+    if (fence === null) return { taken: 0, messages: [], waitMs: null };
+    const now = this.clock.now();
+    // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
+    const overdue = await this.overdue.parameters();
+    const places = await this.claims.duePlaces(now, limit);
+    const lanes = lanesReady(places, limit);
+    if (lanes.length === 0) return { taken: 0, messages: [], waitMs: null };
+    const paidAtMs = performance.now();
+    const allowed = await this.pacing.allow(lanes, limit);
+    if (allowed.size === 0) {
+      const waitMs = await this.pacing.waitMs(lanes);
+      return { taken: 0, messages: [], waitMs };
+    }
+    const wanted = isTrial ? oneOfEach(places, allowed) : placesWanted(places, allowed);
+    const most = isTrial ? 1 : limit;
+    let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
+    // Of this claim alone: what it took can be told from all else, should its answer be lost.
+    const claimedBy = `${owner}/${++this.#claims}`;
+    try {
+      claimed = await this.claims.claim(claimedBy, {
+        places: wanted,
+        limit: most,
+        now,
+        overdue,
+        fence,
+        putOff,
+      });
+    } catch (error) {
+      this.#lost.push({ owner: claimedBy, atMs: performance.now() });
+      await this.returnUnused(allowed, [], paidAtMs);
+      throw error;
+    }
+    for (const message of claimed.messages) {
+      message.paidAtMs = paidAtMs;
+      passing('claimed', message.id);
+    }
+    if (claimed.taken === 0) this.guard.forgetFence();
+    await this.returnUnused(allowed, claimed.messages, paidAtMs);
+    return { ...claimed, waitMs: null };
+  }
+
+  /** Claimed, and its broadcast was paused since. */
+  standsStill({ broadcastId }: ClaimedMessage): boolean {
+    return this.broadcasts.stopped(broadcastId);
+  }
+
+  /**
+   * Claimed and not begun: as if it had not been claimed, its tokens back in their buckets, but those of mails that had
+   * ended after all.
+   */
+  async release(messages: readonly ClaimedMessage[]): Promise<void> {
+    const released = await this.claims.release(messages);
+    const back = messages.filter(({ id }) => released.has(id));
+    const paidAtMs = Math.min(...back.map((message) => message.paidAtMs ?? Number.POSITIVE_INFINITY));
+    for (const [laneKey, count] of countByLane(back)) await this.giveBack(laneKey, count, paidAtMs);
+  }
+
+  /**
+   * What the receiver bears, and whether a broadcast goes to dead addresses, shows in the answers. What never got as far
+   * as a body uses up nobody's day: else mailboxes that are busy or greylist would, with nothing delivered.
+   */
+  async answered(
+    { laneKey, broadcastId, paidAtMs, address }: ClaimedMessage,
+    outcome: SendOutcome,
+  ): Promise<void> {
+    if (outcome.kind === 'refused' && outcome.stage !== 'BODY')
+      await this.orLost(1, this.pacing.giveBackDay(laneKey, msSince(paidAtMs)));
+    if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1, domainOf(address));
+    else if (NOT_TRIED.has(outcome.kind)) await this.giveBack(laneKey, 1, paidAtMs);
+    else if (outcome.kind === 'refused' && outcome.code < 500) {
+      if (!isOfRecipient(outcome) && !outcome.ofRelay)
+        await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
+    } else if (outcome.kind === 'refused') {
+      const blames = blamesSender(outcome);
+      // What stands behind the lane wants less of us: receipts go on, at a pace that does not make it worse.
+      if (blames) await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
+      if (broadcastId !== null) await this.broadcasts.refused(broadcastId, { blamesSender: blames });
+    }
+  }
+
+  /** Its relay takes long to answer. */
+  async slow({ laneKey }: ClaimedMessage): Promise<void> {
+    await this.pacing.stalled(laneKey);
+  }
+
+  /**
+   * Claims whose answer was lost with the connection, and which had been committed: their mails are in nobody's hands, and
+   * would wait for their lease to run out. Nothing is asked while no claim has failed.
+   */
+  private async giveBackLost(): Promise<void> {
+    if (this.#lost.length === 0) return;
+    const found = await this.claims.releaseLost(this.#lost.map(({ owner }) => owner));
+    const since = performance.now() - LOST_FOR_MS;
+    this.#lost = this.#lost.filter(({ owner, atMs }) => !found.has(owner) && atMs > since);
+  }
+
+  private async returnUnused(
+    allowed: ReadonlyMap<string, number>,
+    messages: readonly ClaimedMessage[],
+    paidAtMs: number,
+  ): Promise<void> {
+    const used = countByLane(messages);
+    for (const [laneKey, count] of allowed)
+      await this.giveBack(laneKey, count - (used.get(laneKey) ?? 0), paidAtMs);
+  }
+
+  /**
+   * Tokens that the database will not take are lost: better a mail too few than one too many, and what was claimed must not
+   * be forgotten for them.
+   */
+  private async giveBack(laneKey: string, count: number, paidAtMs: number | undefined): Promise<void> {
+    await this.orLost(count, this.pacing.giveBack(laneKey, count, msSince(paidAtMs)));
+  }
+
+  private async orLost(count: number, given: Promise<void>): Promise<void> {
+    await given.catch((error: unknown) => {
+      this.#logger.warn(
+        `${count} tokens are lost: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    });
+  }
+}
+
+function msSince(atMs: number | undefined): number {
+  return Math.max(0, performance.now() - (atMs ?? Number.POSITIVE_INFINITY));
+}
+
+function countByLane(messages: readonly ClaimedMessage[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { laneKey } of messages) counts.set(laneKey, (counts.get(laneKey) ?? 0) + 1);
+  return counts;
+}

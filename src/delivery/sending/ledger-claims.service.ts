@@ -1,0 +1,165 @@
+import { Injectable } from '@nestjs/common';
+import type { PoolClient } from 'pg';
+import { DataSource } from 'typeorm';
+import { pgPool } from '../../infra/database/pg-pool.js';
+import type { DuePlace } from '../ledger/due-places.js';
+import { duePlaces } from '../ledger/due-places.queries.js';
+import { LedgerQueries, type Claim, type ClaimOrder } from '../ledger/ledger.queries.js';
+import { IS_LEASED } from '../ledger/mail-moment.queries.js';
+import type { ClaimedMessage } from '../message/message.js';
+import { OUTSIDE_HOURS } from '../message/state-reasons.js';
+import { heldBack, LONGEST_SPAN_MS, type FrequencyCap, type HeldBack } from '../pacing/frequency-cap.js';
+import { FrequencyCapService } from '../pacing/frequency-cap.service.js';
+import { SendHours } from '../waiting/send-hours.service.js';
+import { LOCKS } from '../../infra/database/advisory-locks.js';
+
+/**
+ * Claims mails so that nobody gets more than the owner allows, over all sequences and broadcasts, and none outside of its
+ * hours. Without a cap and hours a claim is the ledger's own, with nothing added.
+ */
+@Injectable()
+export class LedgerClaims {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly ledger: LedgerQueries,
+    private readonly caps: FrequencyCapService,
+    private readonly hours: SendHours,
+  ) {}
+
+  /** As `duePlaces`. */
+  async duePlaces(now: Date, most: number): Promise<DuePlace[]> {
+    return duePlaces(pgPool(this.dataSource), now, most);
+  }
+
+  /** As `LedgerQueries.witness`. */
+  get witness(): LedgerQueries['witness'] {
+    return this.ledger.witness;
+  }
+
+  /** As `LedgerQueries.release`. */
+  async release(claims: readonly Claim[]): Promise<Set<string>> {
+    return this.ledger.release(claims);
+  }
+
+  /** As `LedgerQueries.releaseLost`. */
+  async releaseLost(owners: readonly string[]): Promise<Set<string>> {
+    return this.ledger.releaseLost(owners);
+  }
+
+  /**
+   * As `LedgerQueries.claim`; a mail that has waited until its hours were over is put back until they open, and one that
+   * is too many for its reader until it is not.
+   */
+  async claim(owner: string, order: ClaimOrder): Promise<{ taken: number; messages: ClaimedMessage[] }> {
+    const cap = await this.caps.current();
+    if (cap.perDay === null && cap.perWeek === null) {
+      const claimed = await this.ledger.claim(owner, order);
+      try {
+        const late = await this.tooLate(pgPool(this.dataSource), claimed.messages, order.now);
+        return { ...claimed, messages: without(claimed.messages, late) };
+      } catch (error) {
+        // Else all of them, receipts among them, would wait for their lease to run out.
+        await this.ledger.release(claimed.messages).catch(() => undefined);
+        throw error;
+      }
+    }
+    const client = await pgPool(this.dataSource).connect();
+    try {
+      await client.query('begin');
+      // Taken before the claim looks: its snapshot then holds what the claims before it have taken.
+      await client.query('select pg_advisory_xact_lock($1)', [LOCKS.frequencyCap]);
+      const claimed = await this.ledger.claim(owner, order, client);
+      const inTime = without(claimed.messages, await this.tooLate(client, claimed.messages, order.now));
+      const held = await this.tooMany(client, inTime, cap, order.now);
+      await client.query('commit');
+      this.ledger.committed(claimed.messages);
+      return { ...claimed, messages: without(inTime, held) };
+    } catch (error) {
+      await client.query('rollback').catch(() => undefined);
+      throw error;
+    } finally {
+      client.release();
+    }
+  }
+
+  private async tooLate(
+    db: Pick<PoolClient, 'query'>,
+    messages: readonly ClaimedMessage[],
+    now: Date,
+  ): Promise<HeldBack[]> {
+    const closed = await this.hours.closed(messages, now);
+    const held = closed.map((mail) => ({ ...mail, reason: OUTSIDE_HOURS }));
+    await putBack(db, messages, held);
+    return held;
+  }
+
+  private async tooMany(
+    client: Pick<PoolClient, 'query'>,
+    messages: readonly ClaimedMessage[],
+    cap: FrequencyCap,
+    now: Date,
+  ): Promise<HeldBack[]> {
+    const mails = messages.flatMap(({ id, class: messageClass, subscriberId }) =>
+      messageClass === 'marketing' && subscriberId !== null ? [{ id, subscriberId }] : [],
+    );
+    if (mails.length === 0) return [];
+    const ids = mails.map(({ id }) => id);
+    const { rows } = await client.query<{ subscriberId: string; at: Date }>({
+      name: 'frequency-sent',
+      text: SENT,
+      values: [
+        [...new Set(mails.map(({ subscriberId }) => subscriberId))],
+        ids,
+        new Date(now.getTime() - LONGEST_SPAN_MS),
+        now,
+      ],
+    });
+    const sent = new Map<string, Date[]>();
+    for (const { subscriberId, at } of rows) sent.set(subscriberId, [...(sent.get(subscriberId) ?? []), at]);
+    const held = heldBack(mails, sent, cap, now);
+    await putBack(client, messages, held);
+    return held;
+  }
+}
+
+function without(messages: ClaimedMessage[], held: readonly HeldBack[]): ClaimedMessage[] {
+  if (held.length === 0) return messages;
+  const waiting = new Set(held.map(({ id }) => id));
+  return messages.filter(({ id }) => !waiting.has(id));
+}
+
+async function putBack(
+  db: Pick<PoolClient, 'query'>,
+  claimed: readonly ClaimedMessage[],
+  held: readonly HeldBack[],
+): Promise<void> {
+  if (held.length === 0) return;
+  const epochs = new Map(claimed.map(({ id, epoch }) => [id, epoch]));
+  await db.query({
+    name: 'ledger-put-back',
+    text: PUT_BACK,
+    values: [
+      held.map(({ id }) => id),
+      held.map(({ id }) => epochs.get(id)),
+      held.map(({ until }) => until),
+      held.map(({ reason }) => reason),
+    ],
+  });
+}
+
+/** What the people have got, or are about to; served by `message_subscriber`. */
+const SENT = `
+select m.subscriber_id as "subscriberId", case when m.state = 'leased' then $4::timestamptz else coalesce(m.accepted_at, m.data_at) end as at
+from message m
+where m.subscriber_id = any($1::bigint[]) and m.class = 'marketing' and m.id <> all($2::bigint[])
+  and (m.state = 'leased' or (m.state in ('accepted', 'unknown') and coalesce(m.accepted_at, m.data_at) > $3))`;
+
+/**
+ * As if they had not been claimed. Their new time is no delay of an outage's making, so it is also what they were planned
+ * for. Fenced: a worker that stood still may find them claimed by another, and on their way.
+ */
+const PUT_BACK = `
+update message m set state = 'ready', lease_owner = null, lease_until = null, attempt = attempt - 1, due_at = h.until,
+  planned_for = case when m.planned_for is not null then h.until end, state_reason = h.reason
+from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[]) as h (id, epoch, until, reason)
+where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED} and m.data_at is null`;

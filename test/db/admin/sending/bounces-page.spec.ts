@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AdminModule } from '../../../../src/admin/admin.module.js';
+import { OPENED_AT, openShop, type Shop } from '../../orders/shop.js';
+
+const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
+
+describe('the page Bounces', () => {
+  let shop: Shop;
+  let cookie = '';
+  beforeAll(async () => {
+    shop = await openShop({ modules: [AdminModule], env: { BASE_URL: 'http://localhost:3000' } });
+    const answer = await shop.http.post('/admin/setup').type('form').send(OWNER).expect(303);
+    cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+  });
+  afterAll(async () => shop.close());
+
+  const page = async (query = ''): Promise<string> =>
+    (await shop.http.get(`/admin/bounces${query}`).set('Cookie', cookie).expect(200)).text;
+
+  it('is for the owner', async () => {
+    expect((await shop.http.get('/admin/bounces')).headers['location']).toMatch(/^\/admin\/login/);
+  });
+
+  it('is reached from the page Sending', async () => {
+    const { text } = await shop.http.get('/admin/sending').set('Cookie', cookie).expect(200);
+    expect(text).toContain('href="/admin/bounces"');
+  });
+
+  it('says that nothing came back', async () => {
+    expect(await page()).toContain('Nothing came back.');
+  });
+
+  it('shows what came back, what it did and what the server said, with every text escaped', async () => {
+    await shop.db.query(
+      `insert into bounce (dedupe_key, verdict, reason, source, trusted, received_at, diagnostic) values
+         ('1', 'hard', 'user_unknown', 'smtp', true, $1, '550 <script>alert(1)</script> no such user'),
+         ('2', 'sender', 'auth_failure', 'ses', true, $1, '550 5.7.26'),
+         ('3', 'complaint', 'abuse', 'imap', false, $1, null)`,
+      [OPENED_AT],
+    );
+    const html = await page();
+    for (const text of [
+      'no such user',
+      'dead address',
+      '&lt;script&gt;alert(1)',
+      'from Amazon SES',
+      'SPF, DKIM or DMARC failed',
+      'proves nothing',
+      'aria-current="page">Sending',
+    ])
+      expect(html).toContain(text);
+    expect(html).not.toContain('<script>');
+  });
+
+  it('shows those of one kind, page by page', async () => {
+    await shop.db.query(
+      `insert into bounce (dedupe_key, verdict, reason, source, trusted, received_at, diagnostic)
+       select 'many:' || n, 'soft', 'mailbox_full', 'smtp', true, $1, 'full number ' || n || '.' from generate_series(1, 60) n`,
+      [OPENED_AT],
+    );
+    const first = await page('?verdict=soft');
+    expect(first).toContain('full number 60.');
+    expect(first).not.toContain('full number 10.');
+    expect(first).not.toContain('dead address</span>');
+    const next = /href="\/admin\/bounces(\?verdict=soft&amp;cursor=[^"]+)"/.exec(first)?.[1] ?? '';
+    expect(await page(next.replaceAll('&amp;', '&'))).toContain('full number 10.');
+    expect(await page('?verdict=hard')).toContain('dead address</span>');
+    expect(await page('?verdict=deadly&cursor=x')).toContain('full number 60.');
+  });
+});

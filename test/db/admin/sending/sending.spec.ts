@@ -1,0 +1,176 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AdminModule } from '../../../../src/admin/admin.module.js';
+import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
+import { insertMessage } from '../../delivery/pacing/pacing-app.js';
+import { API_KEY, OPENED_AT, openShop, type Shop } from '../../orders/shop.js';
+
+const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
+
+describe('the page Sending', () => {
+  let shop: Shop;
+  let cookie = '';
+  beforeAll(async () => {
+    shop = await openShop({ modules: [AdminModule], env: { BASE_URL: 'http://localhost:3000' } });
+    const answer = await shop.http.post('/admin/setup').type('form').send(OWNER).expect(303);
+    cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+  });
+  afterAll(async () => shop.close());
+
+  const page = async (): Promise<string> =>
+    (await shop.http.get('/admin/sending').set('Cookie', cookie).expect(200)).text;
+  const post = (path: string, form: Record<string, string>) =>
+    shop.http.post(`/admin/sending/${path}`).set('Cookie', cookie).type('form').send(form);
+  const states = async (): Promise<unknown> =>
+    shop.db.query(`select state, count(*)::int as n from message group by 1 order by 1`);
+
+  it('is for the owner', async () => {
+    expect((await shop.http.get('/admin/sending')).headers['location']).toMatch(/^\/admin\/login/);
+    await shop.http
+      .post('/admin/sending/held')
+      .type('form')
+      .send({ reason: 'a', decision: 'cancel' })
+      .expect(303);
+    await post('held', { reason: 'a', decision: 'cancel' }).set('Origin', 'https://evil.example').expect(403);
+  });
+
+  it('shows a paused sequence and lets it go on; the API does both', async () => {
+    const api = (path: string) =>
+      shop.http.post(`/api/v1/sending/sequences/${path}`).set('Authorization', `Bearer ${API_KEY}`);
+    await api('nothing/pause').expect(404);
+    await shop.db.query(
+      `insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
+       values ('guide', 'Guide', '{}', '', 1, now(), now())`,
+    );
+    for (let time = 0; time < 2; time++)
+      expect((await api('guide/pause').expect(200)).body).toEqual({ released: 0 });
+    expect(await page()).toContain('paused by the owner');
+    await post('sequences', { funnel: 'guide' }).expect(303);
+    expect(await page()).not.toContain('Paused sequences');
+    expect((await api('guide/resume').expect(200)).body).toEqual({ released: 0 });
+    await shop.db.query(`delete from funnel where key = 'guide'`);
+  });
+
+  it('says that all is well', async () => {
+    const html = await page();
+    expect(html).toContain('mails may go out');
+    expect(html).toContain('No mail is held.');
+    expect(html).toContain('127.0.0.1:1');
+    expect(html).toContain('receipts and confirmations for 7 days, all others for 5');
+    expect(html).toContain('aria-current="page">Sending');
+  });
+
+  it('shows limits, slowed lanes, warm-ups, alerts and what waits, with every text escaped', async () => {
+    await shop.db.query(
+      `insert into send_bucket (key, rate_per_second, tokens, refilled_at, daily_quota, ramp_started_on, slow_factor, updated_at)
+       values ('global', 20, 0, now(), 5000, null, 1, now()), ('lane:example.com|gmail', 1, 0, now(), null, null, 0.5, now()),
+         ('sender:example.com', null, 0, now(), null, $1, 1, now())`,
+      ['2026-03-01'],
+    );
+    await insertMessage(shop.db);
+    await insertMessage(shop.db, { state: 'held', state_reason: '<b>reason</b>' });
+    await insertMessage(shop.db, { state: 'unknown' });
+    await shop.app
+      .get(AlertsService, { strict: false })
+      .raise({ key: 'k', severity: 'warning', message: 'A <trouble>' });
+    const html = await page();
+    for (const text of [
+      'All mails',
+      '20 a second',
+      'From example.com to Gmail',
+      '30 a minute',
+      'slowed down',
+      'warming up since 2026-03-01',
+      '&lt;b&gt;reason&lt;/b&gt;',
+      'A &lt;trouble&gt;',
+      'The limit that decides: All mails',
+    ])
+      expect(html).toContain(text);
+    expect(html).not.toContain('<b>reason');
+  });
+
+  it('releases and cancels what is held', async () => {
+    await shop.db.query('truncate message cascade');
+    for (const reason of ['a', 'b']) await insertMessage(shop.db, { state: 'held', state_reason: reason });
+    await post('held', { reason: 'a', decision: 'release' }).expect(303);
+    await post('held', { reason: 'b', decision: 'cancel' }).expect(303);
+    await post('held', { reason: 'b', decision: 'keep' }).expect(422);
+    expect(await states()).toEqual([
+      { state: 'cancelled', n: 1 },
+      { state: 'ready', n: 1 },
+    ]);
+  });
+
+  it('shows what nobody knows to have been taken of a sequence, and sends it once more; the API does it, too', async () => {
+    await shop.db.query('truncate message cascade');
+    const rows: { subscriberId: string; enrollmentId: string }[] = await shop.db.query(
+      `with f as (insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
+         values ('shop', 'Shop', '{}', '', 1, now(), now())),
+       s as (insert into subscriber (email, email_key, status, created_at, updated_at)
+         select n || '@example.org', n || '@example.org', 'active', now(), now() from generate_series(1, 3) n returning id)
+       insert into enrollment (sequence_id, version_id, subscriber_id, status, started_at)
+         select v.sequence_id, v.id, s.id, 'active', now() from sequence_version v, s
+       returning subscriber_id as "subscriberId", id as "enrollmentId"`,
+    );
+    const ids: string[] = [];
+    for (const { subscriberId, enrollmentId } of rows)
+      ids.push(
+        await insertMessage(shop.db, {
+          ...{ state: 'unknown', kind: 'sequence', funnel_key: 'shop', step_key: 'hello', unknown_count: 1 },
+          ...{ subscriber_id: subscriberId, enrollment_id: enrollmentId },
+        }),
+      );
+    await shop.db.query(`update enrollment set status = 'exited' where subscriber_id = $1`, [
+      rows[2]?.subscriberId,
+    ]);
+    expect(await page()).toMatch(/Send them once more/);
+    const api = (path: string) =>
+      shop.http.post(`/api/v1/sending/sequences/${path}`).set('Authorization', `Bearer ${API_KEY}`);
+    await api('shop/pause').expect(200);
+    expect((await api('shop/unknown/resend').expect(409)).body).toMatchObject({
+      code: 'SEQUENCE_STATE_CONFLICT',
+    });
+    expect((await post('unknown', { funnel: 'shop' }).expect(422)).text).toContain(
+      'Nothing was sent: its mails are paused',
+    );
+    await api('shop/resume').expect(200);
+    await post('unknown', { funnel: 'shop' }).expect(303);
+    expect(await states()).toEqual([
+      { state: 'ready', n: 2 },
+      { state: 'unknown', n: 1 },
+    ]);
+    expect(await page()).not.toContain('once more</button>');
+    expect((await api('shop/unknown/resend').expect(200)).body).toEqual({ resent: 0 });
+    await api('nothing/unknown/resend').expect(404);
+    const { body } = await shop.http
+      .get(`/api/v1/messages/${ids[0]}/explain`)
+      .set('Authorization', `Bearer ${API_KEY}`);
+    expect((body as { chain: { code: string }[] }).chain.map(({ code }) => code)).toContain(
+      'RESENT_BY_OWNER',
+    );
+    await shop.db.query('truncate message, enrollment, subscriber cascade');
+    await shop.db.query(`delete from funnel where key = 'shop'`);
+    for (const state of ['cancelled', 'ready']) await insertMessage(shop.db, { state });
+  });
+
+  it('asks what to do after a restored backup, and does it', async () => {
+    await shop.db.query(`insert into setting (key, value, updated_at) values ('ledger.generation', $1, $2)`, [
+      JSON.stringify({
+        lineage: 'a',
+        generation: 1,
+        counter: 1,
+        fingerprint: { system: null, timeline: null, database: '1', table: '1' },
+        refused: null,
+        confirmed: null,
+      }),
+      OPENED_AT,
+    ]);
+    expect(await page()).toContain('Is this the database to send from?');
+    await post('confirm', {}).expect(422);
+    await post('confirm', { unsent: 'hold' }).expect(303);
+    expect(await page()).toContain('mails may go out');
+    expect(await states()).toEqual([
+      { state: 'cancelled', n: 1 },
+      { state: 'held', n: 1 },
+    ]);
+  });
+});
