@@ -5,6 +5,7 @@ import { registerLiquidFilters } from '../../infra/http/liquid-filters.js';
 import { DomainError } from '../../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../../values/header-text.js';
 import { LIMITS } from './liquid.templates.js';
+import { foreignBraces, insteadOfTag } from './foreign-tags.js';
 import { deceptiveLink } from './link-check.js';
 import { textOfHtml } from './mail-text.js';
 import { INCLUDE, MAX_SOURCE_CHARS } from './mjml-includes.js';
@@ -149,16 +150,41 @@ function checkLiquid(file: SourceFile, knownLine: number | null): void {
   if (fault) throw invalid(file, knownLine ?? fault.line, fault.reason);
 }
 
-/** Why a text is no Liquid, and the line; null when it is. */
+/** Tags that read a part from elsewhere. Liquid takes them for good, and each mail would fail when it is filled in. */
+const READS_A_PART = /\{%-?\s*(include|render|layout)\b/;
+
+/** Why a text is no Liquid for a mail, and the line; null when it is. */
 export function liquidFault(source: string): { line: number; reason: string } | null {
   try {
     checker.parse(source);
-    return null;
   } catch (error) {
-    const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-    const at = /, line:(\d+), col:\d+/.exec(reason);
-    return { line: Number(at?.[1] ?? 1), reason: reason.replace(at?.[0] ?? '', '') };
+    const [said = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    const at = /, line:(\d+), col:\d+/.exec(said);
+    const line = Number(at?.[1] ?? 1);
+    return { line, reason: reasonOf(said.replace(at?.[0] ?? '', ''), source.split('\n')[line - 1] ?? '') };
   }
+  const part = READS_A_PART.exec(withoutRaw(source));
+  if (!part) return null;
+  const [, name = ''] = part;
+  return { line: lineAt(source, part.index), reason: inOurWords(`mails have no tag "${name}"`, name) };
+}
+
+/** A tag that was brought from another system is named with what is written here in its place. */
+function reasonOf(said: string, line: string): string {
+  const [, tag] = /^tag "(\w+)" not found/.exec(said) ?? [];
+  return tag === undefined ? (foreignBraces(line) ?? said) : inOurWords(said, tag);
+}
+
+function inOurWords(reason: string, tag: string): string {
+  const instead = insteadOfTag(tag);
+  return instead === null ? reason : `${reason}; here it is ${instead}`;
+}
+
+/** Without what Liquid leaves as it is; places stay. */
+function withoutRaw(source: string): string {
+  return source.replace(/\{%-?\s*(raw|comment)\s*-?%\}[\s\S]*?\{%-?\s*end\1\s*-?%\}/g, (block) =>
+    block.replace(/[^\n]/g, ' '),
+  );
 }
 
 function checkTags(file: SourceFile): void {

@@ -1,4 +1,5 @@
 import type { Level } from '../domains/finding.js';
+import { hasForeignTag } from '../mails/foreign-tags.js';
 import { flat, hiddenDuties } from '../mails/hidden-duties.js';
 import { hrefOf } from '../mails/mail-links.js';
 import { shownParts } from '../mails/shown-parts.js';
@@ -132,6 +133,8 @@ export function linksOf(
     /<(?:a|img)\b[^<>]{0,1000}?\s(href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')/gi,
   )) {
     const url = hrefOf(double ?? single ?? '');
+    // Told of with the variables.
+    if (hasForeignTag(url)) continue;
     const bad = problemOf(url, attribute.toLowerCase() === 'href', ownOrigin);
     if (bad !== null) findings.push({ check: 'links', ...bad });
     else if (/^https?:/i.test(url)) urls.add(url);

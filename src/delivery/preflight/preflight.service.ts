@@ -8,6 +8,7 @@ import { dkimDomain } from '../signing/dkim-keys.js';
 import { DomainCheckService } from '../domains/domain-check.service.js';
 import type { DnsResolver } from '../../infra/dns.js';
 import { Remembered } from '../../infra/remembered.js';
+import { foreignTags, hintOf } from '../mails/foreign-tags.js';
 import type { MailTemplate } from '../mails/mjml.templates.js';
 import type { Sender } from '../message/message.js';
 import { unknownVariables, type MailKind } from '../mails/template-variables.js';
@@ -181,9 +182,11 @@ export class PreflightService {
     const findings: Located[] = unknown.map((name) => ({
       check: 'variables',
       level: 'fail',
-      message: `it prints {{ ${name} }}, which ${kind} mails do not have`,
+      message: `it prints {{ ${name} }}, which ${kind} mails do not have${hintOf(name, kind)}`,
       found: name,
     }));
+    for (const { tag, message } of foreignTags(html, kind))
+      findings.push({ check: 'variables', level: 'fail', message, found: literally(tag) });
     const emptyHere = emptyPlaces(parts, values);
     for (const name of emptyHere) {
       if (unknown.some((one) => one === name || one.startsWith(`${name}.`))) continue;
@@ -303,6 +306,10 @@ function lackingFinding(name: string, { total, empty, words, examples }: Lacking
     ? `it prints {{ ${name} }}, a field that none of ${total} ${words} has`
     : `${empty} of ${total} ${words} would see an empty place for {{ ${name} }} (such as ${examples.join(', ')}); give it a default`;
   return { check: 'audience', level: nobody ? 'fail' : 'warn', message, subscribers: examples, found: name };
+}
+
+function literally(text: string): RegExp {
+  return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
 }
 
 /** A finding with what to look for in the source. */

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { foreignTags, hintOf } from '../../delivery/mails/foreign-tags.js';
 import { compileMail } from '../../delivery/mails/mjml.templates.js';
 import { dutyFault } from '../../delivery/mails/duty-fault.templates.js';
 import { isMarketing } from '../../delivery/preflight/drafts.service.js';
@@ -133,9 +134,14 @@ function mailProblems(
     const unknown = unknownVariables(source, kind).map(({ name: variable, line }) => ({
       rule: 'unknown-variable' as const,
       path,
-      message: `${file}:${line} prints {{ ${variable} }}, which ${kind} mails do not have; they have: ${allowed}`,
+      message: `${file}:${line} prints {{ ${variable} }}, which ${kind} mails do not have${hintOf(variable, kind)}; they have: ${allowed}`,
     }));
-    return [...found, ...unknown];
+    const foreign = foreignTags(source, kind).map(({ tag, message }) => ({
+      rule: 'unknown-variable' as const,
+      path,
+      message: `${file}:${lineOf(source, tag)}: ${message}`,
+    }));
+    return [...found, ...unknown, ...foreign];
   } catch (error) {
     return [{ rule: 'broken-template', path, message: `${file}: ${reasonOf(error)}` }];
   }
@@ -148,15 +154,22 @@ function subjectProblems({ sequence }: FunnelDefinition): DefinitionProblem[] {
     const path = [...at, 'subject'];
     const kind = step.offer === undefined ? 'sequence' : 'offer';
     try {
-      return unknownVariables(subject, kind).map(({ name }) => ({
+      const unknown = unknownVariables(subject, kind).map(
+        ({ name }) => `it prints {{ ${name} }}, which ${kind} mails do not have${hintOf(name, kind)}`,
+      );
+      return [...unknown, ...foreignTags(subject, kind).map(({ message }) => message)].map((message) => ({
         rule: 'unknown-variable',
         path,
-        message: `it prints {{ ${name} }}, which ${kind} mails do not have`,
+        message,
       }));
     } catch (error) {
       return [{ rule: 'broken-template', path, message: reasonOf(error) }];
     }
   });
+}
+
+function lineOf(source: string, tag: string): number {
+  return source.slice(0, source.indexOf(tag)).split('\n').length;
 }
 
 /** Each page with its layouts and parts: it is there, Liquid can read it, and one can sign up on the first. */

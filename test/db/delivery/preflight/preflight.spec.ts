@@ -80,6 +80,22 @@ describe('preflight', () => {
       /^fail variables 5: it prints \{\{ subscriber\.shoeSize/,
     ],
     [
+      'a variable by the name of another system',
+      mail('<p>{{ first_name }}</p>'),
+      /^fail variables 5: it prints .* here it is \{\{ subscriber\.firstName \}\}$/,
+    ],
+    [
+      'a tag of another system, which readers would see',
+      mail('<p>Hi *|FNAME|*</p>'),
+      /^fail variables 5: \*\|FNAME\|\* is a tag of another mail system/,
+    ],
+    [
+      'such a tag in the subject',
+      mail('<p>Hi</p>', FOOT, 'News for %recipient.name%'),
+      /^fail variables 2: %recipient\.name% is a tag/,
+    ],
+    ['such a tag for a link, once', mail('<p><a href="*|ARCHIVE|*">x</a></p>'), /^fail \w+ \S+: \*\|ARCHIVE/],
+    [
       'an unknown variable in a branch that no sample takes',
       mail('<p>{% if subscriber.name == "nobody" %}{{ nothing.here }}{% endif %}</p>'),
       /^fail variables 5: it prints \{\{ nothing\.here/,

@@ -98,6 +98,31 @@ describe('compiling a mail', () => {
     ['an open element', mail('<mj-section>'), 'emails/mail.mjml:5: <mj-section> is not closed'],
     ['an open Liquid tag', mail(section('\n{% if name %}Hi')), 'emails/mail.mjml:6: tag'],
     ['an unknown filter', mail(section('{{ name | shout }}')), 'emails/mail.mjml:5: undefined filter: shout'],
+    [
+      'a part that Liquid would read, which failed in each mail that was sent',
+      mail(section(`x\n{% render 'foot' %}`)),
+      'emails/mail.mjml:6: mails have no tag "render"; here it is <mj-include path="…" />',
+    ],
+    [
+      'a condition of Handlebars',
+      mail(section('x\n{{#if name}}Hi{{/if}}')),
+      'emails/mail.mjml:6: {{#if name}} is a tag of Handlebars; here it is {% if %}…{% endif %}',
+    ],
+    [
+      'three braces',
+      mail(section('Hi {{{ name }}}')),
+      'emails/mail.mjml:5: {{{ name }}} is a tag of Handlebars; here it is {{ … }}',
+    ],
+    [
+      'a part of Handlebars',
+      mail(section('{{> foot title="x" }}')),
+      'emails/mail.mjml:5: {{> foot title="x" }} is a tag of Handlebars; here it is <mj-include path="…" />',
+    ],
+    [
+      'a tag of another system',
+      mail(section('{% unsubscribe %}')),
+      'emails/mail.mjml:5: tag "unsubscribe" not found; here it is {{ unsubscribeUrl }}',
+    ],
     ['no subject', mail(section('x'), ''), 'emails/mail.mjml:1: <mj-title> is missing'],
     ['no text', mail('<mj-section></mj-section>'), 'emails/mail.mjml:1: the mail has no text'],
   ])('refuses %s with file, line and reason', async (_, source, message) => {
@@ -105,6 +130,11 @@ describe('compiling a mail', () => {
       code: 'TEMPLATE_INVALID',
       message: expect.stringContaining(`templates/${message}`),
     });
+  });
+
+  it('takes what another language would read where it stands as an example', async () => {
+    const { text } = await compile(mail(section(`{% raw %}{% render 'foot' %} {{#if}}{% endraw %}`)));
+    expect(text).toContain('{{#if}}');
   });
 
   it('refuses what is no MJML, a key that leaves the folder, and a mail that is not there', async () => {
