@@ -4,7 +4,7 @@ import type { MailTemplate } from './mjml.templates.js';
 import type { Sender } from '../message/message.js';
 import { sampleData } from './sample-data.js';
 import { shownParts } from './shown-parts.js';
-import type { MailKind } from './template-variables.js';
+import { funnelVariables, type MailKind } from './template-variables.js';
 
 const BASE_URL = 'https://example.com';
 const UNSUBSCRIBE_URL = `${BASE_URL}/u/x`;
@@ -22,7 +22,7 @@ export function dutyFault(
     ...{ sender, baseUrl: BASE_URL, unsubscribeUrl: UNSUBSCRIBE_URL },
     preferencesUrl: `${BASE_URL}/preferences/x`,
     subscriber: { email: 'reader@example.com', name: 'Grace Hopper', firstName: 'Grace', fields: {} },
-    funnel: { title: funnelTitle },
+    funnel: funnelVariables(funnelTitle),
   };
   try {
     const shown = shownParts(fillIn(parseHtmlPart(html), values));

@@ -22,6 +22,7 @@ import {
 import type { Scope } from './mail-steps.templates.js';
 import type { ClaimedMessage } from '../message/message.js';
 import { shownParts } from './shown-parts.js';
+import { funnelVariables } from './template-variables.js';
 import { TemplatesService } from './templates.service.js';
 import { UnfitMail } from './unfit-mail.js';
 
@@ -189,7 +190,7 @@ export class MailRenderer {
         ...(name === '' ? {} : { name, firstName: name.split(/\s+/)[0] }),
       },
       sender: message.sender,
-      funnel: { title: message.funnelTitle ?? '' },
+      funnel: funnelVariables(message.funnelTitle),
       baseUrl,
       openPixel: this.tracks(message)
         ? `<img src="${baseUrl}/o/${openToken(secretKey, message.id)}.gif" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`

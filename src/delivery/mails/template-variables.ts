@@ -1,5 +1,10 @@
 import { Liquid } from 'liquidjs';
 
+/** What a mail may print of its funnel. A broadcast on no topic of a funnel has none: an empty title would be true in Liquid. */
+export function funnelVariables(title: string | null): { title?: string } {
+  return title === null || title === '' ? {} : { title };
+}
+
 /** What each kind of mail may print. A name outside this list would come out empty in every single mail. */
 const COMMON = [
   'subscriber.firstName',

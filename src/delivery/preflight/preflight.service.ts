@@ -11,7 +11,7 @@ import { Remembered } from '../../infra/remembered.js';
 import { foreignTags, hintOf } from '../mails/foreign-tags.js';
 import type { MailTemplate } from '../mails/mjml.templates.js';
 import type { Sender } from '../message/message.js';
-import { unknownVariables, type MailKind } from '../mails/template-variables.js';
+import { funnelVariables, unknownVariables, type MailKind } from '../mails/template-variables.js';
 import { TemplatesService } from '../mails/templates.service.js';
 import type { MailPlace } from '../mails/written-mail.js';
 import { AudienceQueries, EVERYBODY, ownField, type Lacking, type Readers } from './audience.queries.js';
@@ -220,7 +220,7 @@ export class PreflightService {
           used.map(ownField).flatMap((name) => (name === null ? [] : [[name, 'x']])),
         ),
       },
-      funnel: funnelTitle === '' ? {} : { title: funnelTitle },
+      funnel: funnelVariables(funnelTitle),
       unsubscribeUrl: `${baseUrl}/u/x`,
       preferencesUrl: `${baseUrl}/preferences/x`,
     };

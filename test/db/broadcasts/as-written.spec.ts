@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.service.js';
-import type { PostOffice } from '../delivery/post-office.js';
+import { SENDER, type PostOffice } from '../delivery/post-office.js';
 import { FOREVER, openDesk, type Desk } from './desk.js';
 
 describe('a broadcast as it was written', () => {
@@ -28,6 +28,16 @@ describe('a broadcast as it was written', () => {
     expect(mail?.parsed.text).toContain('7 Low Road, Ogdenville');
     const nudge = await t.templates.compile('emails/nudge');
     expect(mail?.parsed.subject).toBe(nudge.subject);
+  });
+
+  it('says whose mails its reader asked for where it is on no topic of a funnel: it had said “asked for .”', async () => {
+    await desk.people(1);
+    const id = await desk.started();
+    await desk.settle(id);
+    const [mail] = t.sink.mails;
+    const reason = `You get this mail because you asked for mails from ${SENDER.name}. `;
+    expect(mail?.parsed.text?.replaceAll(/\s+/g, ' ')).toContain(reason);
+    expect(mail?.parsed.html).toContain(reason);
   });
 
   it('is sent once more with another mail and under another name, as is said', async () => {
