@@ -115,7 +115,7 @@ export type SendOutcome =
       reply: string;
       /** The relay refuses this sender for now and goes on taking the mails of others. */
       senderAlone?: boolean;
-      /** The relay, which was known to be out, puts off one mail after the other: it is out still. */
+      /** Put off for the state of a system. True: the relay puts off one mail after the other, and it is its own. */
       ofRelay?: boolean;
     }
   /** The connection ended before the body began: the mail was certainly not sent. */

@@ -3,7 +3,9 @@ import type { RelayTrouble } from '../replies/settlement.js';
 export type BreakerState = 'closed' | 'open' | 'half_open';
 
 /** How many troubles in a row open the breaker, and the first pause. */
-const RULES: Readonly<Record<RelayTrouble, { opensAfter: number; firstPauseSeconds: number }>> = {
+const RULES: Readonly<
+  Record<RelayTrouble, { opensAfter: number; firstPauseSeconds: number; longestPauseSeconds?: number }>
+> = {
   // One lane too many for the relay is no outage: the lanes that work reset the count.
   connect: { opensAfter: 3, firstPauseSeconds: 5 },
   // A mail may be to blame for one; each further one may be a bulk mail whose end nobody will ever know.
@@ -14,6 +16,8 @@ const RULES: Readonly<Record<RelayTrouble, { opensAfter: number; firstPauseSecon
   auth: { opensAfter: 1, firstPauseSeconds: 60 },
   sender_refused: { opensAfter: 3, firstPauseSeconds: 30 },
   throttled: { opensAfter: 10, firstPauseSeconds: 15 },
+  // Counted by `PutOffs`. It may be the words of a broadcast: a receipt that comes up is not to wait for long.
+  putting_off: { opensAfter: 1, firstPauseSeconds: 15, longestPauseSeconds: 120 },
 };
 const LONGEST_PAUSE_SECONDS = 15 * 60;
 
@@ -32,14 +36,14 @@ export interface Breaker {
  */
 export function afterTrouble({ state, failures, pauseSeconds }: Breaker, kind: RelayTrouble): Breaker | null {
   if (state === 'open') return null;
-  const { opensAfter, firstPauseSeconds } = RULES[kind];
+  const { opensAfter, firstPauseSeconds, longestPauseSeconds = LONGEST_PAUSE_SECONDS } = RULES[kind];
   const counted = failures + 1;
   if (state === 'closed' && counted < opensAfter) return { state, failures: counted, pauseSeconds: 0 };
   const doubled = state === 'closed' ? 0 : 2 * pauseSeconds;
   return {
     state: 'open',
     failures: counted,
-    pauseSeconds: Math.min(LONGEST_PAUSE_SECONDS, Math.max(firstPauseSeconds, doubled)),
+    pauseSeconds: Math.max(firstPauseSeconds, Math.min(doubled, Math.max(longestPauseSeconds, pauseSeconds))),
   };
 }
 
@@ -57,6 +61,7 @@ const TROUBLE_WORDS: Readonly<Record<RelayTrouble, readonly [trouble: string, co
   auth: ['refuses the login', WAIT],
   sender_refused: ['refuses the sender', WAIT],
   throttled: ['keeps asking to come back later', WAIT],
+  putting_off: ['puts off one mail after the other', WAIT],
 };
 
 /** What the owner is told, and what becomes of the mails. */

@@ -1,47 +1,88 @@
+import { createHash } from 'node:crypto';
 import { domainOf } from '../../values/email-address.js';
 import type { ClaimedMessage } from '../message/message.js';
 
-/** So many receivers, or so many mails, make it the relay's trouble. */
-const RECEIVERS = 2;
-const MAILS = 5;
+/** One mail that a relay has put off with words about a system's own state. */
+export interface PutOffMail {
+  id: string;
+  templateId: string;
+  /** Tells one receiver from another, and names none. */
+  receiver: string;
+  /** Said at the mail's end, of a mail system: no receiver greylists so. */
+  plain: boolean;
+}
+
+/**
+ * What a relay was tried with and put off since it last took a mail. It tells a relay that puts off whatever it is given, as
+ * one whose disk is full, from one mail or one receiver that is put off: what speaks behind MAIL FROM may be either.
+ */
+export interface PutOffs {
+  mails: PutOffMail[];
+  /** Templates that it puts off while it takes others: it is their words, and they say nothing of the relay. */
+  blamed: string[];
+}
+
+export const NO_PUT_OFFS: PutOffs = { mails: [], blamed: [] };
+
+/** Of a relay that was known to be out and is tried by one mail after the other. */
+const OUT = { receivers: 2, mails: 5 };
+/** Of one that was believed to work: receivers that greylist in words of their own must not shut it. */
+const WORKING = { receivers: 3, mails: 10, plain: 5 };
 /** Beyond so many kinds of mails it is the relay. */
 const TEMPLATES = 20;
 
+export function putOffMail(
+  { id, address, templateId }: Pick<ClaimedMessage, 'id' | 'address' | 'templateId'>,
+  plain: boolean,
+): PutOffMail {
+  const receiver = createHash('sha256').update(domainOf(address)).digest('base64url').slice(0, 12);
+  return { id, templateId, receiver, plain };
+}
+
+/** The same mail, tried again, proves nothing new. No more is kept than it takes: an outage may be long. */
+export function withPutOffs(known: PutOffs, more: PutOffs): PutOffs {
+  const blamed = [...new Set([...known.blamed, ...more.blamed])].slice(-TEMPLATES);
+  const mails: PutOffMail[] = [];
+  for (const mail of [...known.mails, ...more.mails]) {
+    if (blamed.includes(mail.templateId) || mails.some(({ id }) => id === mail.id)) continue;
+    const kinds = templatesOf({ mails });
+    const isNewKind = kinds.length < TEMPLATES && !kinds.includes(mail.templateId);
+    if (mails.length < WORKING.mails || isNewKind) mails.push(mail);
+  }
+  return { mails, blamed };
+}
+
 /**
- * Tells a relay that puts off whatever it is given, as one whose disk is full, from one mail or one receiver that is put
- * off: what speaks behind MAIL FROM may be either. Counts the mails that a relay was tried with, and put off with words
- * about a system's own state, since it last showed that it works. One for each relay.
+ * After the relay has shown that it works; the same object where that changes nothing. `taken`: the template of the mail that it
+ * took; null when it did no more than judge one. `tried`: it was out, and the mail was to find out whether it still is. Then
+ * what it had put off, if that was of other templates, was put off for its words.
  */
-export class PutOffs {
-  readonly #receivers = new Set<string>();
-  readonly #mails = new Set<string>();
-  readonly #templates = new Set<string>();
+export function afterTaken(known: PutOffs, taken: string | null, tried: boolean): PutOffs {
+  if (known.mails.length === 0 && (taken === null || !known.blamed.includes(taken))) return known;
+  const templates = templatesOf(known);
+  const isOther = taken !== null && !templates.includes(taken);
+  const words = tried && isOther && isRelay(known, true) ? templates : [];
+  const blamed = [...known.blamed.filter((one) => one !== taken), ...words];
+  return { mails: [], blamed: blamed.slice(-TEMPLATES) };
+}
 
-  worked(): void {
-    this.#receivers.clear();
-    this.#mails.clear();
-    this.#templates.clear();
-  }
+/** Whether it is the relay. `out`: it was known to be out. */
+export function isRelay({ mails }: PutOffs, out: boolean): boolean {
+  const receivers = new Set(mails.map(({ receiver }) => receiver)).size;
+  if (out) return receivers >= OUT.receivers || mails.length >= OUT.mails;
+  const plain = mails.filter((mail) => mail.plain).length;
+  return plain >= WORKING.plain || (receivers >= WORKING.receivers && mails.length >= WORKING.mails);
+}
 
-  /** Whether it is the relay. The same mail, tried again, proves nothing new. */
-  add({ id, address, templateId }: Pick<ClaimedMessage, 'id' | 'address' | 'templateId'>): boolean {
-    // No more is kept than it takes: an outage may be long.
-    if (this.#receivers.size < RECEIVERS) this.#receivers.add(domainOf(address));
-    if (this.#mails.size < MAILS) this.#mails.add(id);
-    if (this.#templates.size < TEMPLATES) this.#templates.add(templateId);
-    return this.#isRelay;
-  }
+/**
+ * Whose mails it was tried with, once it seems to be the relay. It may be their words, which a filter in it does not like
+ * and other mails do not have: the next try is to be by one of those. Else a broadcast that is first in line each time
+ * would keep a relay that works shut for all.
+ */
+export function templatesToPassOver(putOffs: PutOffs): string[] {
+  return isRelay(putOffs, true) ? templatesOf(putOffs) : [];
+}
 
-  /**
-   * Whose mails it was tried with, once it seems to be the relay. It may be their words, which a filter in it does not like
-   * and other mails do not have: the next try is to be by one of those. Else a broadcast that is first in line each time
-   * would keep a relay that works shut for all.
-   */
-  get templates(): string[] {
-    return this.#isRelay ? [...this.#templates] : [];
-  }
-
-  get #isRelay(): boolean {
-    return this.#receivers.size === RECEIVERS || this.#mails.size === MAILS;
-  }
+function templatesOf({ mails }: Pick<PutOffs, 'mails'>): string[] {
+  return [...new Set(mails.map(({ templateId }) => templateId))];
 }

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import type { Breaker, BreakerState } from './breaker.js';
+import { afterTaken, NO_PUT_OFFS, withPutOffs, type PutOffs } from './put-offs.js';
 
 export interface RelayStateRow {
   key: string;
@@ -14,6 +15,7 @@ export interface RelayStateRow {
   /** The first failed try of those with nothing between them, neither a mail that was taken nor a time without tries. */
   outSince: Date | null;
   triedAt: Date | null;
+  putOffs: PutOffs | null;
 }
 
 /** A worker that died while it tried a relay must not keep the others from trying. */
@@ -35,7 +37,7 @@ export class RelaysQueries {
 
   async all(): Promise<RelayStateRow[]> {
     return this.dataSource.query(
-      `select key, state, failures, opened_until as "openedUntil", reason, out_since as "outSince", tried_at as "triedAt",
+      `select key, state, failures, opened_until as "openedUntil", reason, out_since as "outSince", tried_at as "triedAt", put_offs as "putOffs",
          state <> 'closed' and opened_until <= clock_timestamp() as "mayProbe" from relay_state order by key`,
     );
   }
@@ -87,17 +89,44 @@ export class RelaysQueries {
     });
   }
 
-  /** `closed`, when the relay had been out: in the same transaction, or a crash leaves the owner told of an outage that is over. */
-  async close(key: string, closed: (manager: EntityManager) => Promise<void>): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
-      const [rows]: [{ wasOut: boolean }[], number] = await manager.query(
-        `update relay_state r set state = 'closed', failures = 0, opened_until = null, reason = null, out_since = null,
-           updated_at = clock_timestamp()
-         from (select key, state from relay_state where key = $1 for update) old
-         where r.key = old.key and (r.state <> 'closed' or r.failures > 0) returning old.state <> 'closed' as "wasOut"`,
+  /** Adds what a worker has seen put off to what all have seen, under the row's lock. Returns that. */
+  async addPutOffs(key: string, seen: PutOffs): Promise<PutOffs> {
+    return this.dataSource.transaction(async (manager) => {
+      const [row]: { putOffs: PutOffs | null }[] = await manager.query(
+        `insert into relay_state as r (key, updated_at) values ($1, clock_timestamp())
+         on conflict (key) do update set key = r.key returning put_offs as "putOffs"`,
         [key],
       );
-      if (rows[0]?.wasOut === true) await closed(manager);
+      const known = withPutOffs(row?.putOffs ?? NO_PUT_OFFS, seen);
+      await manager.query('update relay_state set put_offs = $2 where key = $1', [key, known]);
+      return known;
+    });
+  }
+
+  /**
+   * The relay works. `taken`: the template of the mail that it took; null when it did no more than judge one. `closed`, when it
+   * had been out: in the same transaction, or a crash leaves the owner told of an outage that is over.
+   */
+  async close(
+    key: string,
+    taken: string | null,
+    closed: (manager: EntityManager) => Promise<void>,
+  ): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const [row]: { state: BreakerState; failures: number; putOffs: PutOffs | null }[] = await manager.query(
+        `select state, failures, put_offs as "putOffs" from relay_state where key = $1 for update`,
+        [key],
+      );
+      if (row === undefined) return;
+      const known = row.putOffs ?? NO_PUT_OFFS;
+      const left = afterTaken(known, taken, row.state === 'half_open');
+      if (row.state === 'closed' && row.failures === 0 && left === known) return;
+      await manager.query(
+        `update relay_state set state = 'closed', failures = 0, opened_until = null, reason = null, out_since = null,
+           put_offs = $2, updated_at = clock_timestamp() where key = $1`,
+        [key, left],
+      );
+      if (row.state !== 'closed') await closed(manager);
     });
   }
 }

@@ -8,6 +8,7 @@ import { Remembered } from '../../infra/remembered.js';
 import { afterTrouble, troubleWords, shownReply } from './breaker.js';
 import type { RelayTrouble } from '../replies/settlement.js';
 import { chooseRelay } from './relay-choice.js';
+import { afterTaken, templatesToPassOver, type PutOffs } from './put-offs.js';
 import { GAP_MS, RelaysQueries, type RelayStateRow } from './relays.queries.js';
 
 /** Where a mail may be handed over. */
@@ -21,6 +22,8 @@ export interface Relay extends RelayTrust {
   provider: MailProvider | null;
   /** The relay was out and this one mail finds out whether it still is: use one lane, for one mail. */
   probe: boolean;
+  /** What all workers have seen it put off, when it was chosen; null: nothing. */
+  putOffs: PutOffs | null;
 }
 
 export interface RelayView {
@@ -69,7 +72,12 @@ export class RelaysService {
               ca: null,
             },
           ];
-    this.#relays = settings.map(({ url, ...rest }) => ({ ...rest, url: new URL(url), probe: false }));
+    this.#relays = settings.map(({ url, ...rest }) => ({
+      ...rest,
+      url: new URL(url),
+      probe: false,
+      putOffs: null,
+    }));
   }
 
   /** Every relay of the configuration, whether it works or not. */
@@ -119,9 +127,10 @@ export class RelaysService {
     const states = await this.#states.get();
     const relays = this.#relays.filter(({ name }) => !except.has(name));
     for (const relay of relays) {
-      if (states.get(relay.name)?.mayProbe && (await this.queries.takeProbe(relay.name))) {
+      const state = states.get(relay.name);
+      if (state?.mayProbe && (await this.queries.takeProbe(relay.name))) {
         this.#states.forget();
-        return { ...relay, probe: true };
+        return { ...relay, probe: true, putOffs: state.putOffs };
       }
     }
     const candidates = relays.map((relay) => ({
@@ -153,11 +162,34 @@ export class RelaysService {
     this.#states.forget();
   }
 
-  /** The relay took a mail. Nothing is written unless it had failed before. */
-  async worked({ name }: Pick<Relay, 'name'>): Promise<void> {
+  /** Templates that the next try of a relay is not to be made with, see `PutOffs`; none while any relay works. */
+  async templatesToPassOver(): Promise<string[]> {
+    if (await this.anyWorks()) return [];
+    const states = await this.#states.get();
+    return this.#relays.flatMap(({ name }) => {
+      const putOffs = states.get(name)?.putOffs ?? null;
+      return putOffs === null ? [] : templatesToPassOver(putOffs);
+    });
+  }
+
+  /** What this worker has seen put off joins what the others have. Returns that of all. */
+  async addPutOffs({ name }: Pick<Relay, 'name'>, seen: PutOffs): Promise<PutOffs> {
+    const known = await this.queries.addPutOffs(name, seen);
+    this.#states.forget();
+    return known;
+  }
+
+  /**
+   * The relay took a mail of the template `taken`, or showed otherwise that it works. Nothing is written unless it had failed
+   * before, or put off others.
+   */
+  async worked({ name }: Pick<Relay, 'name'>, taken: string | null = null): Promise<void> {
     const known = (await this.#states.get()).get(name);
-    if (known === undefined || (known.state === 'closed' && known.failures === 0)) return;
-    await this.queries.close(name, async (manager) => this.alerts.resolve(`relay:${name}`, manager));
+    if (known === undefined) return;
+    const { state, failures, putOffs } = known;
+    const isKnown = putOffs === null || afterTaken(putOffs, taken, false) === putOffs;
+    if (state === 'closed' && failures === 0 && isKnown) return;
+    await this.queries.close(name, taken, async (manager) => this.alerts.resolve(`relay:${name}`, manager));
     this.#states.forget();
   }
 

@@ -7,14 +7,23 @@ import { shownReply } from './breaker.js';
 import { DEFAULT_LANES } from './relay-choice.js';
 import { RelaysService, type Relay } from './relays.service.js';
 import { ParkedLanes } from './parked-lanes.service.js';
-import { PutOffs } from './put-offs.js';
+import { afterTaken, isRelay, NO_PUT_OFFS, putOffMail, withPutOffs, type PutOffs } from './put-offs.js';
 import { SenderStandings } from './sender-standing.js';
 import { domainOf } from '../../values/email-address.js';
-import { isOfSystem, namesSender, provesRelay, relayTrouble } from '../replies/settlement.js';
+import {
+  isOfSystem,
+  isPlainlyOfSystem,
+  namesSender,
+  provesRelay,
+  relayTrouble,
+} from '../replies/settlement.js';
 import type { SmtpLane } from './smtp-lane.transport.js';
 
 /** About twenty minutes after its first try: greylisting is over by then. */
 const TOLD_FROM_ATTEMPT = 4;
+
+/** One mail in a hundred may be put off while the relay works: only those that follow each other are told to all workers. */
+const TOLD_FROM_PUT_OFFS = 2;
 
 /** Another process may have said otherwise meanwhile. */
 const SAID_AGAIN_MS = 60_000;
@@ -61,7 +70,7 @@ export interface LaneSet {
   told(
     taken: TakenLane,
     outcome: SendOutcome,
-    mail: Pick<ClaimedMessage, 'sender' | 'attempt'>,
+    mail: Pick<ClaimedMessage, 'sender' | 'attempt' | 'templateId'>,
   ): Promise<boolean>;
   /**
    * The relay keeps the mail of the lane waiting: the run goes on, and may end, without it. `ended` closes the lane, after
@@ -79,6 +88,7 @@ export class SmtpLanes {
   /** See `SmtpLane.losesBegun`. */
   readonly #losingBegun = new Set<string>();
   readonly #standings = new Map<string, SenderStandings>();
+  /** What this process has seen since the relay last took a mail of it. */
   readonly #putOffs = new Map<string, PutOffs>();
 
   /** What was last said to the owner of a sender, by the key of the alert, so that not every mail says it anew. */
@@ -100,8 +110,7 @@ export class SmtpLanes {
 
   /** Templates that the next try of a relay is not to be made with, see `PutOffs`; none while any relay works. */
   async putOff(): Promise<string[]> {
-    const templates = [...this.#putOffs.values()].flatMap((putOffs) => putOffs.templates);
-    return templates.length === 0 || (await this.relays.anyWorks()) ? [] : templates;
+    return this.relays.templatesToPassOver();
   }
 
   /** Relays that keep so many mails waiting that no lane more may be opened to them. */
@@ -146,11 +155,11 @@ export class SmtpLanes {
       told: async ({ relay, lane, parked }, outcome, mail) => {
         if (lane.losesBegun) this.#losingBegun.add(relay.name);
         await this.ofSender(relay.name, outcome, mail);
-        const trouble = relayTrouble(outcome);
+        const trouble = relayTrouble(await this.judgedByAll(relay, outcome));
         // That it waits in vain after ten minutes says nothing about the mails that the relay has taken since.
         if (trouble !== null && parked) return false;
         if (trouble !== null) await this.relays.failed(relay, trouble, reasonOf(outcome));
-        else if (provesRelay(outcome)) await this.relays.worked(relay);
+        else if (provesRelay(outcome)) await this.relays.worked(relay, takenOf(outcome, mail));
         else await this.relays.notTried(relay);
         return !relay.probe && (trouble === null || (await this.relays.anyWorks()));
       },
@@ -225,28 +234,49 @@ export class SmtpLanes {
     }
   }
 
+  /** As the outcome, with what other workers have seen of the relay. */
+  private async judgedByAll(relay: Relay, outcome: SendOutcome): Promise<SendOutcome> {
+    if (outcome.kind !== 'refused' || outcome.ofRelay === undefined) return outcome;
+    const told = this.#putOffs.get(relay.name) ?? NO_PUT_OFFS;
+    if (!relay.probe && told.mails.length < TOLD_FROM_PUT_OFFS) return outcome;
+    const known = await this.relays.addPutOffs(relay, told);
+    // Others came meanwhile, or one was taken.
+    const seen = this.#putOffs.get(relay.name) ?? NO_PUT_OFFS;
+    this.#putOffs.set(relay.name, withPutOffs({ mails: [], blamed: known.blamed }, { ...seen, blamed: [] }));
+    return { ...outcome, ofRelay: outcome.ofRelay || isRelay(known, relay.probe) };
+  }
+
   private judged(
-    { name, probe }: Relay,
+    { name, probe, putOffs }: Relay,
     mail: Pick<ClaimedMessage, 'id' | 'address' | 'templateId' | 'sender'>,
     outcome: SendOutcome,
   ): SendOutcome {
     const standings = this.#standings.get(name) ?? new SenderStandings();
     this.#standings.set(name, standings);
-    const putOffs = this.#putOffs.get(name) ?? new PutOffs();
-    this.#putOffs.set(name, putOffs);
+    const own = this.#putOffs.get(name) ?? NO_PUT_OFFS;
+    const known = putOffs === null ? own : withPutOffs(putOffs, own);
     const { sender } = mail;
     const nowMs = performance.now();
     if (provesRelay(outcome)) {
       standings.taken(sender.email, nowMs);
-      putOffs.worked();
+      this.#putOffs.set(name, afterTaken(known, takenOf(outcome, mail), probe));
     }
     if (outcome.kind !== 'refused') return outcome;
-    // While the relay works, one mail in a hundred may be put off so, each for a receiver of its own.
-    if (probe && isOfSystem(outcome)) return { ...outcome, ofRelay: putOffs.add(mail) };
+    if (isOfSystem(outcome)) {
+      if (known.blamed.includes(mail.templateId)) return outcome;
+      const seen = { mails: [putOffMail(mail, isPlainlyOfSystem(outcome))], blamed: [] };
+      const now = withPutOffs(known, seen);
+      this.#putOffs.set(name, now);
+      return { ...outcome, ofRelay: isRelay(now, probe) };
+    }
     const named = namesSender(outcome);
     if (named === null) return outcome;
     return { ...outcome, senderAlone: standings.refused(sender.email, { named, nowMs }) };
   }
+}
+
+function takenOf(outcome: SendOutcome, { templateId }: Pick<ClaimedMessage, 'templateId'>): string | null {
+  return outcome.kind === 'accepted' ? templateId : null;
 }
 
 function lanesOf({ lanes }: Relay): number {

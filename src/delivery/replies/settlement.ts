@@ -4,7 +4,8 @@ import type { ReplyReason } from './reply-reason.js';
 import { senderRefusal } from './sender-refusal.js';
 
 /** What was wrong with a relay as a whole. None of it says anything about the mail that happened to be on its way. */
-export type RelayTrouble = 'connect' | 'silent' | 'stalled' | 'auth' | 'sender_refused' | 'throttled';
+export type RelayTrouble =
+  'connect' | 'silent' | 'stalled' | 'auth' | 'sender_refused' | 'throttled' | 'putting_off';
 
 /** What the ledger writes down about one attempt. */
 export interface Settlement {
@@ -146,7 +147,7 @@ export function relayTrouble(outcome: SendOutcome): RelayTrouble | null {
   if (outcome.kind === 'unknown') return 'silent';
   if (outcome.kind !== 'refused' || outcome.senderAlone) return null;
   if (isOfRecipient(outcome)) return null;
-  if (outcome.ofRelay) return 'throttled';
+  if (outcome.ofRelay) return 'putting_off';
   const { action, reason } = consequence(outcome);
   if (outcome.code === 421 || (action === 'retry' && (reason === 'rate_limited' || isAtSender(outcome))))
     return 'throttled';
@@ -179,6 +180,12 @@ export function isOfSystem(outcome: SendOutcome): boolean {
   if (stage === 'RCPT TO' ? !SYSTEM_STATUS.test(reply) : THEIRS.test(reply)) return false;
   const { action, reason } = consequence(outcome);
   return action === 'retry' && OF_SYSTEM.has(reason) && said(outcome).reason !== 'greylisted';
+}
+
+/** Of such a one: said at the mail's end, of a mail system and not of a receiver, none of which greylists so. */
+export function isPlainlyOfSystem(outcome: SendOutcome): boolean {
+  if (outcome.kind !== 'refused' || outcome.stage === 'RCPT TO') return false;
+  return outcome.code === 452 || SYSTEM_STATUS.test(outcome.reply);
 }
 
 /**

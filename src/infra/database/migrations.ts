@@ -80,6 +80,7 @@ import { LetGoAt1765490000000 } from './migrations/1765490000000-let-go-at.js';
 import { Withdrawn1765495000000 } from './migrations/1765495000000-withdrawn.js';
 import { Uncounted1765550000000 } from './migrations/1765550000000-uncounted.js';
 import { RelayPause1765560000000 } from './migrations/1765560000000-relay-pause.js';
+import { PutOffs1765610000000 } from './migrations/1765610000000-put-offs.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -165,4 +166,5 @@ export const migrations = [
   JudgedMails1765540000000,
   Uncounted1765550000000,
   RelayPause1765560000000,
+  PutOffs1765610000000,
 ];

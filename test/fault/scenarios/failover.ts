@@ -12,7 +12,7 @@ const SLOWED: readonly SinkStage[] = ['helo', 'mail', 'data'];
 /** Several relays at once, of which some do not do their work. */
 export const failoverScenarios: readonly Scenario[] = [
   {
-    name: 'two relays with weights, one stops and comes back, kill -9 x4, two of them of a probe',
+    name: 'two relays with weights, one stops and comes back, kill -9 x4, one of them of a worker whose try of it hangs',
     covers: 'F1 F9 F12',
     short: false,
     mails: 1_800,

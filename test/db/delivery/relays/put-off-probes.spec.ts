@@ -57,7 +57,7 @@ describe('a relay that comes back from an outage and puts mails off', () => {
     const [alert]: { message: string }[] = await t.db.query(
       `select message from alert where key like 'relay:%'`,
     );
-    expect(alert?.message).toContain('keeps asking to come back later. Mails wait and lose no attempt');
+    expect(alert?.message).toContain('puts off one mail after the other. Mails wait and lose no attempt');
 
     t.sink.onBody = async () => undefined;
     t.clock.advance(6 * MINUTE_MS);

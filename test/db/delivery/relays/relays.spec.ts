@@ -80,6 +80,7 @@ describe('several relays', () => {
     ['auth', 1],
     ['sender_refused', 3],
     ['throttled', 10],
+    ['putting_off', 1],
   ] as const)('opens on %s after %i in a row, for all workers', async (kind, times) => {
     await fail('one', kind, times - 1);
     expect((await relays.view())[0]?.state).toBe('closed');

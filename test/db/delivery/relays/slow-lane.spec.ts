@@ -120,7 +120,7 @@ describe('a mail that is given back', () => {
         { id: '1', address: 'reader@example.org', templateId: '1', sender },
         wire,
       );
-      await lanes.told(taken, outcome, { sender, attempt });
+      await lanes.told(taken, outcome, { sender, attempt, templateId: '1' });
       return outcome;
     };
     const alerts = async (): Promise<string[]> =>
@@ -167,7 +167,11 @@ describe('a relay that lost the envelope it had with the end of another mail', (
     expect(await lanes.mayFollow()).toBe(true);
     const relay = await deafRelay(plainMail('1'), plainMail('2'));
     const sender = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' };
-    await lanes.told({ ...taken, lane: relay.lane }, relay.outcomes[1], { sender, attempt: 1 });
+    await lanes.told({ ...taken, lane: relay.lane }, relay.outcomes[1], {
+      sender,
+      attempt: 1,
+      templateId: '1',
+    });
     expect(await lanes.mayFollow()).toBe(false);
     await relay.close();
     lanes.close();

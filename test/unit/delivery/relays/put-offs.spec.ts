@@ -1,46 +1,96 @@
 import { describe, expect, it } from 'vitest';
-import { PutOffs } from '../../../../src/delivery/relays/put-offs.js';
+import {
+  afterTaken,
+  isRelay,
+  NO_PUT_OFFS,
+  putOffMail,
+  templatesToPassOver,
+  withPutOffs,
+  type PutOffs,
+} from '../../../../src/delivery/relays/put-offs.js';
+
+interface Mail {
+  id: string;
+  address?: string;
+  templateId?: string;
+  plain?: boolean;
+}
+
+const putOff = (known: PutOffs, { plain = false, ...mail }: Mail): PutOffs =>
+  withPutOffs(known, {
+    mails: [putOffMail({ address: 'a@example.org', templateId: '7', ...mail }, plain)],
+    blamed: [],
+  });
+const all = (...mails: Mail[]): PutOffs => mails.reduce(putOff, NO_PUT_OFFS);
+const many = (count: number, of: (n: number) => Partial<Mail>): PutOffs =>
+  all(...Array.from({ length: count }, (_, n) => ({ id: `${n}`, ...of(n) })));
 
 describe('mails that a relay was tried with, and put off', () => {
-  it('are the relay’s trouble once a second receiver’s is put off too', () => {
-    const putOffs = new PutOffs();
-    expect(putOffs.add({ id: '1', address: 'a@example.org', templateId: '7' })).toBe(false);
-    expect(putOffs.add({ id: '2', address: 'a@example.org', templateId: '7' })).toBe(false);
-    expect(putOffs.add({ id: '3', address: 'a@example.net', templateId: '7' })).toBe(true);
-    expect(putOffs.add({ id: '1', address: 'a@example.org', templateId: '7' })).toBe(true);
+  it('are the relay’s trouble, which was out, once a second receiver’s is put off too', () => {
+    const one = all({ id: '1' }, { id: '2' });
+    expect(isRelay(one, true)).toBe(false);
+    expect(isRelay(putOff(one, { id: '3', address: 'a@example.net' }), true)).toBe(true);
   });
 
   it('are it too when all go to one receiver, of which many lists have most', () => {
-    const putOffs = new PutOffs();
-    const said = ['1', '2', '3', '4', '5', '6'].map((id) =>
-      putOffs.add({ id, address: 'a@example.org', templateId: '7' }),
-    );
-    expect(said).toEqual([false, false, false, false, true, true]);
+    expect(
+      [4, 5].map((count) =>
+        isRelay(
+          many(count, () => ({})),
+          true,
+        ),
+      ),
+    ).toEqual([false, true]);
+  });
+
+  it('are the trouble of one that was believed to work when its own words are plain, or several receivers’ are put off', () => {
+    expect(
+      [4, 5].map((count) =>
+        isRelay(
+          many(count, () => ({ plain: true })),
+          false,
+        ),
+      ),
+    ).toEqual([false, true]);
+    const lists = (count: number, of: number): PutOffs =>
+      many(count, (n) => ({ address: `a@list${n % of}.example` }));
+    expect([lists(9, 9), lists(10, 2), lists(10, 3)].map((one) => isRelay(one, false))).toEqual([
+      false,
+      false,
+      true,
+    ]);
   });
 
   it('prove nothing when they are one mail, tried again and again', () => {
-    const putOffs = new PutOffs();
-    for (let round = 0; round < 20; round++)
-      expect(putOffs.add({ id: '1', address: 'a@example.org', templateId: '7' })).toBe(false);
+    const again = Array.from({ length: 20 }, () => ({ id: '1', plain: true }));
+    expect([true, false].map((out) => isRelay(all(...again), out))).toEqual([false, false]);
   });
 
   it('name the kinds of mails that were put off, so that the next try is by another, once they seem to be the relay’s trouble', () => {
-    const putOffs = new PutOffs();
-    putOffs.add({ id: '1', address: 'a@example.org', templateId: '7' });
-    expect(putOffs.templates).toEqual([]);
-    putOffs.add({ id: '2', address: 'a@example.net', templateId: '7' });
-    putOffs.add({ id: '3', address: 'a@example.net', templateId: '8' });
-    expect(putOffs.templates).toEqual(['7', '8']);
-    for (let n = 0; n < 100; n++) putOffs.add({ id: `${n}`, address: 'a@example.net', templateId: `${n}` });
-    expect(putOffs.templates).toHaveLength(20);
-    putOffs.worked();
-    expect(putOffs.templates).toEqual([]);
+    const one = all({ id: '1' });
+    expect(templatesToPassOver(one)).toEqual([]);
+    const two = putOff(putOff(one, { id: '2', address: 'a@example.net' }), { id: '3', templateId: '8' });
+    expect(templatesToPassOver(two)).toEqual(['7', '8']);
+    expect(templatesToPassOver(many(100, (n) => ({ templateId: `${n}` })))).toHaveLength(20);
   });
 
-  it('count from the last mail that was taken', () => {
-    const putOffs = new PutOffs();
-    putOffs.add({ id: '1', address: 'a@example.org', templateId: '7' });
-    putOffs.worked();
-    expect(putOffs.add({ id: '2', address: 'a@example.net', templateId: '7' })).toBe(false);
+  it('count from the last mail that was taken, and name no receiver', () => {
+    const known = many(5, () => ({}));
+    expect(JSON.stringify(known)).not.toContain('example');
+    expect(afterTaken(known, '7', true)).toEqual(NO_PUT_OFFS);
+    expect(afterTaken(NO_PUT_OFFS, '7', true)).toBe(NO_PUT_OFFS);
+  });
+
+  it('were put off for their words when the relay is tried with another and takes that; until one of them is taken', () => {
+    const known = many(5, () => ({}));
+    expect(afterTaken(known, '8', false)).toEqual(NO_PUT_OFFS);
+    // Judged and not taken: the end of a mail may be what it cannot do.
+    expect(afterTaken(known, null, true)).toEqual(NO_PUT_OFFS);
+    const blaming = afterTaken(known, '8', true);
+    expect(blaming).toEqual({ mails: [], blamed: ['7'] });
+    expect(putOff(blaming, { id: '9' })).toEqual(blaming);
+    expect(putOff(blaming, { id: '9', templateId: '8' }).mails).toHaveLength(1);
+    expect(afterTaken(blaming, '8', false)).toBe(blaming);
+    expect(afterTaken(blaming, '7', false)).toEqual(NO_PUT_OFFS);
   });
 });

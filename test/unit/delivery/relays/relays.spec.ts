@@ -39,7 +39,15 @@ describe('choosing a relay', () => {
 });
 
 describe('a breaker', () => {
-  const KINDS = ['connect', 'silent', 'stalled', 'auth', 'sender_refused', 'throttled'] as const;
+  const KINDS = [
+    'connect',
+    'silent',
+    'stalled',
+    'auth',
+    'sender_refused',
+    'throttled',
+    'putting_off',
+  ] as const;
   const FRESH: Breaker = { state: 'closed', failures: 0, pauseSeconds: 0 };
   /** Opened by one kind, then tried for nothing once for each of the others: the pauses in seconds. */
   const pauses = (opening: RelayTrouble, probes: readonly RelayTrouble[]): number[] => {
@@ -65,6 +73,12 @@ describe('a breaker', () => {
   it('is not closed for a quarter of an hour by the first try of a relay that is restarted after it throttled', () => {
     expect(pauses('throttled', ['connect', 'connect'])).toEqual([15, 30, 60]);
     expect(pauses('throttled', ['auth'])).toEqual([15, 60]);
+  });
+
+  it('asks one that puts off one mail after the other every two minutes: it may be their words', () => {
+    const again = Array.from({ length: 5 }, () => 'putting_off' as const);
+    expect(pauses('putting_off', again)).toEqual([15, 30, 60, 120, 120, 120]);
+    expect(pauses('auth', ['auth', 'auth', ...again])).toEqual([60, 120, 240, 240, 240, 240, 240, 240]);
   });
 
   it('does not ask again sooner, once it has begun to wait, as the kind of trouble changes', () => {

@@ -146,7 +146,7 @@ describe('what an outcome says about the relay, and whether the mail has used up
     const told = { now: NOW, durationMs: 1, relay: 'one', tls: null, probe: true };
     expect(settlementOf(MAIL, outcome, told)).toMatchObject({ state: 'ready', countsAsAttempt: true });
     const ofRelay = { ...outcome, ofRelay: true } as SendOutcome;
-    expect(relayTrouble(ofRelay)).toBe('throttled');
+    expect(relayTrouble(ofRelay)).toBe('putting_off');
     expect(settlementOf({ ...MAIL, attempt: 8 }, ofRelay, told)).toMatchObject({
       ...{ state: 'ready', countsAsAttempt: false, dueAt: new Date('2026-03-02T09:05:00Z') },
     });
