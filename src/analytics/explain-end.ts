@@ -72,7 +72,8 @@ const EXPIRED: Readonly<Record<Expiry, [code: string, words: (message: Message, 
     ],
     overdue: [
       'EXPIRED_OVERDUE',
-      (_, reason) => `It was late after an outage, and late mails are skipped: ${reason}.`,
+      (_, reason) =>
+        `It was late after an outage or for want of a DKIM key, and late mails are skipped: ${reason}.`,
     ],
     restored: [
       'EXPIRED_RESTORED',

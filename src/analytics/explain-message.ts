@@ -242,7 +242,7 @@ function held(reason: string | null): Rule {
 }
 
 const HELD: Readonly<Record<string, readonly [code: string, cause: string]>> = {
-  [OVERDUE]: ['HELD_OVERDUE', 'It is late by an outage'],
+  [OVERDUE]: ['HELD_OVERDUE', 'It is late by an outage or a missing DKIM key'],
   [RESTORED]: ['HELD_RESTORED', 'It waited in a backup that was restored, and may have gone out already'],
 };
 
@@ -265,7 +265,7 @@ function isLate({ action, reason }: NonNullable<MessageFacts['late']>): Rule {
   const why =
     reason === RESTORED
       ? 'It was due before the owner said that a backup had been restored, and may have gone out already'
-      : 'It is late by an outage';
+      : 'It is late by an outage or a missing DKIM key';
   return action === 'held'
     ? rule(`HELD_${of}`, 'waits', `${why}: when it comes up it is held until the owner decides.`)
     : rule(`EXPIRED_${of}`, 'stopped', `${why}: when it comes up it is skipped.`);

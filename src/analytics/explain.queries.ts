@@ -5,6 +5,7 @@ import {
   OVERDUE,
   RESTORED,
   restoredSql,
+  unsignedSql,
   type OverdueParameters,
 } from '../delivery/message/overdue.js';
 import { compileConditions } from '../segments/compile.js';
@@ -196,15 +197,20 @@ export async function sequencePaused(
 export async function lateRow(
   db: EntityManager,
   id: string,
-  { restored, late }: OverdueParameters,
+  { restored, late, unsigned }: OverdueParameters,
 ): Promise<MessageFacts['late']> {
-  const [row]: { restored: boolean; late: boolean }[] = await db.query(
+  const [row]: Record<'restored' | 'late' | 'unsigned', boolean>[] = await db.query(
     `select ${restoredSql('m', { confirmedAt: '$2', action: '$3' })} as restored,
-       ${lateSql('m', { overdueBefore: '$4', dueBy: '$5', action: '$6' })} as late from message m where m.id = $1`,
-    [id, restored?.confirmedAt, restored?.action, late?.overdueBefore, late?.dueBy, late?.action],
+       ${lateSql('m', { overdueBefore: '$4', dueBy: '$5', action: '$6' })} as late,
+       ${unsignedSql('m', { before: '$7', action: '$8' })} as unsigned from message m where m.id = $1`,
+    [
+      ...[id, restored?.confirmedAt, restored?.action, late?.overdueBefore, late?.dueBy, late?.action],
+      ...[unsigned?.before, unsigned?.action],
+    ],
   );
   if (restored && row?.restored === true) return { action: restored.action, reason: RESTORED };
-  return late && row?.late === true ? { action: late.action, reason: OVERDUE } : null;
+  if (late && row?.late === true) return { action: late.action, reason: OVERDUE };
+  return unsigned && row?.unsigned === true ? { action: unsigned.action, reason: OVERDUE } : null;
 }
 
 export async function attemptRows(db: EntityManager, messageId: string): Promise<AttemptFacts[]> {

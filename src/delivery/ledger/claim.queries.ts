@@ -1,5 +1,5 @@
 import { fenceSql } from '../generation/generation.queries.js';
-import { lateSql, OVERDUE, RESTORED, restoredSql } from '../message/overdue.js';
+import { lateSql, OVERDUE, RESTORED, restoredSql, unsignedSql } from '../message/overdue.js';
 import { fateSql, MOMENT, PROOF } from './mail-moment.queries.js';
 import { withoutSending } from '../message/message.js';
 
@@ -14,8 +14,9 @@ const CLAIMED = fateSql('leased', {
     why: `'${RESTORED}'`,
   },
   late: {
-    when: lateSql('m', { overdueBefore: '$8', dueBy: '$9', action: '$10' }),
-    state: '$10::text',
+    when: `(${lateSql('m', { overdueBefore: '$8', dueBy: '$9', action: '$10' })}
+      or ${unsignedSql('m', { before: '$16', action: '$17' })})`,
+    state: 'coalesce($10::text, $17)',
     why: `'${OVERDUE}'`,
   },
 });
@@ -38,7 +39,7 @@ taken as (
     accepted_at = case when due.state = 'accepted' then coalesce(m.accepted_at, $3) else m.accepted_at end,
     lease_until = case when due.state = 'leased' then ${LEASE} end
   from due where m.id = due.id returning m.*)
-select t.id, t.state, t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",
+select t.id, t.state, case when t.state = 'held' then t.state_reason end as "heldFor", t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",
   t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
   t.subscriber_id as "subscriberId", s.name as "subscriberName", s.fields as "subscriberFields", coalesce(s.tracking_consent, false) as "trackingConsent",
   t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "laneKey",
@@ -50,7 +51,7 @@ order by t.priority, t.due_at, t.id`;
 
 export const CLAIM = claimSql('');
 /**
- * As `CLAIM`, and no mail of the templates `$16`. A statement of its own, so that no claim of every day is planned by how many
+ * As `CLAIM`, and no mail of the templates `$18`. A statement of its own, so that no claim of every day is planned by how many
  * mails those may be: after each pause of a relay that is out, and each end of a mail then, it may walk past all mails of a broadcast.
  */
-export const CLAIM_OTHERS = claimSql('and m.email_template_id <> all($16::bigint[])');
+export const CLAIM_OTHERS = claimSql('and m.email_template_id <> all($18::bigint[])');

@@ -14,7 +14,7 @@ import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries
 import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
 import { ERASED, withoutSending, type ClaimedMessage } from '../message/message.js';
 import { ENDED_IN_BODY, LEFT_BEHIND } from '../message/state-reasons.js';
-import type { OverdueParameters } from '../message/overdue.js';
+import { OVERDUE, type OverdueParameters } from '../message/overdue.js';
 import type { Settlement } from '../replies/settlement.js';
 
 export type Claim = ToldMail;
@@ -28,6 +28,14 @@ export interface ClaimOrder {
   fence: Fence;
   /** Templates whose mails are passed over. */
   putOff?: readonly string[];
+}
+
+export interface Taken {
+  /** Rows that are in another state than before. */
+  taken: number;
+  messages: ClaimedMessage[];
+  /** Some are held as late mails. */
+  heldLate: boolean;
 }
 
 /** After the lease, for the reply of a mail whose body was begun in the lease's last moment. */
@@ -62,7 +70,7 @@ export class LedgerQueries {
     owner: string,
     { places, limit, now, overdue, fence, putOff = [] }: ClaimOrder,
     db?: Pick<PoolClient, 'query'>,
-  ): Promise<{ taken: number; messages: ClaimedMessage[] }> {
+  ): Promise<Taken> {
     this.#fence = fence;
     const { rows } = await (db ?? pgPool(this.dataSource)).query<ClaimedRow>({
       ...(putOff.length === 0 ? { name: 'ledger-claim', text: CLAIM } : { text: CLAIM_OTHERS }),
@@ -82,6 +90,8 @@ export class LedgerQueries {
         fence.counter,
         fence.server,
         places.map(({ priority }) => priority),
+        overdue.unsigned?.before,
+        overdue.unsigned?.action,
         ...(putOff.length === 0 ? [] : [putOff]),
       ],
     });
@@ -89,7 +99,7 @@ export class LedgerQueries {
       .filter(({ state }) => state === 'leased')
       .map((row) => ({ ...row, sender: this.sender(row.sender), data: dataAt(row.data, now) }));
     if (db === undefined) this.committed(messages);
-    return { taken: rows.length, messages };
+    return { taken: rows.length, messages, heldLate: rows.some(({ heldFor }) => heldFor === OVERDUE) };
   }
 
   /**
@@ -296,7 +306,7 @@ interface Entered {
 type Answered = { server: string } & (Claim | Record<keyof Claim, null>);
 
 type Reaped = Record<'returned' | 'unknown' | 'resent', number>;
-type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; sender: string };
+type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; heldFor: string | null; sender: string };
 
 const HELD_BACK = fateSql('ready');
 

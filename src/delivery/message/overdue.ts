@@ -1,4 +1,4 @@
-import { LEFT_BEHIND } from './state-reasons.js';
+import { LEFT_BEHIND, WAITS_FOR_KEY } from './state-reasons.js';
 
 /** What becomes of marketing mail that an outage has made late. */
 export const OVERDUE_POLICIES = ['send', 'skip', 'ask'] as const;
@@ -28,6 +28,11 @@ export interface OverdueParameters {
    * rest of a broadcast that is spread over days.
    */
   late: { overdueBefore: Date; dueBy: Date; action: Action } | null;
+  /**
+   * Planned for before `before`, and kept by its DKIM key alone: the others go meanwhile, so no silence shows it. What waits so is
+   * late from then on, whether its key has come back or not.
+   */
+  unsigned: { before: Date; action: Action } | null;
 }
 
 const HOUR_MS = 3_600_000;
@@ -41,11 +46,15 @@ export function overdueParameters({
   settings,
   resumedAt,
   confirmed,
+  now,
 }: {
   settings: OverdueSettings;
   resumedAt: Date | null;
+  /** Null: no mail is late by its key. */
+  now: Date | null;
   confirmed: { at: Date; unsent: 'keep' | 'hold' | 'cancel' } | null;
 }): OverdueParameters {
+  const action = settings.policy === 'ask' ? 'held' : 'expired';
   return {
     restored:
       confirmed === null || confirmed.unsent === 'keep'
@@ -57,8 +66,12 @@ export function overdueParameters({
         : {
             overdueBefore: new Date(resumedAt.getTime() - settings.afterHours * HOUR_MS),
             dueBy: resumedAt,
-            action: settings.policy === 'ask' ? 'held' : 'expired',
+            action,
           },
+    unsigned:
+      now === null || settings.policy === 'send'
+        ? null
+        : { before: new Date(now.getTime() - settings.afterHours * HOUR_MS), action },
   };
 }
 
@@ -100,4 +113,14 @@ export function overdueSql(
 export function lateSql(alias: string, parameters: Parameters<typeof overdueSql>[1]): string {
   return `(${overdueSql(alias, parameters)} and (
     select b.let_go_at >= ${parameters.dueBy}::timestamptz from broadcast b where b.id = ${alias}.broadcast_id) is not true)`;
+}
+
+/**
+ * Of a mail whose last try its key refused. The owner's word about its broadcast counts here as it does there, for as long as a
+ * mail takes to get late again.
+ */
+export function unsignedSql(alias: string, { before, action }: Record<'before' | 'action', string>): string {
+  return `(${action}::text is not null and ${alias}.class = 'marketing' and starts_with(${alias}.state_reason, '${WAITS_FOR_KEY}')
+    and coalesce(${alias}.planned_for, ${alias}.due_at) < ${before}::timestamptz and (
+    select b.let_go_at >= ${before}::timestamptz from broadcast b where b.id = ${alias}.broadcast_id) is not true)`;
 }

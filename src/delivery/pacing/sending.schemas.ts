@@ -87,7 +87,7 @@ export const sendingSettings = z.strictObject({
     .default(DEFAULT_OVERDUE)
     .meta({
       description:
-        'What becomes of marketing mails that an outage has made later than `afterHours`: they are sent, skipped, or held until you decide.',
+        'What becomes of marketing mails that an outage, or a missing or bad DKIM key, has made later than `afterHours`: they are sent, skipped, or held until you decide.',
     }),
 });
 export type SendingSettings = z.output<typeof sendingSettings>;

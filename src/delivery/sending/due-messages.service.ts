@@ -88,6 +88,7 @@ export class DueMessages {
       message.paidAtMs = paidAtMs;
       passing('claimed', message.id);
     }
+    if (claimed.heldLate) await this.tellHeld();
     if (claimed.taken === 0) this.guard.forgetFence();
     await this.returnUnused(allowed, claimed.messages, paidAtMs);
     return { ...claimed, waitMs: null };
@@ -164,6 +165,15 @@ export class DueMessages {
    */
   private async giveBack(laneKey: string, count: number, paidAtMs: number | undefined): Promise<void> {
     await this.orLost(count, this.pacing.giveBack(laneKey, count, msSince(paidAtMs)));
+  }
+
+  /** What was claimed must not be forgotten for it. */
+  private async tellHeld(): Promise<void> {
+    await this.overdue.tellHeld().catch((error: unknown) => {
+      this.#logger.warn(
+        `the owner is not told of late mails: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    });
   }
 
   private async orLost(count: number, given: Promise<void>): Promise<void> {

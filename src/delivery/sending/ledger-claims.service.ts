@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { pgPool } from '../../infra/database/pg-pool.js';
 import type { DuePlace } from '../ledger/due-places.js';
 import { duePlaces } from '../ledger/due-places.queries.js';
-import { LedgerQueries, type Claim, type ClaimOrder } from '../ledger/ledger.queries.js';
+import { LedgerQueries, type Claim, type ClaimOrder, type Taken } from '../ledger/ledger.queries.js';
 import { IS_LEASED } from '../ledger/mail-moment.queries.js';
 import type { ClaimedMessage } from '../message/message.js';
 import { OUTSIDE_HOURS } from '../message/state-reasons.js';
@@ -50,7 +50,7 @@ export class LedgerClaims {
    * As `LedgerQueries.claim`; a mail that has waited until its hours were over is put back until they open, and one that
    * is too many for its reader until it is not.
    */
-  async claim(owner: string, order: ClaimOrder): Promise<{ taken: number; messages: ClaimedMessage[] }> {
+  async claim(owner: string, order: ClaimOrder): Promise<Taken> {
     const cap = await this.caps.current();
     if (cap.perDay === null && cap.perWeek === null) {
       const claimed = await this.ledger.claim(owner, order);

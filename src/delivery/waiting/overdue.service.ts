@@ -102,6 +102,18 @@ export class OverdueService {
     this.#cache = null;
   }
 
+  /** A claim has held late mails. What is said of an outage when it ends says more. */
+  async tellHeld(): Promise<void> {
+    if ((await this.alerts.open()).some(({ key }) => key === OVERDUE_ALERT)) return;
+    const { afterHours } = await this.settings();
+    await this.alerts.raise({
+      key: OVERDUE_ALERT,
+      severity: 'warning',
+      message: `Marketing mails are more than ${afterHours} hours late, by an outage or as they waited for a DKIM key. They are held until you decide on the page Sending.`,
+      facts: { afterHours },
+    });
+  }
+
   private async read(): Promise<{ settings: OverdueSettings; chosen: boolean }> {
     const chosen = await readSetting<OverdueSettings>(this.dataSource, SETTINGS_KEY);
     return { settings: chosen ?? DEFAULT_OVERDUE, chosen: chosen !== null };
@@ -112,10 +124,13 @@ export class OverdueService {
     resumedAt: Date | null,
   ): Promise<OverdueParameters> {
     const confirmed = await this.guard.lastConfirmed();
+    const now = this.clock.now();
+    // Where the owner moves the clock, silence is no outage unless they say so.
+    const isMoved = this.config.demo && !chosen;
     return overdueParameters({
       settings,
-      // Where the owner moves the clock, silence is no outage unless they say so.
-      resumedAt: (this.config.demo && !chosen) || !isPast(resumedAt, this.clock.now()) ? null : resumedAt,
+      resumedAt: isMoved || !isPast(resumedAt, now) ? null : resumedAt,
+      now: isMoved ? null : now,
       confirmed: confirmed === null ? null : { at: new Date(confirmed.at), unsent: confirmed.unsent },
     });
   }

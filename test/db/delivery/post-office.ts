@@ -134,7 +134,7 @@ export async function openPostOffice(
       const places = [0, USUAL_PRIORITY].map((priority) => ({
         ...{ laneKey: 'example.com|other', priority, limit },
       }));
-      const overdue = { restored: null, late: null };
+      const overdue = { restored: null, late: null, unsigned: null };
       return ledger.claim(owner, { places, limit, now: clock.now(), overdue, fence }, client);
     },
     subscriber,

@@ -19,7 +19,7 @@ const expired = (stateReason: string, messageClass: 'marketing' | 'transactional
 const TOLD: Readonly<Record<Expiry, string>> = {
   tooLate: 'EXPIRED: It was of use until Wed 7 Jan 2026, 12:00 UTC, and its turn came later.',
   overdue:
-    'EXPIRED_OVERDUE: It was late after an outage, and late mails are skipped: overdue after an outage.',
+    'EXPIRED_OVERDUE: It was late after an outage or for want of a DKIM key, and late mails are skipped: overdue after an outage.',
   restored:
     'EXPIRED_RESTORED: It was due before a backup of the database was restored, and may have gone out already. The owner’s word was to cancel such mails.',
   unrelayed: 'EXPIRED_NO_RELAY: No mail relay worked for 5 days, so none took it.',

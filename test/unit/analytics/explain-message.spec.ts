@@ -65,8 +65,16 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
     { message: { dueAt: LATER, unknownCount: 1, withdrawn: 'purchased guide' } },
   ],
   ['SEQUENCE_PAUSED', /its sequence are paused until the owner/, { sequencePaused: true }],
-  ['HELD_OVERDUE', /late by an outage: when it comes up it is held until/, late('held', OVERDUE)],
-  ['EXPIRED_OVERDUE', /late by an outage: when it comes up it is skipped/, late('expired', OVERDUE)],
+  [
+    'HELD_OVERDUE',
+    /late by an outage or a missing DKIM key: when it comes up it is held until/,
+    late('held', OVERDUE),
+  ],
+  [
+    'EXPIRED_OVERDUE',
+    /late by an outage or a missing DKIM key: when it comes up it is skipped/,
+    late('expired', OVERDUE),
+  ],
   ['HELD_RESTORED', /may have gone out already: .* held until the owner/, late('held', RESTORED)],
   ['EXPIRED_RESTORED', /may have gone out already: .* skipped/, late('expired', RESTORED)],
   ['SEQUENCE_PAUSED', /paused/, { ...late('expired', OVERDUE), sequencePaused: true }],

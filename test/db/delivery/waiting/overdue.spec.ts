@@ -102,7 +102,7 @@ describe('mails that an outage has made late', () => {
     await insertMessage(t.db, { due_at: at(0) });
     for (let hours = 0; hours <= 100; hours++) {
       t.clock.set(at(hours));
-      expect(await overdue.parameters()).toEqual({ restored: null, late: null });
+      expect(await overdue.parameters()).toMatchObject({ restored: null, late: null });
     }
     await claim();
     expect(await states()).toEqual(['leased']);

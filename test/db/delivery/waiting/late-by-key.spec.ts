@@ -1,0 +1,110 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
+import type { OverduePolicy } from '../../../../src/delivery/message/overdue.js';
+import { SignedDomains } from '../../../../src/delivery/signing/signed-domains.service.js';
+import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
+import { OverdueService } from '../../../../src/delivery/waiting/overdue.service.js';
+import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
+import { openPostOffice, OPENED_AT, type PostOffice } from '../post-office.js';
+
+const HOUR_MS = 3_600_000;
+const EVERY_HOURS = 4;
+const at = (hours: number): Date => new Date(OPENED_AT.getTime() + hours * HOUR_MS);
+
+describe('mails that were late when what kept them was mended, while the relays worked all along', () => {
+  let t: PostOffice;
+  beforeEach(async () => {
+    t = await openPostOffice({ DEMO: 'false' });
+  });
+  afterEach(async () => t.close());
+
+  const get = <T>(type: new (...args: never[]) => T): T => t.app.get<T>(type, { strict: false });
+  const states = async (...ids: string[]): Promise<unknown[]> =>
+    Promise.all(ids.map(async (id) => (await t.state(id))['state']));
+  const alerts = async (): Promise<string[]> =>
+    (await get(AlertsService).open()).map(({ key }) => key).toSorted();
+  /** A worker looks every few hours: no silence of a day. */
+  async function hours(from: number, to: number): Promise<void> {
+    for (let hour = from; hour <= to; hour += EVERY_HOURS) {
+      t.clock.set(at(hour));
+      await t.sendDue();
+    }
+  }
+  /** The key is missing from Monday 09:00 on, and put right on Friday at the same hour. */
+  async function fourDaysWithoutKey(policy?: OverduePolicy): Promise<string[]> {
+    if (policy) await get(OverdueService).setSettings({ policy, afterHours: 24 });
+    await get(SignedDomains).noteSigned(['example.com']);
+    const early = await t.plan('early@example.org');
+    const receipt = await t.plan('receipt@example.org', { class: 'transactional', kind: 'receipt' });
+    const fresh = await t.plan('fresh@example.org', { dueAt: at(90) });
+    await hours(0, 96);
+    expect(t.sink.mails).toEqual([]);
+    await get(SignedDomains).forget('example.com');
+    await hours(97, 98);
+    return [early, receipt, fresh];
+  }
+
+  it('left at once after four days without a DKIM key, and nobody was asked', async () => {
+    const [early = '', receipt = '', fresh = ''] = await fourDaysWithoutKey();
+    expect(await states(early, receipt, fresh)).toEqual(['held', 'accepted', 'accepted']);
+    expect(await t.state(early)).toMatchObject({ reason: 'overdue after an outage' });
+    expect(await alerts()).toEqual(['sending:overdue']);
+    expect(await get(HeldService).release({})).toBe(1);
+    expect(await alerts()).toEqual([]);
+    expect(await t.sendDue()).toBe(1);
+    expect(await states(early)).toEqual(['accepted']);
+  });
+
+  it('are skipped where the policy says so', async () => {
+    expect(await states(...(await fourDaysWithoutKey('skip')))).toEqual(['expired', 'accepted', 'accepted']);
+    expect(await alerts()).toEqual([]);
+  });
+
+  it('are sent where the policy says so', async () => {
+    expect(await states(...(await fourDaysWithoutKey('send')))).toEqual(['accepted', 'accepted', 'accepted']);
+  });
+
+  it('are not held again at once when they are let go while the key is still missing', async () => {
+    await get(SignedDomains).noteSigned(['example.com']);
+    const id = await t.plan('early@example.org');
+    await hours(0, 30);
+    expect(await states(id)).toEqual(['held']);
+    expect(await get(HeldService).release({})).toBe(1);
+    await hours(31, 50);
+    expect(await states(id)).toEqual(['ready']);
+    await get(SignedDomains).forget('example.com');
+    await hours(51, 51);
+    expect(await states(id)).toEqual(['accepted']);
+  });
+
+  it('go where their broadcast was let go on within that time, which was the owner’s word', async () => {
+    await get(SignedDomains).noteSigned(['example.com']);
+    const id = await t.plan('early@example.org');
+    const [broadcast]: { id: string }[] = await t.db.query(
+      `insert into broadcast (title, email_template_id, sender, created_at, let_go_at)
+       values ('News', (select id from email_template limit 1), '{}', $1, $2) returning id`,
+      [at(0), at(20)],
+    );
+    await t.db.query(`update message set broadcast_id = $1`, [broadcast?.id]);
+    await hours(0, 40);
+    expect(await states(id)).toEqual(['ready']);
+    await hours(41, 45);
+    expect(await states(id)).toEqual(['held']);
+  });
+
+  it('are asked about, too, when a restored backup has waited for days for its owner’s word', async () => {
+    await hours(0, 0);
+    await t.db.query(
+      `update setting set value = value || '{"refused": {"reason": "older", "generation": 1, "counter": 9}}' where key = 'ledger.generation'`,
+    );
+    const early = await t.plan('early@example.org', { dueAt: at(10) });
+    const fresh = await t.plan('fresh@example.org', { dueAt: at(70) });
+    get(GenerationGuard).forgetFence();
+    await hours(1, 72);
+    expect(t.sink.mails).toEqual([]);
+    await get(GenerationGuard).confirm('keep');
+    await hours(73, 73);
+    expect(await states(early, fresh)).toEqual(['held', 'accepted']);
+    expect(await alerts()).toContain('sending:overdue');
+  });
+});
