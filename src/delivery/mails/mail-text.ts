@@ -15,14 +15,16 @@ const picture: FormatCallback = (elem, _walk, builder) => {
   if (around) builder.addInline(elem.attribs?.alt ?? '');
 };
 
+/** With and without a blank, as mails write it; wherever it stands in the style. */
+const HIDDEN = ['[style*="display:none" i]', '[style*="display: none" i]'];
 const HEADINGS = ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'];
 const OPTIONS = {
   wordwrap: 78,
   formatters: { cell, picture },
   selectors: [
     { selector: 'img', format: 'picture' },
-    // The preview line, which the HTML hides as well.
-    { selector: 'div[style^="display:none"]', format: 'skip' },
+    // The preview line, which the HTML hides as well, and what is for some screens alone.
+    ...HIDDEN.map((selector) => ({ selector, format: 'skip' })),
     { selector: 'a', options: { hideLinkHrefIfSameAsText: true, pathRewrite: addressAsRead } },
     ...HEADINGS.map((selector) => ({ selector, options: { uppercase: false } })),
     { selector: 'table', format: 'block' },
@@ -30,6 +32,16 @@ const OPTIONS = {
     ...['td', 'th'].map((selector) => ({ selector, format: 'cell' })),
   ],
 };
+
+/** Signs that fill up the preview line behind its words, so that mail programs show none of the letter there. */
+const FILL_SIGN = String.raw`(?:\u034f|[\u200b-\u200d\u00ad\ufeff])`;
+/** No-break spaces stand between them. One sign by itself is how some words are written. */
+const FILLING = new RegExp(
+  `(?<![\\u00a0\\u2007 ])[\\u00a0\\u2007 ]*${FILL_SIGN}(?:[\\u00a0\\u2007 ]*${FILL_SIGN})+[\\u00a0\\u2007 ]*`,
+  'g',
+);
+/** Blanks of all widths, which keep empty cells apart in the HTML. */
+const BLANK_LINE = new RegExp(`^(?:${FILL_SIGN}|[\\u00a0\\u2000-\\u200a \\t])+$`, 'gm');
 
 /** Tags that print nothing themselves. */
 const SILENT =
@@ -64,7 +76,11 @@ export function textOfHtml(html: string): string {
   });
   const tags = [...marks.keys()];
   const tagOf = (mark: string): string => tags[(mark.codePointAt(0) ?? 0) - FIRST_MARK] ?? '';
-  return withLoopLines(convert(marked, OPTIONS), tagOf)
+  const read = convert(marked, OPTIONS)
+    .replace(FILLING, ' ')
+    .replace(BLANK_LINE, '')
+    .replace(/\n{3,}/g, '\n\n');
+  return withLoopLines(read, tagOf)
     .replace(SILENT_LINES, joined)
     .replace(MARK, (mark) => asRead(tagOf(mark)))
     .trim();

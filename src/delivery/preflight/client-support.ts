@@ -8,6 +8,7 @@
  */
 interface Feature {
   name: string;
+  /** In the HTML; also finds the line in MJML, where some are written otherwise. */
   found: RegExp;
   /** Programs without it, by the tables of caniemail.com. */
   missingIn: string;
@@ -56,16 +57,28 @@ const FEATURES: readonly Feature[] = [
     found: /<img\b[^<>]{0,1000}\bsrc\s*=\s*["'][^"']+\.svg\b/i,
     missingIn: `Gmail, ${OUTLOOK}`,
   },
+  {
+    name: 'a part that opens when it is pressed',
+    found: /<input\b[^<>]{0,1000}\btype\s*=\s*["']?(?:checkbox|radio)\b|<mj-(?:accordion|carousel|navbar)\b/i,
+    missingIn: `Gmail, Outlook.com, ${OUTLOOK}, Yahoo`,
+  },
   { name: 'a WebP picture', found: /<img\b[^<>]{0,1000}\bsrc\s*=\s*["'][^"']+\.webp\b/i, missingIn: OUTLOOK },
 ];
 
 /** What no mail may hold (M14): stripped by some, taken for an attack by others. */
 const FORBIDDEN: readonly { name: string; found: RegExp }[] = [
-  { name: '<form>', found: /<(?:form|input|select|textarea)\b/i },
+  {
+    name: '<form>',
+    // What MJML opens and closes a menu with is no form: its boxes send nothing.
+    found: /<(?:form|select|textarea)\b|<input\b(?![^<>]{0,1000}\btype\s*=\s*["']?(?:checkbox|radio)\b)/i,
+  },
   { name: '<script>', found: /<script\b/i },
   { name: '<iframe>', found: /<(?:iframe|object|embed|applet)\b/i },
   { name: 'an event handler', found: /<[a-z][^<>]{0,1000}\son[a-z]+\s*=/i },
-  { name: 'an outside style sheet', found: /<link\b[^<>]{0,1000}\brel\s*=\s*["']?stylesheet|@import\b/i },
+  {
+    name: 'an outside style sheet',
+    found: /<link\b[^<>]{0,1000}\brel\s*=\s*["']?stylesheet|@import\b|<mj-font\b/i,
+  },
   { name: 'a data: picture', found: /<img\b[^<>]{0,1000}\bsrc\s*=\s*["']\s*data:/i },
   { name: 'an automatic reload', found: /<meta\b[^<>]{0,1000}http-equiv\s*=\s*["']?refresh/i },
 ];

@@ -117,37 +117,51 @@ function imageFindings(html: string): PreflightFinding[] {
 
 /**
  * Addresses in the mail that can be asked, and findings about those that no mail should hold, with those that were left out
- * of it.
+ * of it. Each is told of once, with the attribute to look for in the source.
  */
 export function linksOf(
   html: string,
   ownOrigin: string,
   leftOut: readonly string[] = [],
-): { urls: string[]; findings: PreflightFinding[] } {
+): { urls: string[]; findings: LinkFinding[] } {
   const urls = new Set<string>();
-  const findings = leftOut.map((url): PreflightFinding => ({
-    check: 'links',
-    ...(problemOf(url, true, ownOrigin) ?? { level: 'fail', message: `${url} is no address` }),
-  }));
-  for (const [, attribute = '', double, single] of html.matchAll(
+  const findings = new Map<string, LinkFinding>();
+  const tell = (problem: LinkProblem, found?: string): void => {
+    const { message } = problem;
+    const known = findings.get(message) ?? { check: 'links', ...problem, ...(found && { found }), times: 0 };
+    findings.set(message, { ...known, times: known.times + 1 });
+  };
+  for (const url of leftOut)
+    tell(problemOf(url, true, ownOrigin) ?? { level: 'fail', message: `${url} is no address` });
+  for (const [tag, attribute = '', double, single] of html.matchAll(
     /<(?:a|img)\b[^<>]{0,1000}?\s(href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')/gi,
   )) {
-    const url = hrefOf(double ?? single ?? '');
+    const written = double ?? single ?? '';
+    const url = hrefOf(written);
     // Told of with the variables.
     if (hasForeignTag(url)) continue;
     const bad = problemOf(url, attribute.toLowerCase() === 'href', ownOrigin);
-    if (bad !== null) findings.push({ check: 'links', ...bad });
+    const quote = tag.at(-1) ?? '';
+    if (bad !== null) tell(bad, `${attribute}=${quote}${written}${quote}`);
     else if (/^https?:/i.test(url)) urls.add(url);
   }
-  return { urls: [...urls], findings };
+  return { urls: [...urls], findings: [...findings.values()] };
 }
 
-function problemOf(
-  url: string,
-  isLink: boolean,
-  ownOrigin: string,
-): { level: 'warn' | 'fail'; message: string } | null {
-  if (url === '' || url === '#') return { level: 'fail', message: 'a link leads nowhere' };
+/** `found`: to find the line in the source, where it stands there as it is. */
+export type LinkFinding = PreflightFinding & { found?: string; times: number };
+type LinkProblem = Pick<PreflightFinding, 'message'> & { level: 'warn' | 'fail' };
+
+function problemOf(url: string, isLink: boolean, ownOrigin: string): LinkProblem | null {
+  if (url === '' || url === '#')
+    return { level: 'fail', message: isLink ? 'a link leads nowhere' : 'a picture has no address' };
+  if (isLink && url.startsWith('#'))
+    return {
+      level: 'warn',
+      message: `${url.slice(0, 80)} leads to a place in the mail, which many programs cannot go to`,
+    };
+  if (isLink && /^(?:mailto|tel|sms):$/i.test(url))
+    return { level: 'fail', message: `${url} leads nowhere: nobody stands behind it` };
   if (isLink && !/^https?:/i.test(url) && isOpenable(url)) return null;
   if (/^http:/i.test(url) && !url.startsWith(ownOrigin))
     return { level: 'warn', message: `${url} is not https` };

@@ -18,7 +18,7 @@ import { AudienceQueries, EVERYBODY, ownField, type Lacking, type Readers } from
 import { supportNotes } from './client-support.js';
 import { Drafts, isMarketing, type Draft } from './drafts.service.js';
 import { originOf, probeLinks } from './links.probe.js';
-import { linksOf, mailFindings, type PreflightFinding } from './mail-checks.js';
+import { linksOf, mailFindings, type LinkFinding, type PreflightFinding } from './mail-checks.js';
 import { sampleData } from '../mails/sample-data.js';
 import {
   emptyPlaces,
@@ -242,7 +242,9 @@ export class PreflightService {
           ...({ check: 'clients', level, message } as const),
           found,
         })),
-        ...(options.valuesTried === true ? await this.sharedOf(links.findings, draft) : links.findings),
+        ...(options.valuesTried === true ? await this.sharedOf(links.findings, draft) : links.findings).map(
+          locatedLink,
+        ),
         ...(await this.askLinks(links.urls, ownOrigin, options)),
       ];
     } catch (error) {
@@ -257,7 +259,7 @@ export class PreflightService {
   }
 
   /** Those of the links that are bad whatever fields a reader has. */
-  private async sharedOf(findings: readonly PreflightFinding[], draft: Draft): Promise<PreflightFinding[]> {
+  private async sharedOf(findings: readonly LinkFinding[], draft: Draft): Promise<LinkFinding[]> {
     if (findings.length === 0) return [];
     const { subject, html, text } = draft.template;
     const names = variablesOf(`${subject}\n${html}\n${text}`).map(ownField);
@@ -314,6 +316,14 @@ function literally(text: string): RegExp {
 
 /** A finding with what to look for in the source. */
 type Located = PreflightFinding & { found?: string | RegExp };
+
+function locatedLink({ times, found, message, ...finding }: LinkFinding): Located {
+  return {
+    ...finding,
+    message: times > 1 ? `${message} (${times} times)` : message,
+    ...(found !== undefined && { found: literally(found) }),
+  };
+}
 
 function lineMatching(source: string, found: string | RegExp): number | null {
   if (typeof found === 'string') return lineOfVariable(source, found);

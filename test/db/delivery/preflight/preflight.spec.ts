@@ -120,7 +120,20 @@ describe('preflight', () => {
       mail('<p>About {{ funnel.title }}</p>'),
       /^fail variables 5: it prints \{\{ funnel\.title \}\}, which is empty here for everybody/,
     ],
-    ['a link that leads nowhere', mail('<p><a href="#">x</a></p>'), /^fail links -: a link leads nowhere/],
+    ['a link that leads nowhere', mail('<p><a href="#">x</a></p>'), /^fail links 5: a link leads nowhere$/],
+    [
+      'several such links, in one line',
+      mail('<p><a href="#">x</a></p>\n<p><a href="#">y</a> <a href="#">z</a></p>'),
+      /^fail links 5: a link leads nowhere \(3 times\)$/,
+    ],
+    [
+      'a web font',
+      mail('<p style="font-family:Lato">x</p>').replace(
+        '<mj-head>',
+        '<mj-head><mj-font name="Lato" href="https://fonts.example.com/lato.css" />',
+      ),
+      /^fail clients 2: an outside style sheet/,
+    ],
     [
       'a dead name',
       mail('<p><a href="https://dead.example.com/">x</a></p>'),

@@ -45,6 +45,35 @@ describe('the text part of a mail', () => {
     },
   );
 
+  it.each([
+    ['first in its style', '<div style="display:none;max-height:0">A look inside</div>'],
+    ['last in its style', '<div style="max-height: 0; overflow: hidden; display: none;">A look inside</div>'],
+    ['in capitals', '<span style="DISPLAY:NONE">A look inside</span>'],
+    [
+      'for some screens alone',
+      '<table style="mso-hide:all;display:none"><tr><td>A look inside</td></tr></table>',
+    ],
+  ])('leaves out what the HTML hides %s', async (_, hidden) => {
+    const { text } = await compile(`<mj-text>${hidden}<p>Dear you,</p></mj-text>`);
+    expect(text).toBe('Dear you,');
+  });
+
+  it('has none of the signs that fill up a preview line, and keeps those that words are written with', async () => {
+    const filling = '&#847;&zwnj;&nbsp;'.repeat(90);
+    const { text } = await compile(
+      `<mj-text><p>A look inside ${filling}</p><p>می\u200cخواهم, 👩\u200d🌾 and soft\u00adhyphens</p></mj-text>`,
+    );
+    expect(text).toBe('A look inside\n\nمی\u200cخواهم, 👩\u200d🌾 and soft\u00adhyphens');
+  });
+
+  it('has one empty line where the HTML has spacers', async () => {
+    const spacer = '<table><tr><td>&nbsp;</td></tr></table>';
+    const { text } = await compile(
+      `<mj-text><p>One</p>${spacer}<p>&hairsp;</p>${spacer}<br/><br/><br/><p>Two</p></mj-text>`,
+    );
+    expect(text).toBe('One\n\nTwo');
+  });
+
   it('keeps blanks in what a variable is compared with', async () => {
     const content = '<mj-text>{% if plan == "Gold  Plus" %}gold{% else %}no gold{% endif %}</mj-text>';
     expect(await bothParts(content, { plan: 'Gold  Plus' })).toEqual(['gold', 'gold']);

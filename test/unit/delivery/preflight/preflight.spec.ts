@@ -172,6 +172,19 @@ describe('links of a mail', () => {
     ]);
   });
 
+  it('are told of once, however often they stand there, with what to look for in the source', () => {
+    const { findings } = linksOf(
+      `<a href="#">a</a><a href="">b</a> <a href='#'>c</a><img src=""><a href="#top">up</a><a href="mailto:">m</a>`,
+      own,
+    );
+    expect(findings.map(({ level, message, times, found }) => [level, message, times, found])).toEqual([
+      ['fail', 'a link leads nowhere', 3, 'href="#"'],
+      ['fail', 'a picture has no address', 1, 'src=""'],
+      ['warn', '#top leads to a place in the mail, which many programs cannot go to', 1, 'href="#top"'],
+      ['fail', 'mailto: leads nowhere: nobody stands behind it', 1, 'href="mailto:"'],
+    ]);
+  });
+
   it('are asked, but for pages of ours that a token opens, and fifty of them at most', async () => {
     const asked: string[] = [];
     const answers: Record<string, number> = {
@@ -247,6 +260,12 @@ describe('what mail programs leave out', () => {
     ['<img alt="" src="https://x/logo.svg">', 'warn an SVG picture'],
     ['<img alt="" src="https://x/p.webp?x=1">', 'warn a WebP picture'],
     ['<form action="x">', 'fail <form>'],
+    ['<input name="q">', 'fail <form>'],
+    [
+      '<input class="menu" type="checkbox">',
+      'warn a part that opens when it is pressed is left out by Gmail',
+    ],
+    ['<input type="radio" checked>', 'warn a part that opens when it is pressed'],
     ['<script>x</script>', 'fail <script>'],
     ['<iframe src="x">', 'fail <iframe>'],
     ['<p onclick="x()">', 'fail an event handler'],
