@@ -5,6 +5,7 @@ import { API_KEY } from '../support/app.js';
 import { Dice } from '../support/dice.js';
 import { openSmtpSink, type SmtpSink } from '../support/smtp-sink.js';
 import { openWalk, type Walk } from './walk.js';
+import { empty } from '../support/database.js';
 
 const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
 const READER = 'reader@example.com';
@@ -25,7 +26,7 @@ describe('a sequence to which two things happen at once', () => {
     relay.onRecipient = async () => undefined;
     relay.onBody = async () => undefined;
     relay.mails.length = 0;
-    await t.db.query('truncate message_attempt, orders, conversion cascade');
+    await empty(t.db, 'message_attempt, orders, conversion');
     await t.clear();
   });
 

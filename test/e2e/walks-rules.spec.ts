@@ -5,6 +5,7 @@ import type { MoveMode } from '../../src/sequences/moves/placement.js';
 import { API_KEY, linkIn } from '../support/app.js';
 import { settle, visit } from '../db/tracking/trail.js';
 import { openWalk, type Walk } from './walk.js';
+import { empty } from '../support/database.js';
 
 const mail = (key: string, more = ''): string => `{ key: ${key}, email: emails/story${more} }`;
 const READER = 'reader@example.com';
@@ -19,7 +20,7 @@ describe('the rules of sequences, walked from the form to the mailbox', () => {
   afterAll(async () => t?.test.close());
   afterEach(async () => {
     await cap(null);
-    await t.db.query('truncate broadcast, message_attempt cascade');
+    await empty(t.db, 'broadcast, message_attempt');
     await t.clear();
   });
 

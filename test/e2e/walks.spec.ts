@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PausesService } from '../../src/privacy/pauses.service.js';
 import { API_KEY, linkIn } from '../support/app.js';
 import { openWalk, type Walk } from './walk.js';
+import { empty } from '../support/database.js';
 
 const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
 const BERLIN = 'Europe/Berlin';
@@ -16,9 +17,7 @@ describe('a sequence, walked from its form', () => {
   afterAll(async () => t?.test.close());
   afterEach(async () => {
     await cap(null);
-    await t.db.query(
-      'truncate message_attempt, orders, rate_limit, suppression, consent_event, topic_opt_out cascade',
-    );
+    await empty(t.db, 'message_attempt, orders, rate_limit, suppression, consent_event, topic_opt_out');
     await t.clear();
   });
 
@@ -121,7 +120,7 @@ describe('a sequence, walked from its form', () => {
     // There was no date: both are past the reminder.
     await t.until('2026-01-07T00:00:00Z');
     expect(await t.inbox(READER, BERLIN)).toEqual(['Mon 5 Jan 10:00 one', 'Tue 6 Jan 10:00 after']);
-    await t.db.query('truncate enrollment cascade');
+    await empty(t.db, 'enrollment');
     for (const one of [id, other]) {
       await t.patch(`/api/v1/subscribers/${one}`, { fields: { renewal: '2026-02-01' } });
       await t.enroll(one);

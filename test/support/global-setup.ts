@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdtemp, readdir, realpath, rm, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import type { TestProject } from 'vitest/node';
@@ -23,13 +23,22 @@ declare module 'vitest' {
 const FOLDER_PREFIX = 'wellspring-tests-postgres-';
 const ABANDONED_AFTER_MS = 60_000;
 
+/** A file system in memory, as Linux has one: to copy the template or to empty its tables takes a fifth of the time there. */
+const FOLDER_IN_MEMORY = '/dev/shm';
+/** A whole run takes less than one gigabyte. */
+const ROOM_IN_MEMORY_BYTES = 3 * 2 ** 30;
+
 /** Speed over durability: this data is thrown away at the end of the run. */
 const SETTINGS = {
   fsync: 'off',
   synchronous_commit: 'off',
   full_page_writes: 'off',
   shared_buffers: '64MB',
+  // The log may be in memory.
+  max_wal_size: '256MB',
   max_connections: '200',
+  // Rows keep the order in which they were written, whenever a test runs: the room of those before is not given out again.
+  autovacuum: 'off',
 };
 
 let cleanUp: (() => Promise<void>) | undefined;
@@ -66,7 +75,7 @@ interface TestServer {
 async function openServer(given: string | undefined): Promise<TestServer> {
   if (given !== undefined && given !== '') return { url: given, close: async () => {} };
   await removeAbandonedServers();
-  const dataDir = await mkdtemp(join(tmpdir(), FOLDER_PREFIX));
+  const dataDir = await mkdtemp(join((await hasRoomInMemory()) ? FOLDER_IN_MEMORY : tmpdir(), FOLDER_PREFIX));
   const remove = (): Promise<void> => rm(dataDir, { recursive: true, force: true });
   try {
     const server = await startEmbeddedPostgres({ dataDir, log: () => {}, settings: SETTINGS });
@@ -78,6 +87,16 @@ async function openServer(given: string | undefined): Promise<TestServer> {
   } catch (error) {
     await remove();
     throw error;
+  }
+}
+
+async function hasRoomInMemory(): Promise<boolean> {
+  try {
+    const { bavail, bsize } = await statfs(FOLDER_IN_MEMORY);
+    await access(FOLDER_IN_MEMORY, constants.W_OK);
+    return Math.min(bavail * bsize, process.availableMemory()) > ROOM_IN_MEMORY_BYTES;
+  } catch {
+    return false;
   }
 }
 
@@ -123,10 +142,9 @@ async function asAdmin(url: string, work: (client: Client) => Promise<unknown>):
 
 /** A run that was killed leaves its server and folder behind; the next run clears them away. */
 async function removeAbandonedServers(): Promise<void> {
-  const temporary = await realpath(tmpdir());
-  for (const name of await readdir(temporary)) {
-    if (!name.startsWith(FOLDER_PREFIX)) continue;
-    const dataDir = join(temporary, name);
+  const inMemory = await namesIn(FOLDER_IN_MEMORY);
+  for (const dataDir of [...(await namesIn(await realpath(tmpdir()))), ...inMemory]) {
+    if (!basename(dataDir).startsWith(FOLDER_PREFIX)) continue;
     try {
       // A young one may belong to a run that is just starting.
       if (Date.now() - (await stat(dataDir)).mtimeMs < ABANDONED_AFTER_MS) continue;
@@ -141,4 +159,9 @@ async function removeAbandonedServers(): Promise<void> {
       // In use by another run, or another user's: not ours to clear.
     }
   }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.map((name) => join(folder, name));
 }

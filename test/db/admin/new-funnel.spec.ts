@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { boxed, type OwnerPages, ownerPages, plain, tokenIn } from './owner-pages.js';
+import { empty } from '../../support/database.js';
 
 const NEW = '/admin/new-funnel/text';
 
@@ -141,7 +142,7 @@ describe('the files of a new funnel, which begins with names of the demonstratio
 
 describe('the dashboard of an installation without a funnel', () => {
   it('says how to begin, and each of its ways leads somewhere', async () => {
-    await t.dataSource.query('truncate funnel cascade');
+    await empty(t.dataSource, 'funnel');
     const page = await owner.get('/admin');
     const [, steps = ''] = /How to begin([\s\S]*)<\/ol>/.exec(page) ?? [];
     const ways = [...steps.matchAll(/href="([^"]+)"/g)].map(([, way = '']) => way);

@@ -7,7 +7,7 @@ import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js
 import { HeldService } from '../../../src/delivery/waiting/held.service.js';
 import { LOCKS } from '../../../src/infra/database/advisory-locks.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
-import { untilWaiting } from '../../support/database.js';
+import { untilWaiting, empty } from '../../support/database.js';
 
 const FOREVER = { deadline: Infinity, signal: new AbortController().signal };
 
@@ -24,7 +24,7 @@ describe('a broadcast', () => {
   afterEach(async () => {
     t.clock.set(OPENED_AT);
     t.sink.mails.length = 0;
-    await t.db.query('truncate message, suppression, subscriber, broadcast, tag, topic_opt_out cascade');
+    await empty(t.db, 'message, suppression, subscriber, broadcast, tag, topic_opt_out');
   });
 
   const draft = (change: Partial<BroadcastDraft> = {}): BroadcastDraft => ({

@@ -5,6 +5,7 @@ import type { Split } from '../../../src/broadcasts/split.js';
 import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
 import type { DnsResolver } from '../../../src/infra/dns.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
+import { empty } from '../../support/database.js';
 
 /** Two subjects for half of the audience; the one that is clicked more goes to the others after two hours. */
 export const SPLIT: Split = {
@@ -100,8 +101,9 @@ export async function openDesk(given: Record<string, string> = {}, dns?: DnsReso
       t.app.get(OverdueService, { strict: false }).forgetCache();
       t.clock.set(OPENED_AT);
       t.sink.mails.length = 0;
-      await t.db.query(
-        'truncate message, suppression, subscriber, broadcast, tag, topic_opt_out, segment, alert, tracking_event, conversion cascade',
+      await empty(
+        t.db,
+        'message, suppression, subscriber, broadcast, tag, topic_opt_out, segment, alert, tracking_event, conversion',
       );
     },
   };

@@ -4,6 +4,7 @@ import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
 import { SendingSettingsService } from '../../../src/delivery/pacing/sending-settings.service.js';
 import { sendingSettings } from '../../../src/delivery/pacing/sending.schemas.js';
 import { FOREVER, openDesk, SPLIT, type Desk } from './desk.js';
+import { empty } from '../../support/database.js';
 
 describe('the estimate of a broadcast', () => {
   let desk: Desk;
@@ -13,7 +14,7 @@ describe('the estimate of a broadcast', () => {
   afterAll(async () => desk.t.close());
   afterEach(async () => {
     await desk.clear();
-    await desk.t.db.query('truncate send_bucket');
+    await empty(desk.t.db, 'send_bucket');
     desk.t.app.get(PacingService, { strict: false }).forgetCache();
   });
 

@@ -4,7 +4,7 @@ import { pgPool } from '../../../src/infra/database/pg-pool.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
-import { untilWaiting } from '../../support/database.js';
+import { untilWaiting, empty } from '../../support/database.js';
 import { OPENED_AT } from '../delivery/post-office.js';
 import { openDesk, type Desk } from './desk.js';
 
@@ -19,7 +19,7 @@ describe('a broadcast that was started for later', () => {
   afterAll(async () => desk.t.close());
   beforeEach(async () => {
     await desk.clear();
-    await desk.t.db.query('truncate written_mail');
+    await empty(desk.t.db, 'written_mail');
     await desk.people(20);
     await give('Springfield');
   });

@@ -4,6 +4,7 @@ import type { Condition } from '../../../src/segments/condition.js';
 import { SegmentsService } from '../../../src/segments/segments.service.js';
 import { ListsService } from '../../../src/subscribers/lists.service.js';
 import { FOREVER, openDesk, type Desk } from './desk.js';
+import { empty } from '../../support/database.js';
 
 describe('a broadcast for a list, whose mails are planned', () => {
   let desk: Desk;
@@ -15,7 +16,7 @@ describe('a broadcast for a list, whose mails are planned', () => {
   afterAll(async () => desk?.t.close());
   afterEach(async () => {
     await desk.clear();
-    await desk.t.db.query('truncate list cascade');
+    await empty(desk.t.db, 'list');
   });
 
   /** Of two lists; p1 and p2 are on both, p3 is on the second. */

@@ -5,6 +5,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
 import { API_KEY, BROWSER, OPENED_AT, openShop, type Shop } from '../orders/shop.js';
 import { FOREVER } from './desk.js';
+import { empty } from '../../support/database.js';
 
 export const SENDER = { name: 'Ada', email: 'ada@example.com', postalAddress: '12 Mill Lane' };
 export const UNTIL = '2026-03-05T09:00:00.000Z';
@@ -79,7 +80,7 @@ export async function openOfferShop(): Promise<OfferShop> {
     clear: async () => {
       shop.clock.set(OPENED_AT);
       sink.mails.length = 0;
-      await shop.db.query('truncate message, subscriber, broadcast, conversion, orders, alert cascade');
+      await empty(shop.db, 'message, subscriber, broadcast, conversion, orders, alert');
     },
     close: async () => {
       await shop.close();

@@ -10,6 +10,7 @@ import { SegmentsService } from '../../../src/segments/segments.service.js';
 import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import type { PostOffice } from '../delivery/post-office.js';
 import { FOREVER, openDesk, type Desk } from './desk.js';
+import { empty } from '../../support/database.js';
 
 let desk: Desk;
 let t: PostOffice;
@@ -187,7 +188,7 @@ describe('a broadcast', () => {
         `select greatest(due_at, $1) as at from message where broadcast_id = $2 order by due_at`,
         [t.clock.now(), id],
       );
-      await t.db.query('truncate message, message_attempt, broadcast, subscriber cascade');
+      await empty(t.db, 'message, message_attempt, broadcast, subscriber');
       t.clock.set('2026-03-02T09:00:00Z');
       return rows.map(({ at }) => at.toISOString().slice(8, 16));
     };
@@ -232,7 +233,7 @@ describe('a broadcast', () => {
   it('sends at most one mail per lane after the pause or the end that the owner called for', async () => {
     for (const word of ['pause', 'cancel'] as const) {
       t.sink.mails.length = 0;
-      await t.db.query('truncate message, subscriber, broadcast cascade');
+      await empty(t.db, 'message, subscriber, broadcast');
       await people(100);
       const id = await started();
       await planner.run(FOREVER);

@@ -9,6 +9,7 @@ import { Drafts } from '../../../src/delivery/preflight/drafts.service.js';
 import { EVERYBODY } from '../../../src/delivery/preflight/audience.queries.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { empty } from '../../support/database.js';
 
 const SENDER = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St, Springfield' };
 
@@ -18,7 +19,7 @@ describe('a broadcast whose mail breaks on what some of its readers have', () =>
     t = await startTestApp();
   });
   afterAll(async () => t.close());
-  beforeEach(async () => t.dataSource.query('truncate subscriber, broadcast, written_mail cascade'));
+  beforeEach(async () => empty(t.dataSource, 'subscriber, broadcast, written_mail'));
 
   /** Twenty readers with these fields, and one with others. */
   const readers = async (fields: object, odd: object | null, oddName = 'Odd'): Promise<string> => {
@@ -216,7 +217,7 @@ describe('a broadcast whose mail breaks on what some of its readers have', () =>
         const fill = t.app
           .get(Drafts, { strict: false })
           .filler({ ...mail, template: { subject, html, text } }, { isJudged: true });
-        await t.dataSource.query('truncate subscriber cascade');
+        await empty(t.dataSource, 'subscriber');
         const odd = await readers({ v: 'https://ok.test/page' }, { v: 'odd' });
         const turn = USES.findIndex(([name]) => name === use);
         // Each use has a third of them, as each costs a compilation.

@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from '../sequences/course.js';
+import { empty } from '../../support/database.js';
 
 export const SUBJECTS = 'arms: [{ key: a }, { key: b, subject: "{{ subscriber.firstName }}, another" }]';
 
@@ -74,7 +75,7 @@ export async function openSplitCourse(): Promise<SplitCourse> {
       return (await get(`/api/v1/experiments/${first?.id ?? 0}`)).body;
     },
     clear: async () => {
-      await db.query('truncate experiment, conversion, consent_event, alert cascade');
+      await empty(db, 'experiment, conversion, consent_event, alert');
       await course.clear();
     },
   };

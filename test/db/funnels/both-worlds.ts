@@ -5,6 +5,7 @@ import type { BroadcastOutcome } from '../../../src/funnels/simulation/timeline.
 import type { TestApp } from '../../support/app.js';
 import { accountOfRun, accountOfSimulation } from './accounts.js';
 import { Replay } from './replay.js';
+import { empty } from '../../support/database.js';
 
 /** Half of each day is another day there than in UTC. */
 export const OWNER_ZONE = 'Pacific/Auckland';
@@ -45,7 +46,8 @@ export function courseText(funnel: string, steps: object[], more: object = {}): 
 }
 
 export async function clear(test: TestApp): Promise<void> {
-  await test.dataSource.query(
-    'truncate message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate, broadcast, segment, list cascade',
+  await empty(
+    test.dataSource,
+    'message, subscriber, subscriber_tag, consent_event, sequence, funnel, form, product, orders, tag, webhook_delivery, sequence_signal, tracking_event, suppression, experiment, affiliate, broadcast, segment, list',
   );
 }

@@ -7,6 +7,7 @@ import { FunnelsService, type FunnelPlan } from '../../../src/funnels/funnels.se
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { API_KEY } from '../../support/app.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
+import { empty } from '../../support/database.js';
 
 const YAML = funnelText('- { key: a, email: emails/story, delay: 1 day }').replace(
   '49.00 EUR }',
@@ -126,7 +127,7 @@ describe('the files that a funnel delivers', () => {
     expect(paths).toEqual([join(folder, 'out', 'course', 'funnel.yaml')]);
     const exported = await funnels().export('course');
     await t.clear();
-    await t.db.query('truncate funnel, sequence, offer, product, form cascade');
+    await empty(t.db, 'funnel, sequence, offer, product, form');
     await t.db.query(`delete from stored_file where file_name = 'kit.txt'`);
     for (const name of await readdir(stored())) await rm(join(stored(), name));
     await funnels().applyFile(paths);

@@ -6,6 +6,7 @@ import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { parsePlanTokens } from '../../../src/funnels/changes/plan-token.js';
 import { EVERY_KEY, OTHER_FUNNEL } from '../../support/every-key.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
+import { empty } from '../../support/database.js';
 
 describe('a funnel that is exported', () => {
   let t: Course;
@@ -26,14 +27,12 @@ describe('a funnel that is exported', () => {
       `insert into stored_file (sha256, file_name, content_type, size_bytes, created_at)
        select sha256, 'every.zip', content_type, size_bytes, created_at from stored_file limit 1`,
     );
-    await t.db.query('truncate affiliate cascade');
+    await empty(t.db, 'affiliate');
     await apply(OTHER_FUNNEL);
     await apply(everyKey);
     const exported = await funnels.export();
     await t.clear();
-    await t.db.query(
-      'truncate funnel, sequence, offer, product, form, email_template, subscriber_field cascade',
-    );
+    await empty(t.db, 'funnel, sequence, offer, product, form, email_template, subscriber_field');
     expect(await funnels.export()).toBe('');
     for (const yaml of exported.split(/^---\n/m)) await apply(yaml);
     expect(await funnels.export()).toBe(exported);
@@ -48,7 +47,7 @@ describe('a funnel that is exported', () => {
     await funnels.apply(yaml, null, 'course.yaml');
     const exported = await funnels.export('course');
     await t.clear();
-    await t.db.query('truncate funnel, sequence, offer, product, form, subscriber_field cascade');
+    await empty(t.db, 'funnel, sequence, offer, product, form, subscriber_field');
     await funnels.apply(exported, null, 'course.yaml');
     expect(await funnels.export('course')).toBe(exported);
   });
@@ -81,7 +80,7 @@ describe('a funnel that is exported', () => {
     expect((await funnels.applyFile(file, { tokens })).words).toEqual(plan.words);
     const exported = await funnels.export();
     await t.clear();
-    await t.db.query('truncate funnel, sequence, offer, product, form cascade');
+    await empty(t.db, 'funnel, sequence, offer, product, form');
     await write(exported);
     await funnels.applyFile(file);
     expect(await funnels.export()).toBe(exported);

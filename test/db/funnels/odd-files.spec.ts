@@ -6,6 +6,7 @@ import { lintFiles } from '../../../src/funnels/lint/funnel-lint.files.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { API_KEY, START } from '../../support/app.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
+import { empty } from '../../support/database.js';
 
 const STEP = '- { key: a, email: emails/story, delay: 1 day }';
 const PLAIN = funnelText(STEP);
@@ -154,9 +155,7 @@ describe('files beside a funnel file, and texts in it', () => {
     expect((await funnels().planFile(await write(yaml))).words).toEqual([]);
     const exported = await funnels().export();
     await t.clear();
-    await t.db.query(
-      'truncate funnel, sequence, offer, product, form, email_template, template_text cascade',
-    );
+    await empty(t.db, 'funnel, sequence, offer, product, form, email_template, template_text');
     await funnels().applyFile(await write(exported));
     expect(await funnels().export()).toBe(exported);
   });

@@ -8,6 +8,7 @@ import { lintFiles } from '../../../src/funnels/lint/funnel-lint.files.js';
 import { FunnelLintService } from '../../../src/funnels/lint/funnel-lint.service.js';
 import { RULES, type Finding, type RuleName } from '../../../src/funnels/lint/rules.js';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
+import { empty } from '../../support/database.js';
 
 const STEPS = `
     - { key: hello, email: emails/welcome }
@@ -317,7 +318,7 @@ describe('a defect that is put into a funnel with nothing wrong', () => {
     await rm(folder, { recursive: true, force: true });
   });
   beforeEach(async () => {
-    await t.dataSource.query('truncate affiliate, membership, funnel, sequence, subscriber cascade');
+    await empty(t.dataSource, 'affiliate, membership, funnel, sequence, subscriber');
     await t.dataSource.query(`delete from product where key = 'box'`);
   });
 

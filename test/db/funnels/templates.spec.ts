@@ -7,6 +7,7 @@ import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { parsePlanTokens } from '../../../src/funnels/changes/plan-token.js';
 import { API_KEY } from '../../support/app.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
+import { empty } from '../../support/database.js';
 
 const PAGE = `{% layout 'layouts/own' %}{% block content %}<h1>{{ form.headline }}</h1>
 <form method="post"><input name="email"><p>{{ form.consent }}</p></form>{% endblock %}`;
@@ -116,7 +117,7 @@ describe('the texts of mails and pages', () => {
     expect(before.export).toContain('<mj-title>First words</mj-title>');
     expect(before.export).toContain('layouts/own-foot.mjml');
     await t.clear();
-    await t.db.query('truncate offer, email_template, template_text cascade');
+    await empty(t.db, 'offer, email_template, template_text');
     await funnels().apply(before.export, null, 'export.yaml');
     expect({ page: await page(), export: await funnels().export('course') }).toEqual(before);
     expect((await funnels().planFile(await file())).words).toEqual([]);

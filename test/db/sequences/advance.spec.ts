@@ -6,7 +6,7 @@ import { LateHitsService } from '../../../src/sequences/events/late-hits.service
 import { SequencesService } from '../../../src/sequences/sequences.service.js';
 import { parseDuration } from '../../../src/values/duration.js';
 import { OPENED_AT, openPostOffice, SENDER, type PostOffice } from '../delivery/post-office.js';
-import { untilWaiting } from '../../support/database.js';
+import { untilWaiting, empty } from '../../support/database.js';
 
 const EUR = (amountMinor: number) => ({ amountMinor, currency: 'EUR' });
 const OFFER = { slug: 'kit', title: 'Kit', price: EUR(3430), fullPrice: EUR(4900), discountBps: 3000 };
@@ -27,7 +27,7 @@ describe('people in a sequence', () => {
   afterEach(async () => {
     t.clock.set(OPENED_AT);
     t.sink.mails.length = 0;
-    await t.db.query('truncate message, suppression, subscriber, sequence cascade');
+    await empty(t.db, 'message, suppression, subscriber, sequence');
   });
 
   const email = (key: string, next: string | null, change: Partial<EmailNode> = {}): EmailNode => ({

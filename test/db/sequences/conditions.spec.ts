@@ -10,6 +10,7 @@ import { SubscribersService } from '../../../src/subscribers/subscribers.service
 import { parseEmailAddress } from '../../../src/values/email-address.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
+import { empty } from '../../support/database.js';
 
 const mail = (key: string, more = ''): string => `{ key: ${key}, email: emails/story${more} }`;
 const asks = (condition: string, within = ''): string => `
@@ -252,7 +253,7 @@ describe('what branches ask', () => {
 
   it('begins, ends or goes to a goal by a link of an affiliate, and by becoming one; a code that nobody has is refused', async () => {
     const { app } = t.test;
-    await t.db.query('truncate affiliate cascade');
+    await empty(t.db, 'affiliate');
     const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
     const two = `${mail('one')}\n${mail('two', ', delay: 1 day')}`;
     const add = async (code: string, address: string) => {
@@ -301,12 +302,12 @@ describe('what branches ask', () => {
     await t.run();
     expect(await t.outcomes(id)).toMatchObject({ partner: 'reached' });
     expect((await t.mails(id)).at(-1)).toBe('after');
-    await t.db.query('truncate affiliate cascade');
+    await empty(t.db, 'affiliate');
   });
 
   it('begins by the affiliate of somebody who bought first and confirmed their sign-up later, and of an affiliate who signs up', async () => {
     const { app } = t.test;
-    await t.db.query('truncate affiliate cascade');
+    await empty(t.db, 'affiliate');
     for (const [code, address] of [
       ['ada', 'ada@example.org'],
       ['own', 'partner@example.com'],
@@ -363,6 +364,6 @@ describe('what branches ask', () => {
     await touched(both, 'own');
     await confirm(both, async () => touched(both, 'ada'));
     expect(await places(both)).toEqual([1, 1, undefined]);
-    await t.db.query('truncate affiliate cascade');
+    await empty(t.db, 'affiliate');
   });
 });

@@ -5,6 +5,7 @@ import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollmen
 import type { FixedClock } from '../../support/clock.js';
 import { defineOwnFields } from '../../support/own-fields.js';
 import { API_KEY, START, startTestApp, type TestApp } from '../../support/app.js';
+import { empty } from '../../support/database.js';
 
 export interface Course {
   test: TestApp;
@@ -153,8 +154,9 @@ export async function openCourse(variables: Record<string, string> = {}, relay?:
     },
     clear: async () => {
       clock.set(START);
-      await db.query(
-        'truncate message, subscriber, sequence, funnel, form, product, tag, webhook_delivery, sequence_signal, tracking_event, entry_hit, field_signal cascade',
+      await empty(
+        db,
+        'message, subscriber, sequence, funnel, form, product, tag, webhook_delivery, sequence_signal, tracking_event, entry_hit, field_signal',
       );
     },
   };

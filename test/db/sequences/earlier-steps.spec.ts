@@ -3,6 +3,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openSplitCourse, type SplitCourse } from '../experiments/split-course.js';
+import { empty } from '../../support/database.js';
 
 const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
 const pitch = '- { key: pitch, offer: course-kit, email: emails/offer, deadline: 12 hours }';
@@ -19,7 +20,7 @@ describe('what came of an earlier step', () => {
   });
   afterAll(async () => t?.test.close());
   afterEach(async () => {
-    await t.db.query('truncate experiment, orders cascade');
+    await empty(t.db, 'experiment, orders');
     await t.clear();
   });
 

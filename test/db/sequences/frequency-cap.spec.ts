@@ -6,7 +6,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
-import { untilWaiting } from '../../support/database.js';
+import { untilWaiting, empty } from '../../support/database.js';
 
 /** Monday 5 January 2026, 09:00 UTC is when each test begins. */
 let t: Course;
@@ -62,7 +62,7 @@ describe('the cap on mails to one person', () => {
       expect(
         await t.db.query(`select 1 from message where state_reason = 'frequency cap: 1 a day'`),
       ).toHaveLength(1);
-      await t.db.query('truncate broadcast cascade');
+      await empty(t.db, 'broadcast');
     },
   );
 

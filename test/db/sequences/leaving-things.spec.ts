@@ -8,6 +8,7 @@ import { ListsService } from '../../../src/subscribers/lists.service.js';
 import { BROWSER } from '../orders/shop.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
+import { empty } from '../../support/database.js';
 
 const mail = (key: string, more = ''): string => `{ key: ${key}, email: emails/story${more} }`;
 const LATER = `- ${mail('one', ', delay: 9 days')}`;
@@ -25,7 +26,7 @@ describe('a tag that is taken off, a list that is joined or left, and a product 
   });
   afterEach(async () => {
     await t.clear();
-    await t.db.query('truncate list, listened_list, list_signal, orders cascade');
+    await empty(t.db, 'list, listened_list, list_signal, orders');
   });
 
   const lists = (): ListsService => t.test.app.get(ListsService, { strict: false });

@@ -6,7 +6,7 @@ import { ManualEnrollmentsService } from '../../../src/sequences/enrollments/man
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
-import { untilWaiting } from '../../support/database.js';
+import { untilWaiting, empty } from '../../support/database.js';
 
 const STEPS = `- { key: first, email: emails/welcome }
 - { key: second, email: emails/story, delay: 1 day }`;
@@ -18,7 +18,7 @@ describe('people whom the owner puts into a sequence', () => {
   });
   afterAll(async () => t?.test.close());
   afterEach(async () => {
-    await t.db.query('truncate bulk_enrollment, segment, suppression');
+    await empty(t.db, 'bulk_enrollment, segment, suppression');
     await t.clear();
   });
 

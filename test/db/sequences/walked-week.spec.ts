@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY } from '../../support/app.js';
 import { openCourse, type Course } from './course.js';
+import { empty } from '../../support/database.js';
 
 const STORY = 'email: emails/story';
 
@@ -29,7 +30,7 @@ describe(
     afterEach(async () => {
       await cap(null);
       await t.clear();
-      await t.db.query('truncate message_attempt');
+      await empty(t.db, 'message_attempt');
     });
 
     const cap = async (perDay: number | null): Promise<void> => {

@@ -3,6 +3,7 @@ import { AdminModule } from '../../../../src/admin/admin.module.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { insertMessage } from '../../delivery/pacing/pacing-app.js';
 import { API_KEY, OPENED_AT, openShop, type Shop } from '../../orders/shop.js';
+import { empty } from '../../../support/database.js';
 
 const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 
@@ -89,7 +90,7 @@ describe('the page Sending', () => {
   });
 
   it('releases and cancels what is held', async () => {
-    await shop.db.query('truncate message cascade');
+    await empty(shop.db, 'message');
     for (const reason of ['a', 'b']) await insertMessage(shop.db, { state: 'held', state_reason: reason });
     await post('held', { reason: 'a', decision: 'release' }).expect(303);
     await post('held', { reason: 'b', decision: 'cancel' }).expect(303);
@@ -101,7 +102,7 @@ describe('the page Sending', () => {
   });
 
   it('shows what nobody knows to have been taken of a sequence, and sends it once more; the API does it, too', async () => {
-    await shop.db.query('truncate message cascade');
+    await empty(shop.db, 'message');
     const rows: { subscriberId: string; enrollmentId: string }[] = await shop.db.query(
       `with f as (insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
          values ('shop', 'Shop', '{}', '', 1, now(), now())),
@@ -147,7 +148,7 @@ describe('the page Sending', () => {
     expect((body as { chain: { code: string }[] }).chain.map(({ code }) => code)).toContain(
       'RESENT_BY_OWNER',
     );
-    await shop.db.query('truncate message, enrollment, subscriber cascade');
+    await empty(shop.db, 'message, enrollment, subscriber');
     await shop.db.query(`delete from funnel where key = 'shop'`);
     for (const state of ['cancelled', 'ready']) await insertMessage(shop.db, { state });
   });

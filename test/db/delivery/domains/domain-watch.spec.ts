@@ -4,6 +4,7 @@ import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { dnsOf } from '../../../support/zone.js';
 import { openPostOffice, SENDER, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const DAY_MS = 86_400_000;
 const GOOD = {
@@ -84,7 +85,7 @@ describe('the daily look at the sending domains', () => {
     await watch.checkDaily({ dns: dnsOf(GOOD) });
     expect((await openAlerts()).map(({ key }) => key)).toEqual(['domain:example.com']);
     nextDay();
-    await t.db.query('truncate sequence cascade');
+    await empty(t.db, 'sequence');
     await watch.checkDaily({ dns: dnsOf(GOOD) });
     expect(await openAlerts()).toEqual([]);
   });

@@ -7,6 +7,7 @@ import type { Claim } from '../../../../src/delivery/ledger/ledger.queries.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { openWorker, type PacingApp } from '../pacing/pacing-app.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const OLDER = { reason: expect.stringContaining('older') };
 const EARLIER = '12.5';
@@ -93,7 +94,7 @@ describe('a worker that is started when the database has gone back by seconds, o
   it('sends nothing although the mail does not stand in the ledger any more', async () => {
     await begin('reader@example.com');
     await killed();
-    await t.db.query('truncate message cascade');
+    await empty(t.db, 'message');
     expect(await guard(await worker()).maySend()).toEqual(OLDER);
   });
 

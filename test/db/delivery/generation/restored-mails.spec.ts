@@ -11,6 +11,7 @@ import { SequencesService } from '../../../../src/sequences/sequences.service.js
 import { parseDuration } from '../../../../src/values/duration.js';
 import { FOREVER, openDesk, SPLIT, type Desk } from '../../broadcasts/desk.js';
 import { insertFunnel, OPENED_AT, SENDER, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const MINUTE_MS = 60_000;
 const FUNNEL = 'niche-ebook';
@@ -30,7 +31,7 @@ describe('mails that wait in a restored backup', () => {
   afterAll(async () => t.close());
   afterEach(async () => {
     await desk.clear();
-    await t.db.query('truncate enrollment, sequence_pause, send_bucket cascade');
+    await empty(t.db, 'enrollment, sequence_pause, send_bucket');
   });
 
   const get = <T>(type: new (...args: never[]) => T): T => t.app.get<T>(type, { strict: false });

@@ -6,7 +6,7 @@ import { AcceptedJournal } from '../../../../src/delivery/ledger/accepted-journa
 import { Ledger } from '../../../../src/delivery/ledger/ledger.service.js';
 import { becomesTrue } from '../../../../src/infra/database/postmaster.js';
 import type { Settlement } from '../../../../src/delivery/replies/settlement.js';
-import { gate, untilWaiting } from '../../../support/database.js';
+import { gate, untilWaiting, empty } from '../../../support/database.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
 
 describe('the journal of what relays accepted while the database was away', () => {
@@ -15,7 +15,7 @@ describe('the journal of what relays accepted while the database was away', () =
     t = await openPostOffice();
   });
   afterAll(async () => t.close());
-  afterEach(async () => t.db.query('truncate message, message_attempt, subscriber cascade'));
+  afterEach(async () => empty(t.db, 'message, message_attempt, subscriber'));
 
   /** Its body is with the relay, and the relay has said 250. */
   const accepted = async (email: string): Promise<Settlement> => {

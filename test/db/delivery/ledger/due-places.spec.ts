@@ -3,6 +3,7 @@ import { duePlaces } from '../../../../src/delivery/ledger/due-places.queries.js
 import { LedgerClaims } from '../../../../src/delivery/sending/ledger-claims.service.js';
 import { pgPool } from '../../../../src/infra/database/pg-pool.js';
 import { openPostOffice, OPENED_AT, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const LATER = new Date(OPENED_AT.getTime() + 3_600_000);
 
@@ -13,7 +14,7 @@ describe('looking for what is due', () => {
   });
   afterAll(async () => t.close());
   afterEach(async () => {
-    await t.db.query('truncate message, message_attempt, subscriber cascade');
+    await empty(t.db, 'message, message_attempt, subscriber');
   });
 
   const places = async (most = 10): ReturnType<LedgerClaims['duePlaces']> =>

@@ -11,6 +11,7 @@ import { pgPool } from '../../../../src/infra/database/pg-pool.js';
 import { JobRegistry } from '../../../../src/infra/jobs/job-registry.js';
 import { seedReaders } from '../../../support/mail-seed.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 describe('the statements of the ledger', () => {
   let t: PostOffice;
@@ -20,7 +21,7 @@ describe('the statements of the ledger', () => {
   afterAll(async () => t.close());
   afterEach(async () => {
     t.sink.onRecipient = async () => undefined;
-    await t.db.query('truncate message, message_attempt, bounce, suppression, subscriber cascade');
+    await empty(t.db, 'message, message_attempt, bounce, suppression, subscriber');
   });
 
   const claim = async (limit: number, db?: PoolClient): ReturnType<PostOffice['claim']> =>

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openPostOffice, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 /** What has come about, as SQL. */
 const SUPPRESSED = `insert into suppression (email_hash, scope, reason, source, created_at)
@@ -39,9 +40,7 @@ describe('what becomes of a mail is the same at its claim and at its barrier', (
   });
   afterAll(async () => t.close());
   beforeEach(async () => {
-    await t.db.query(
-      'truncate message, message_attempt, broadcast, suppression, sequence_pause, subscriber cascade',
-    );
+    await empty(t.db, 'message, message_attempt, broadcast, suppression, sequence_pause, subscriber');
   });
 
   const planned = async (of: 'broadcast' | 'sequence'): Promise<string> => {

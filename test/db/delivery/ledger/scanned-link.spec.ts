@@ -2,6 +2,7 @@ import { acceptProven } from '../../../../src/delivery/ledger/message-evidence.q
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SinkAnswer } from '../../../support/smtp-sink.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const HOUR_MS = 3_600_000;
 /** For good, and about this reader. */
@@ -15,7 +16,7 @@ describe('a receipt whose link is used while its relay has not yet said whether 
   });
   afterAll(async () => t.close());
   beforeEach(async () => {
-    await t.db.query('truncate message, message_attempt, tracking_event, subscriber cascade');
+    await empty(t.db, 'message, message_attempt, tracking_event, subscriber');
     id = await t.plan('receipt@example.com', { class: 'transactional' });
   });
 

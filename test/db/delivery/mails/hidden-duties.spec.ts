@@ -8,6 +8,7 @@ import { WrittenMailsService } from '../../../../src/delivery/mails/written-mail
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { JobRegistry } from '../../../../src/infra/jobs/job-registry.js';
 import { enroll, insertFunnel, openPostOffice, SENDER, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const OUT = '<a href="{{ unsubscribeUrl }}">Unsubscribe</a>';
 const WHERE = '{{ sender.name }}, {{ sender.postalAddress }}';
@@ -22,7 +23,7 @@ describe('a marketing mail that hides its way out or where its sender is', () =>
     [t, folder] = await Promise.all([openPostOffice(), mkdtemp(join(tmpdir(), 'wellspring-duties-'))]);
     await mkdir(join(folder, 'emails'));
   });
-  beforeEach(async () => t.db.query('truncate message, message_attempt, alert cascade'));
+  beforeEach(async () => empty(t.db, 'message, message_attempt, alert'));
   afterAll(async () => {
     await t.close();
     await rm(folder, { recursive: true });

@@ -4,6 +4,7 @@ import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { JobRegistry } from '../../../../src/infra/jobs/job-registry.js';
 import { seedTemplate } from '../../../support/mail-seed.js';
 import { openPostOffice, SENDER, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const FOOT = '{{ sender.postalAddress }} <a href="{{ unsubscribeUrl }}">out</a>';
 const LOOP = '{% for i in (1..1000) %}';
@@ -46,7 +47,7 @@ it('a mail that a value of its reader breaks is told to the owner, and is not ca
      values ('long@example.org', 'long@example.org', 'active', '{"lines": 99999999}', $1, $1) returning id`,
     [t.clock.now()],
   );
-  await t.db.query('truncate message, message_attempt cascade');
+  await empty(t.db, 'message, message_attempt');
   t.clock.advance(120_000);
   const id = await t.plan('long@example.org', { templateId, subscriberId: rows[0]?.id ?? '' });
   expect(await t.sendDue()).toBe(0);

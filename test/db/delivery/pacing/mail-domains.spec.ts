@@ -5,6 +5,7 @@ import { MailDomainsService } from '../../../../src/delivery/pacing/mail-domains
 import type { Config } from '../../../../src/infra/config.js';
 import { CONFIG } from '../../../../src/infra/config.js';
 import { insertMessage, openPacing, type PacingApp } from './pacing-app.js';
+import { empty } from '../../../support/database.js';
 
 const MX: Record<string, string[]> = {
   'company.example.com': ['aspmx.l.google.com', 'mx.example.net'],
@@ -27,7 +28,7 @@ describe('whose servers take the mail of a domain', () => {
   });
   afterAll(async () => t.close());
   beforeEach(async () => {
-    await db.query('truncate subscriber, mail_domain, setting cascade');
+    await empty(db, 'subscriber, mail_domain, setting');
     asked = [];
     failing = () => undefined;
     domains = serviceWith(t.app.get<Config>(CONFIG));
@@ -147,7 +148,7 @@ describe('whose servers take the mail of a domain', () => {
   });
 
   it('moves what is ready to the lane of its receiver when that is found: it went as of all others', async () => {
-    await db.query('truncate message cascade');
+    await empty(db, 'message');
     await subscribe('a@company.example.com', 'a@own.example.com');
     const to = async (address: string, change = {}): Promise<string> =>
       insertMessage(db, { address, ...change });
@@ -170,7 +171,7 @@ describe('whose servers take the mail of a domain', () => {
   });
 
   it('has what is ready read once in a run, and only when a receiver was found: each run read all of it for each receiver', async () => {
-    await db.query('truncate message cascade');
+    await empty(db, 'message');
     await subscribe('a@company.example.com', 'a@office.example.com', 'a@own.example.com');
     await insertMessage(db, { address: 'a@company.example.com' });
     await insertMessage(db, { address: 'a@office.example.com' });
@@ -196,7 +197,7 @@ describe('whose servers take the mail of a domain', () => {
   });
 
   it('moves what is ready page by page, and stops when it is told to', async () => {
-    await db.query('truncate message cascade');
+    await empty(db, 'message');
     await insertMessage(db, { address: 'a0@company.example.com' });
     await db.query(
       `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, due_at, created_at, lane_key)

@@ -3,6 +3,7 @@ import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js
 import { SendingSettingsService } from '../../../../src/delivery/pacing/sending-settings.service.js';
 import { sendingSettings } from '../../../../src/delivery/pacing/sending.schemas.js';
 import { insertMessage, openPacing, openWorker, passSeconds, type PacingApp } from './pacing-app.js';
+import { empty } from '../../../support/database.js';
 
 const GMAIL = 'example.com|gmail';
 const OTHER = 'example.com|other';
@@ -18,7 +19,7 @@ describe('the pace that all workers share', () => {
   });
   afterAll(async () => t.close());
   afterEach(async () => {
-    await t.db.query('truncate send_bucket');
+    await empty(t.db, 'send_bucket');
     pacing.forgetCache();
   });
 

@@ -9,6 +9,7 @@ import { SendHours } from '../../../../src/delivery/waiting/send-hours.service.j
 import { CONFIG, type Config } from '../../../../src/infra/config.js';
 import { Wake } from '../../../../src/infra/jobs/wake.js';
 import { OPENED_AT, insertMessage, openPacing, passSeconds, type PacingApp } from './pacing-app.js';
+import { empty } from '../../../support/database.js';
 
 const OTHER = 'example.com|other';
 const BIG = `${OTHER}|big-host.example`;
@@ -21,7 +22,7 @@ describe('one receiver among all others that asks for less', () => {
   });
   afterAll(async () => t.close());
   beforeEach(async () => {
-    await t.db.query('truncate send_bucket, mail_domain, message cascade');
+    await empty(t.db, 'send_bucket, mail_domain, message');
     await t.db.query(
       `insert into mail_domain (domain, group_key, mx_host, checked_at) values
          ('a.example.net', 'other', 'mx1.big-host.example', now()), ('b.example.net', 'other', 'mx2.eu.big-host.example', now()),

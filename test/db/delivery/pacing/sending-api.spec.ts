@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
 import { API_KEY, openShop, type Shop } from '../../orders/shop.js';
 import { insertMessage, OPENED_AT } from './pacing-app.js';
+import { empty } from '../../../support/database.js';
 
 const FULL = {
   global: { perSecond: 50, burst: 100, perDay: 100_000 },
@@ -18,7 +19,7 @@ describe('/api/v1/sending', () => {
   });
   afterAll(async () => shop.close());
   beforeEach(async () => {
-    await shop.db.query(`truncate message, send_bucket, message_attempt cascade`);
+    await empty(shop.db, 'message, send_bucket, message_attempt');
     await shop.db.query(`delete from setting where key like 'sending.%'`);
     shop.app.get(PacingService, { strict: false }).forgetCache();
   });

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -70,7 +71,7 @@ describe('mails that are put off again and again, while the relay takes others',
     });
     const news = await t.plan('busy@example.org');
     await putOffFor(6, { aDay: 12 });
-    await t.db.query('truncate send_bucket');
+    await empty(t.db, 'send_bucket');
     await t.sendDue();
     // Put off just now, for two hours.
     expect(await t.state(news)).toMatchObject({ state: 'ready', attempt: 0, reason: 'mailbox_busy' });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const MINUTE_MS = 60_000;
 const FILTERED = { code: 451, text: '4.7.1 Service unavailable - try again later' };
@@ -26,7 +27,7 @@ describe('a relay that comes back from an outage and puts mails off', () => {
   /** The relay is tried once more, by one mail or by several at once. */
   const tryAgain = async (): Promise<number> => {
     await pauseEnds();
-    await t.db.query('truncate send_bucket');
+    await empty(t.db, 'send_bucket');
     return t.sendDue();
   };
   const pauseSeconds = async (): Promise<number> => {

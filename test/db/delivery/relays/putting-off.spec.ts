@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
 import type { PlannedMessage } from '../../../../src/delivery/message/message.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const MINUTE_MS = 60_000;
 const FULL = { code: 452, text: '4.3.1 Insufficient system storage' };
@@ -36,7 +37,7 @@ describe('a relay that begins to put off mails at their end', () => {
     await t.db.query(
       `update relay_state set opened_until = clock_timestamp() - interval '1 second' where state <> 'closed'`,
     );
-    await t.db.query('truncate send_bucket');
+    await empty(t.db, 'send_bucket');
     await relaysOf(by).view();
     return by.sendDue();
   };
@@ -83,7 +84,7 @@ describe('a relay that begins to put off mails at their end', () => {
     expect([await relayState(), (await attempts()) === (await tries())]).toEqual(['closed', true]);
     t.sink.onBody = async () => undefined;
     t.clock.advance(6 * MINUTE_MS);
-    await t.db.query('truncate send_bucket');
+    await empty(t.db, 'send_bucket');
     expect(await t.sendDue()).toBe(60);
   });
 
@@ -155,7 +156,7 @@ describe('a relay that begins to put off mails at their end', () => {
       for (const one of [t, second]) one.sink.onBody = async () => FULL;
       for (const [n, one] of [t, second, t, second].entries()) {
         await planned([`a@list${n}.example`, ...(n < 2 ? [`b@list${n}.example`] : [])]);
-        await t.db.query('truncate send_bucket');
+        await empty(t.db, 'send_bucket');
         await one.sendDue();
       }
       expect([await relayState(), await tries()]).toEqual(['open', 5]);

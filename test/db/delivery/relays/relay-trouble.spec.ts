@@ -4,6 +4,7 @@ import { SendingSettingsService } from '../../../../src/delivery/pacing/sending-
 import { sendingSettings } from '../../../../src/delivery/pacing/sending.schemas.js';
 import { openSmtpSink, type SmtpSink } from '../../../support/smtp-sink.js';
 import { openPostOffice, SENDER, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const MINUTE_MS = 60_000;
 
@@ -34,7 +35,7 @@ describe('what is the trouble of the relay and not of the mail', () => {
       expect(await t.sendDue()).toBe(0);
       expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 0, reason: 'rate_limited' });
       t.clock.advance(6 * MINUTE_MS);
-      await t.db.query('truncate send_bucket');
+      await empty(t.db, 'send_bucket');
       await relays.worked({ name: (await relays.view())[0]?.name ?? '' });
     }
     t.sink[stage] = async () => undefined;
@@ -111,7 +112,7 @@ describe('what is the trouble of the relay and not of the mail', () => {
     // The probe tries one mail, fails, and the pause grows.
     await pauseEnds();
     t.clock.advance(6 * MINUTE_MS);
-    await t.db.query('truncate send_bucket');
+    await empty(t.db, 'send_bucket');
     await t.sendDue();
     expect(await relayState()).toBe('open');
     const [row]: { seconds: number }[] = await t.db.query(

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { openPacing, openWorker, type PacingApp } from '../pacing/pacing-app.js';
+import { empty } from '../../../support/database.js';
 
 const SMTP_URL = `smtp://user:secret@one.example.com:25?name=one&weight=3&lanes=4, smtps://two.example.com?weight=1
   smtp://spare.example.com?weight=0`;
@@ -22,7 +23,7 @@ describe('several relays', () => {
     await t.close();
   });
   afterEach(async () => {
-    await t.db.query('truncate relay_state, alert');
+    await empty(t.db, 'relay_state, alert');
     await relays.view();
     await others.view();
   });

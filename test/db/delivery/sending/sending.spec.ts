@@ -3,6 +3,7 @@ import { RelaysService } from '../../../../src/delivery/relays/relays.service.js
 import { DEFAULT_LANES } from '../../../../src/delivery/relays/relay-choice.js';
 import { addressHash } from '../../../../src/subscribers/address-hash.js';
 import { openPostOffice, OPENED_AT, SECRET, SENDER, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const MINUTE_MS = 60_000;
 
@@ -23,7 +24,7 @@ describe('sending what is due', () => {
       onBody: accept,
     });
     t.clock.set(OPENED_AT);
-    await t.db.query('truncate message, message_attempt, suppression, subscriber, relay_state cascade');
+    await empty(t.db, 'message, message_attempt, suppression, subscriber, relay_state');
   });
 
   const claim: PostOffice['claim'] = async (owner, limit) => t.claim(owner, limit);

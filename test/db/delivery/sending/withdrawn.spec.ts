@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
 import { ReactionsService } from '../../../../src/sequences/events/reactions.service.js';
 import { enroll, insertFunnel, openPostOffice, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const FUNNEL = 'niche-ebook';
 const READER = 'reader@example.org';
@@ -18,8 +19,8 @@ describe('a mail that is withdrawn while a try of it is under way', () => {
     t.sink.mails.length = 0;
     t.sink.onBody = async () => undefined;
     t.sink.onRecipient = async () => undefined;
-    await t.db.query('truncate message, message_attempt, subscriber, enrollment cascade');
-    await t.db.query('truncate relay_state, send_bucket');
+    await empty(t.db, 'message, message_attempt, subscriber, enrollment');
+    await empty(t.db, 'relay_state, send_bucket');
     await t.app.get(RelaysService, { strict: false }).view();
   });
 
@@ -38,7 +39,7 @@ describe('a mail that is withdrawn while a try of it is under way', () => {
     t.sink.onRecipient = async () => undefined;
     for (let hour = 0; hour < 3; hour++) {
       t.clock.advance(3_600_000);
-      await t.db.query('truncate relay_state, send_bucket');
+      await empty(t.db, 'relay_state, send_bucket');
       await t.sendDue();
     }
   };

@@ -11,6 +11,7 @@ import {
 import { OverdueService } from '../../../../src/delivery/waiting/overdue.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { insertMessage, openPacing, openWorker, OPENED_AT, type PacingApp } from '../pacing/pacing-app.js';
+import { empty } from '../../../support/database.js';
 
 const HOUR_MS = 3_600_000;
 const at = (hours: number): Date => new Date(OPENED_AT.getTime() + hours * HOUR_MS);
@@ -26,7 +27,7 @@ describe('mails that an outage has made late', () => {
   });
   afterAll(async () => t.close());
   afterEach(async () => {
-    await t.db.query('truncate message, setting, alert cascade');
+    await empty(t.db, 'message, setting, alert');
     overdue.forgetCache();
     t.clock.set(OPENED_AT);
   });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCommand } from '../../../../src/commands/wellspring.command.js';
 import { openDesk, type Desk } from '../../broadcasts/desk.js';
 import { enroll, insertFunnel } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 /** The relay took three mails of a broadcast and one of a sequence, and never said so. */
 describe('the owner, at a terminal, with mails of which nobody knows whether they were taken', () => {
@@ -23,7 +24,7 @@ describe('the owner, at a terminal, with mails of which nobody knows whether the
     const subscriberId = await t.subscriber('grace@example.org');
     await t.plan('grace@example.org', { subscriberId, enrollmentId: await enroll(t.db, subscriberId) });
     await t.db.query(`update message set state = 'unknown', unknown_count = 1`);
-    await t.db.query('truncate message_attempt');
+    await empty(t.db, 'message_attempt');
   });
   afterAll(async () => {
     await desk.t.close();

@@ -4,6 +4,7 @@ import { SequencePauses } from '../../../../src/delivery/waiting/sequence-pauses
 import { SequenceUnknowns } from '../../../../src/delivery/waiting/sequence-unknowns.service.js';
 import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
 import { enroll, insertFunnel, openPostOffice, type PostOffice } from '../post-office.js';
+import { empty } from '../../../support/database.js';
 
 const FUNNEL = 'niche-ebook';
 
@@ -19,10 +20,8 @@ describe('mails of a sequence of which nobody knows whether they were taken', ()
   beforeEach(async () => {
     t.sink.mails.length = 0;
     t.sink.onBody = async () => undefined;
-    await t.db.query(
-      'truncate message, message_attempt, bounce, suppression, subscriber, enrollment cascade',
-    );
-    await t.db.query('truncate relay_state, sequence_pause, topic_opt_out, send_bucket cascade');
+    await empty(t.db, 'message, message_attempt, bounce, suppression, subscriber, enrollment');
+    await empty(t.db, 'relay_state, sequence_pause, topic_opt_out, send_bucket');
   });
 
   const people = async (): Promise<{ id: string; enrollment: string }[]> =>
@@ -39,7 +38,7 @@ describe('mails of a sequence of which nobody knows whether they were taken', ()
     t.sink.onBody = async () => 'drop';
     await t.sendDue();
     t.sink.onBody = async () => undefined;
-    await t.db.query('truncate relay_state, send_bucket');
+    await empty(t.db, 'relay_state, send_bucket');
     await t.app.get(RelaysService, { strict: false }).view();
     t.clock.advance(60_000);
     expect(t.sink.mails).toHaveLength(count);
