@@ -5,10 +5,16 @@ import { registerLiquidFilters } from '../../infra/http/liquid-filters.js';
 import { DomainError } from '../../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../../values/header-text.js';
 import { LIMITS } from './liquid.templates.js';
+import { CompiledMails, type SourceFile } from './compiled-mails.js';
 import { foreignBraces, insteadOfTag } from './foreign-tags.js';
 import { deceptiveLink } from './link-check.js';
 import { textOfHtml } from './mail-text.js';
 import { INCLUDE, MAX_SOURCE_CHARS } from './mjml-includes.js';
+
+/** With its tags; mail programs show some 70. */
+const MAX_SUBJECT_CHARS = 300;
+const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;
+const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)\b((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
 
 /** A mail with its variables still open: subject, HTML and text are Liquid. */
 export interface MailTemplate {
@@ -17,16 +23,8 @@ export interface MailTemplate {
   text: string;
 }
 
-interface SourceFile {
-  folder: string;
-  path: string;
-  source: string;
-}
-
-/** With its tags; mail programs show some 70. */
-const MAX_SUBJECT_CHARS = 300;
-const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;
-const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)\b((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
+/** A plan, its check and its application compile the same mails, one after the other. */
+const compiled = new CompiledMails();
 
 /** Checks only. Nothing is ever read from disk by a Liquid tag: `templates` replaces the file system. */
 const checker = new Liquid({ strictFilters: true, ...LIMITS });
@@ -53,7 +51,17 @@ export async function compileMail(
   });
   const source = ownSubject === null ? written : withSubject(written, ownSubject);
   const file = { folder, path, source };
-  await checkSource(file, []);
+  const includes: SourceFile[] = [];
+  await checkSource(file, [], includes);
+  const known = compiled.get([file, ...includes]);
+  if (known !== undefined) return { ...known, source };
+  const mail = await compileChecked(file);
+  // MJML has read the includes itself: had one been changed meanwhile, the old text would stand for the new one later.
+  if (await areAsRead(includes)) compiled.keep([file, ...includes], mail);
+  return { ...mail, source };
+}
+
+async function compileChecked(file: SourceFile): Promise<MailTemplate> {
   const html = await compileHtml(file);
   const subject = (/<title>([\s\S]*?)<\/title>/.exec(html)?.[1] ?? '').replace(/\s+/g, ' ').trim();
   if (subject === '') throw invalid(file, 1, '<mj-title> is missing; it is the subject');
@@ -67,7 +75,13 @@ export async function compileMail(
   if (text === '') throw invalid(file, 1, 'the mail has no text');
   // Once more on the results: a tag that MJML took apart is whole in the source.
   for (const part of [subject, html, text]) checkLiquid({ ...file, source: part }, 1);
-  return { subject, html, text, source };
+  return { subject, html, text };
+}
+
+async function areAsRead(files: readonly SourceFile[]): Promise<boolean> {
+  for (const { path, source } of files)
+    if ((await readFile(path, 'utf8').catch(() => null)) !== source) return false;
+  return true;
 }
 
 /** Lines stay where they are: what is wrong with the rest is still found at its line. */
@@ -102,8 +116,12 @@ async function compileHtml(file: SourceFile): Promise<string> {
   return html;
 }
 
-/** What MJML lets pass without a word: files that are not there, tags left open, broken Liquid. */
-async function checkSource(file: SourceFile, includedBy: readonly string[]): Promise<void> {
+/** What MJML lets pass without a word: files that are not there, tags left open, broken Liquid. Adds to `includes` what it read. */
+async function checkSource(
+  file: SourceFile,
+  includedBy: readonly string[],
+  includes: SourceFile[],
+): Promise<void> {
   if (file.source.length > MAX_SOURCE_CHARS)
     throw invalid(
       file,
@@ -129,7 +147,9 @@ async function checkSource(file: SourceFile, includedBy: readonly string[]): Pro
     });
     if (withoutComments(content).trim() === '')
       throw invalid(file, line, `mj-include names a file that is empty: ${name}`);
-    await checkSource({ folder: file.folder, path, source: content }, [...includedBy, file.path]);
+    const included = { folder: file.folder, path, source: content };
+    includes.push(included);
+    await checkSource(included, [...includedBy, file.path], includes);
   }
 }
 
