@@ -1,19 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmod,
-  cp,
-  mkdtemp,
-  readFile,
-  readdir,
-  readlink,
-  rm,
-  stat,
-  unlink,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, cp, readFile, readdir, readlink, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -27,6 +15,7 @@ import {
 import { repairLibraryLinks } from '../../src/infra/database/postgres-binaries.js';
 import { readPostmaster } from '../../src/infra/database/postmaster.js';
 import { createTestDatabase } from '../support/database.js';
+import { makeQuickFolder } from '../support/memory-folder.js';
 
 const SETTINGS = { fsync: 'off', shared_buffers: '16MB' };
 const APP = fileURLToPath(new URL('../support/embedded-postgres-app.mjs', import.meta.url));
@@ -36,7 +25,7 @@ let lines: string[];
 let cleanUps: (() => Promise<unknown>)[];
 
 beforeEach(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'wellspring-embedded-'));
+  dataDir = await makeQuickFolder('wellspring-embedded-');
   lines = [];
   cleanUps = [];
 });
@@ -238,7 +227,7 @@ describe('a test database', () => {
     // The server ends this session when it drops the database under it.
     forgotten.on('error', () => {});
     await forgotten.connect();
-    await expect(first.drop()).rejects.toThrow(/^1 database session\(s\) were left open.*\[forgotten\]/);
+    await expect(first.drop(100)).rejects.toThrow(/^1 database session\(s\) were left open.*\[forgotten\]/);
     await forgotten.end();
   });
 });

@@ -7,8 +7,8 @@ import { becomesTrue } from '../../src/infra/database/postmaster.js';
 
 export interface TestDatabase {
   url: string;
-  /** Removes the database. Throws when sessions are still open on it: somebody forgot to close a pool. */
-  drop(): Promise<void>;
+  /** Removes the database. Throws when sessions are still open on it after that time: somebody forgot to close a pool. */
+  drop(closingMs?: number): Promise<void>;
 }
 
 /** A closed session takes the server a moment to forget. */
@@ -30,7 +30,11 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   await asAdmin(adminUrl, (client) => cloneTemplate(client, template, name));
   const url = new URL(adminUrl);
   url.pathname = `/${name}`;
-  return { url: url.href, drop: () => asAdmin(adminUrl, (client) => dropDatabase(client, name)) };
+  return {
+    url: url.href,
+    drop: (closingMs = CLOSING_TIMEOUT_MS) =>
+      asAdmin(adminUrl, (client) => dropDatabase(client, name, closingMs)),
+  };
 }
 
 async function cloneTemplate(client: Client, template: string, name: string): Promise<void> {
@@ -47,12 +51,12 @@ async function cloneTemplate(client: Client, template: string, name: string): Pr
   }
 }
 
-async function dropDatabase(client: Client, name: string): Promise<void> {
+async function dropDatabase(client: Client, name: string, closingMs: number): Promise<void> {
   let sessions = await openSessions(client, name);
   await becomesTrue(async () => {
     sessions = await openSessions(client, name);
     return sessions.length === 0;
-  }, CLOSING_TIMEOUT_MS);
+  }, closingMs);
   await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
   if (sessions.length > 0) {
     throw new Error(

@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process';
 import { chownSync, existsSync, writeFileSync } from 'node:fs';
-import { chmod, chown, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { freePort } from '../../src/infra/free-port.js';
+import { makeQuickFolder } from './memory-folder.js';
 
 const DOVECOT = '/usr/sbin/dovecot';
 const PASSWORD = 'secret-of-the-test';
@@ -31,7 +32,7 @@ export interface Dovecot {
 
 /** A private IMAP server on loopback, as root or as an ordinary user. `extra`: more of its configuration. */
 export async function openDovecot(extra = ''): Promise<Dovecot> {
-  const [dir, port] = [await mkdtemp(join(tmpdir(), 'wellspring-dovecot-')), await freePort()];
+  const [dir, port] = [await makeQuickFolder('wellspring-dovecot-'), await freePort()];
   await writeFile(join(dir, 'dovecot.conf'), await configuration(dir, port, extra));
   const server = spawn(DOVECOT, ['-F', '-c', join(dir, 'dovecot.conf')], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -95,6 +96,7 @@ first_valid_uid = 1
 first_valid_gid = 1
 mail_location = maildir:${mail}/%u
 mail_fsync = never
+auth_failure_delay = 0
 service imap-login {
   chroot =
   inet_listener imap {
@@ -106,6 +108,10 @@ service imap-login {
 }
 service anvil {
   chroot =
+  # Who has said a wrong password once is not made to wait for it at the next.
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
 }
 service stats {
   chroot =

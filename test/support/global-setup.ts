@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { access, constants, mkdtemp, readdir, realpath, rm, stat, statfs } from 'node:fs/promises';
+import { readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Client } from 'pg';
@@ -9,6 +9,7 @@ import { dataSourceOptions } from '../../config/data-source.js';
 import { lockDataDir } from '../../src/infra/database/data-dir-lock.js';
 import { startEmbeddedPostgres } from '../../src/infra/database/embedded-postgres.js';
 import { findPostmaster, servesCluster, stopPostmaster } from '../../src/infra/database/postmaster.js';
+import { FOLDER_IN_MEMORY, makeQuickFolder } from './memory-folder.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -22,11 +23,6 @@ declare module 'vitest' {
 /** Of no other folders of tests: one run must not clear away what another works in. */
 const FOLDER_PREFIX = 'wellspring-tests-postgres-';
 const ABANDONED_AFTER_MS = 60_000;
-
-/** A file system in memory, as Linux has one: to copy the template or to empty its tables takes a fifth of the time there. */
-const FOLDER_IN_MEMORY = '/dev/shm';
-/** A whole run takes less than one gigabyte. */
-const ROOM_IN_MEMORY_BYTES = 3 * 2 ** 30;
 
 /** Speed over durability: this data is thrown away at the end of the run. */
 const SETTINGS = {
@@ -75,7 +71,7 @@ interface TestServer {
 async function openServer(given: string | undefined): Promise<TestServer> {
   if (given !== undefined && given !== '') return { url: given, close: async () => {} };
   await removeAbandonedServers();
-  const dataDir = await mkdtemp(join((await hasRoomInMemory()) ? FOLDER_IN_MEMORY : tmpdir(), FOLDER_PREFIX));
+  const dataDir = await makeQuickFolder(FOLDER_PREFIX);
   const remove = (): Promise<void> => rm(dataDir, { recursive: true, force: true });
   try {
     const server = await startEmbeddedPostgres({ dataDir, log: () => {}, settings: SETTINGS });
@@ -87,16 +83,6 @@ async function openServer(given: string | undefined): Promise<TestServer> {
   } catch (error) {
     await remove();
     throw error;
-  }
-}
-
-async function hasRoomInMemory(): Promise<boolean> {
-  try {
-    const { bavail, bsize } = await statfs(FOLDER_IN_MEMORY);
-    await access(FOLDER_IN_MEMORY, constants.W_OK);
-    return Math.min(bavail * bsize, process.availableMemory()) > ROOM_IN_MEMORY_BYTES;
-  } catch {
-    return false;
   }
 }
 
