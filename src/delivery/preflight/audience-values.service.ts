@@ -93,7 +93,7 @@ export class AudienceValues {
   ) {}
 
   /**
-   * At most one fault for each variable. Names no value and no address. Throws what compiling throws. `within`: a transaction
+   * At most one fault for each variable, and one word about all that was not tried. Names no value and no address. Throws what compiling throws. `within`: a transaction
    * to read in, which must hold few people; its mail lies in a folder, as those of the web app are read on a connection of
    * their own.
    */
@@ -111,6 +111,7 @@ export class AudienceValues {
       linksAreBad: false,
     };
     const findings = new Map<string, PreflightFinding>();
+    const untried = new Map<string, number>();
     const passes = passesOf(template, variables, mail);
     for (const [nth, pass] of passes.entries()) {
       const left = (untilMs - performance.now()) / (passes.length - nth);
@@ -120,12 +121,16 @@ export class AudienceValues {
         const subscribers = [fault.reader.id];
         findings.set(fault.variable, { check: 'audience', level: 'fail', message, subscribers });
       }
-      for (const variable of tried.all ? [] : pass.variables) {
-        if (findings.has(variable)) continue;
-        const message = `only the first ${tried.count.toLocaleString('en')} values of {{ ${variable} }} were tried; ${beyond}`;
-        findings.set(variable, { check: 'audience', level: 'unknown', message });
-      }
+      for (const variable of tried.all ? [] : pass.variables) untried.set(variable, tried.count);
     }
+    for (const variable of findings.keys()) untried.delete(variable);
+    const [first] = untried.keys();
+    if (first !== undefined)
+      findings.set(first, {
+        check: 'audience',
+        level: 'unknown',
+        message: `${untriedInWords(untried)}; ${beyond}`,
+      });
     const placed = [...findings].map(async ([variable, finding]) => {
       const line = lineOfVariable(template.source, variable);
       return { ...finding, ...(await this.templates.placeOf(mail, { source: template.source, line })) };
@@ -192,6 +197,15 @@ export class AudienceValues {
       throw error;
     }
   }
+}
+
+/** By how many of each one's values were tried. */
+function untriedInWords(untried: ReadonlyMap<string, number>): string {
+  const counts = [...new Set(untried.values())].map((count) => {
+    const names = [...untried.keys()].filter((name) => untried.get(name) === count);
+    return `the first ${count.toLocaleString('en')} values of ${names.map((name) => `{{ ${name} }}`).join(', ')}`;
+  });
+  return `only ${counts.join(' and ')} were tried`;
 }
 
 /** Most variables are tried by the kinds of their values, all at once, and then each of the others by its values. */

@@ -133,8 +133,11 @@ function groupsSql(
   };
 }
 
+/** What PostgreSQL takes as a timeout. */
+const LONGEST_MS = 2_147_483_647;
+
 function leftMs(untilMs: number): number {
-  return Math.max(1, Math.ceil(untilMs - performance.now()));
+  return Math.min(LONGEST_MS, Math.max(1, Math.ceil(untilMs - performance.now())));
 }
 
 /** Who lacks what a mail prints, counted over all who would get it. Reads only. */

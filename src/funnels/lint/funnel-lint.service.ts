@@ -13,7 +13,7 @@ import { fieldDefinitionsOf } from '../schemas/field.schemas.js';
 import { readFunnelFile, type FunnelFile } from '../yaml/funnel-file.js';
 import { FunnelConflicts } from '../changes/funnel-conflicts.service.js';
 import type { FunnelParts } from '../publish/funnel-publisher.service.js';
-import { FunnelMails, TRIED_FOR_MS } from '../templates/funnel-mails.service.js';
+import { FunnelMails, type TimeToTry } from '../templates/funnel-mails.service.js';
 import { FunnelSourcesService } from '../templates/funnel-sources.service.js';
 import { listProblems } from './list-problems.js';
 import type { FunnelTemplates } from '../templates/funnel-templates.js';
@@ -64,13 +64,12 @@ export class FunnelLintService {
   ) {}
 
   /**
-   * Each as `check`; what one of them names in another is there. `untilMs`, on the clock of `performance.now`: for how long
-   * mails are tried with what readers have.
+   * Each as `check`; what one of them names in another is there. `time`: how long mails are tried with what readers have.
    */
   async checkAll(
     manager: EntityManager,
     files: readonly FileText[],
-    untilMs = performance.now() + TRIED_FOR_MS,
+    time: TimeToTry = { leftMs: this.mails.triedForMs },
   ): Promise<(LintedFunnel & { name: string })[]> {
     const linted: (LintedFunnel & { name: string })[] = [];
     const read = files.map(({ text, before }) => readFunnelFile(text, before));
@@ -78,7 +77,7 @@ export class FunnelLintService {
       const along = read.flatMap((other, nth) => (other.ok && nth !== place ? [other.definition] : []));
       const file = read[place];
       if (file !== undefined)
-        linted.push({ name, ...(await this.checkRead(manager, file, { ...from, along, untilMs })) });
+        linted.push({ name, ...(await this.checkRead(manager, file, { ...from, along, time })) });
     }
     return linted;
   }
@@ -93,8 +92,8 @@ export class FunnelLintService {
     folder: string | null,
     kept: Texts = {},
   ): Promise<LintedFunnel> {
-    const untilMs = performance.now() + TRIED_FOR_MS;
-    return this.checkRead(manager, readFunnelFile(text), { folder, along: [], kept, untilMs });
+    const time = { leftMs: this.mails.triedForMs };
+    return this.checkRead(manager, readFunnelFile(text), { folder, along: [], kept, time });
   }
 
   /** `along`: funnels that are applied with this one. */
@@ -107,10 +106,10 @@ export class FunnelLintService {
       kept = {},
       given,
       spare,
-      untilMs,
+      time,
     }: Pick<FileText, 'folder' | 'kept' | 'given' | 'spare'> & {
       along: readonly FunnelDefinition[];
-      untilMs: number;
+      time: TimeToTry;
     },
   ): Promise<LintedFunnel> {
     if (!file.ok) return { definition: null, templates: NO_TEMPLATES, findings: file.problems };
@@ -124,7 +123,7 @@ export class FunnelLintService {
     const { templates } = sources;
     // Of mails that can be made at all.
     if (!problems.some(({ rule }) => RULES[rule].severity === 'error'))
-      problems.push(...(await this.mails.brokenForReaders(manager, file.definition, templates, untilMs)));
+      problems.push(...(await this.mails.brokenForReaders(manager, file.definition, templates, time)));
     return { definition: file.definition, templates, findings: located(file, problems).toSorted(byLine) };
   }
 

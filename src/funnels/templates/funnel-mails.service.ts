@@ -18,8 +18,15 @@ import type { DefinitionProblem } from '../lint/rules.js';
 import { dataOf } from './step-data.js';
 import { stepMails } from '../schemas/step.schemas.js';
 
-/** For all funnels of one change together: other changes of funnels wait meanwhile. */
-export const TRIED_FOR_MS = 10_000;
+/**
+ * Left for trying mails, of all funnels of one change together: other changes of funnels wait meanwhile. Only trying takes
+ * of it: reading dozens of mails may last longer than all of it.
+ */
+export interface TimeToTry {
+  leftMs: number;
+}
+
+const TRIED_FOR_MS = 10_000;
 const MOST_VALUES = 2_000;
 const WORDS = {
   breaks: 'may break',
@@ -31,6 +38,9 @@ type StepMail = ReturnType<typeof stepMails>[number];
 /** The mails of a funnel as those who are in it would get them. */
 @Injectable()
 export class FunnelMails {
+  /** For each change. A test whose machine may be slow gives it more. */
+  triedForMs = TRIED_FOR_MS;
+
   constructor(
     private readonly store: FunnelStore,
     private readonly templates: TemplatesService,
@@ -55,8 +65,8 @@ export class FunnelMails {
   }
 
   /**
-   * What of those who are in the funnel now may break its new and changed mails: one value of each kind is tried until
-   * `untilMs`, on the connection of the change. What lies beyond is said. Refuses nothing: a branch may keep a reader from the
+   * What of those who are in the funnel now may break its new and changed mails: one value of each kind is tried for as long
+   * as there is `time`, on the connection of the change. What lies beyond is said. Refuses nothing: a branch may keep a reader from the
    * mail, a step before it may set what they lack, or they may be past it. A mail that does break does not leave, and
    * `UnmadeMails` tells of it. Mails that run already are not looked at: nobody wants to hear of them with each change.
    */
@@ -64,23 +74,25 @@ export class FunnelMails {
     manager: EntityManager,
     definition: FunnelDefinition,
     { texts, hashes }: FunnelTemplates,
-    untilMs: number,
+    time: TimeToTry,
   ): Promise<DefinitionProblem[]> {
     // Not where a file is only looked through.
     if (manager.queryRunner?.isTransactionActive !== true) return [];
     const stored = await this.store.find(manager, definition.funnel);
     if (stored === null) return [];
     const changed = changedMails(definition, hashes, stored);
-    return changed.length === 0
-      ? []
-      : inTemplateFolder(texts, async (folder) => {
-          const problems: DefinitionProblem[] = [];
-          for (const mail of changed) {
-            const found = await this.tried(manager, definition, { mail, folder, untilMs });
-            problems.push(...found.map((finding) => problemOf(mail, finding)));
-          }
-          return problems;
-        });
+    if (changed.length === 0) return [];
+    const sinceMs = performance.now();
+    const untilMs = sinceMs + time.leftMs;
+    return inTemplateFolder(texts, async (folder) => {
+      const problems: DefinitionProblem[] = [];
+      for (const mail of changed) {
+        const found = await this.tried(manager, definition, { mail, folder, untilMs });
+        problems.push(...found.map((finding) => problemOf(mail, finding)));
+      }
+      time.leftMs -= performance.now() - sinceMs;
+      return problems;
+    });
   }
 
   private async tried(

@@ -6,6 +6,7 @@ import { FUNNELS_FOLDER } from '../../../src/funnels/demo.service.js';
 import { readFunnelText } from '../../../src/funnels/yaml/funnel-text.files.js';
 import { lintFiles } from '../../../src/funnels/lint/funnel-lint.files.js';
 import { FunnelLintService } from '../../../src/funnels/lint/funnel-lint.service.js';
+import { FunnelMails } from '../../../src/funnels/templates/funnel-mails.service.js';
 import { RULES, type Finding, type RuleName } from '../../../src/funnels/lint/rules.js';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
 import { empty } from '../../support/database.js';
@@ -310,6 +311,7 @@ describe('a defect that is put into a funnel with nothing wrong', () => {
 
   beforeAll(async () => {
     t = await startTestApp();
+    t.app.get(FunnelMails, { strict: false }).triedForMs = Infinity;
     folder = await mkdtemp(join(tmpdir(), 'wellspring-defects-'));
     await cp(join(FUNNELS_FOLDER, 'files'), join(folder, 'files'), { recursive: true });
   });

@@ -1,7 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { EntityManager } from 'typeorm';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FunnelLintService } from '../../../src/funnels/lint/funnel-lint.service.js';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import type { Finding } from '../../../src/funnels/lint/rules.js';
+import { FunnelMails, type TimeToTry } from '../../../src/funnels/templates/funnel-mails.service.js';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
 
 const FIRST = '- { key: hello, email: emails/story, delay: 1 day }';
@@ -30,6 +32,7 @@ describe('a mail that is new in a funnel, and the people who are in it', () => {
   let t: Course;
   beforeAll(async () => {
     t = await openCourse();
+    t.test.app.get(FunnelMails, { strict: false }).triedForMs = Infinity;
   });
   afterEach(async () => t.clear());
   afterAll(async () => t?.test.close());
@@ -130,19 +133,53 @@ ${MJML(words, subject)
     expect(found).toMatchObject([{ message }]);
   });
 
-  it('is tried within one time for all funnels of a change, and what is left then is said', async () => {
-    const keys = ['course', 'another'];
-    for (const key of keys) await enrolled({ country: '100%' }, key);
+  const keys = ['course', 'another'];
+  const lintedBoth = async (
+    words: string,
+    { time, before }: { time?: TimeToTry; before?: (manager: EntityManager) => void } = {},
+  ): Promise<Finding[]> => {
     const linter = t.test.app.get(FunnelLintService, { strict: false });
-    const tried = async (untilMs?: number): Promise<string[]> =>
-      t.db.transaction(async (manager) => {
-        const files = keys.map((key) => ({
-          ...{ name: `${key}.yaml`, text: funnel({ words: ODD, key }), before: 0, folder: null },
-        }));
-        const linted = await linter.checkAll(manager, files, untilMs);
-        return linted.flatMap(({ findings }) => findings.filter(ofReaders).map(({ rule }) => rule));
-      });
-    expect(await tried()).toEqual(['reader-value', 'reader-value']);
-    expect(await tried(-Infinity)).toEqual(['reader-doubt', 'reader-doubt']);
+    const files = keys.map((key) => ({
+      ...{ name: `${key}.yaml`, text: funnel({ words, key }), before: 0, folder: null },
+    }));
+    return t.db.transaction(async (manager) => {
+      before?.(manager);
+      const linted = await linter.checkAll(manager, files, time);
+      return linted.flatMap(({ findings }) => findings.filter(ofReaders));
+    });
+  };
+
+  it('is tried within one time for all funnels of a change, and what is left then is said once for each mail', async () => {
+    for (const key of keys) await enrolled({ country: '100%' }, key);
+    const several = `${ODD} {{ subscriber.fields.plan | url_decode }} {{ subscriber.fields.day | url_decode }}`;
+    expect((await lintedBoth(several)).map(({ rule }) => rule)).toEqual(['reader-value', 'reader-value']);
+    const named = ['country', 'plan', 'day'].map((key) => `{{ subscriber.fields.${key} }}`).join(', ');
+    const message = expect.stringContaining(`only the first 0 values of ${named} were tried; `);
+    const untried = { rule: 'reader-doubt', message };
+    expect(await lintedBoth(several, { time: { leftMs: -Infinity } })).toMatchObject([untried, untried]);
+  });
+
+  it('is tried though all of its funnels were read for longer than it may be', async () => {
+    for (const key of keys) await enrolled({ country: '100%' }, key);
+    const [mails, now] = [t.test.app.get(FunnelMails, { strict: false }), performance.now.bind(performance)];
+    mails.triedForMs = 3_600_000;
+    let laterMs = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + laterMs);
+    try {
+      const before = (manager: EntityManager): void => {
+        const query = manager.query.bind(manager);
+        // With each funnel that is looked through.
+        vi.spyOn(manager, 'query').mockImplementation(async (text, given) => {
+          if (String(text).includes('select q.key, v.definition')) laterMs += 2 * mails.triedForMs;
+          return query(text, given);
+        });
+      };
+      const found = await lintedBoth(ODD, { before });
+      expect(laterMs).toBe(4 * mails.triedForMs);
+      expect(found.map(({ rule }) => rule)).toEqual(['reader-value', 'reader-value']);
+    } finally {
+      clock.mockRestore();
+      mails.triedForMs = Infinity;
+    }
   });
 });
