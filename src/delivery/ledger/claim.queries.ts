@@ -22,7 +22,7 @@ const CLAIMED = fateSql('leased', {
 });
 const FENCE = fenceSql({ lineage: '$11', generation: '$12', counter: '$13', server: '$14' });
 
-const claimSql = (which: string): string => `
+const claimSql = (which: string, { of, more = '' }: { of: string; more?: string }): string => `
 with due as (
   select d.* from unnest($4::text[], $15::smallint[], $5::int[]) as place (lane, priority, most) cross join lateral (
     select m.id, m.priority, m.due_at,
@@ -31,14 +31,14 @@ with due as (
     from message m ${MOMENT} ${PROOF} where m.state = 'ready' and m.lane_key = place.lane and m.priority = place.priority and m.due_at <= $3 ${which}
     order by m.due_at, m.id limit place.most for update of m skip locked) d
   where ${FENCE}
-  order by d.priority, d.due_at, d.id limit $2),
+  order by d.priority, d.due_at, d.id limit $2),${more}
 taken as (
   update message m set state = ${withoutSending('due.state')}, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,
     attempt = attempt + (due.state = 'leased')::int, state_reason = coalesce(due.why, m.state_reason),
     settled_at = case when due.state in ('leased', 'held') then null else clock_timestamp() end,
     accepted_at = case when due.state = 'accepted' then coalesce(m.accepted_at, $3) else m.accepted_at end,
     lease_until = case when due.state = 'leased' then ${LEASE} end
-  from due where m.id = due.id returning m.*)
+  from ${of} due where m.id = due.id returning m.*)
 select t.id, t.state, case when t.state = 'held' then t.state_reason end as "heldFor", t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",
   t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
   t.subscriber_id as "subscriberId", s.name as "subscriberName", s.fields as "subscriberFields", coalesce(s.tracking_consent, false) as "trackingConsent",
@@ -49,9 +49,18 @@ from taken t
   left join funnel f on f.key = t.funnel_key
 order by t.priority, t.due_at, t.id`;
 
-export const CLAIM = claimSql('');
+export const CLAIM = claimSql('', { of: 'due' });
 /**
- * As `CLAIM`, and no mail of the templates `$18`. A statement of its own, so that no claim of every day is planned by how many
+ * As `CLAIM`, and no mail of the templates `$18`; one alone is leased, and all before it that need no sending are put aside: else
+ * each of those would cost a claim of its own. A statement of its own, so that no claim of every day is planned by how many
  * mails those may be: after each pause of a relay that is out, and each end of a mail then, it may walk past all mails of a broadcast.
+ * The condition is one that PostgreSQL cannot estimate: it walks in the order of what is due. Where nearly all is put off it would
+ * else expect one row, read all that is ready, and ask how things stand for each that is not put off, before it takes one.
  */
-export const CLAIM_OTHERS = claimSql('and m.email_template_id <> all($18::bigint[])');
+export const CLAIM_OTHERS = claimSql('and not coalesce(m.email_template_id = any($18::bigint[]), false)', {
+  of: 'one',
+  more: `
+one as (
+  select * from due where state <> 'leased'
+  union all (select * from due where state = 'leased' order by priority, due_at, id limit 1)),`,
+});

@@ -34,13 +34,13 @@ export function lanesReady(places: readonly DuePlace[], most: number): LaneReady
 }
 
 /**
- * One of each place whose lane may send anything: a single mail is to try the relay, and any that it has not put off will do,
+ * Each place whose lane may send anything: a single mail is to try the relay, and any that it has not put off will do,
  * whatever stands before it. `placesWanted` would ask for the first priority of a lane alone.
  */
-export function oneOfEach(places: readonly DuePlace[], allowed: ReadonlyMap<string, number>): PlaceWant[] {
+export function anyPlace(places: readonly DuePlace[], allowed: ReadonlyMap<string, number>): PlaceWant[] {
   return places
     .filter(({ laneKey }) => (allowed.get(laneKey) ?? 0) > 0)
-    .map(({ laneKey, priority }) => ({ laneKey, priority, limit: 1 }));
+    .map(({ laneKey, priority, due }) => ({ laneKey, priority, limit: due }));
 }
 
 /** The mails that a lane is allowed, from its first priority on. `places` in the order of their priorities. */

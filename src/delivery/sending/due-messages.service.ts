@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { BroadcastGuard } from '../guards/broadcast-guard.service.js';
-import { lanesReady, oneOfEach, placesWanted } from '../ledger/due-places.js';
+import { anyPlace, lanesReady, placesWanted } from '../ledger/due-places.js';
 import { passing } from '../ledger/fault-points.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { LedgerClaims } from './ledger-claims.service.js';
@@ -50,7 +50,6 @@ export class DueMessages {
 
   /** `owner`: the process. `putOff`: templates whose mails are passed over; then one other mail at most. */
   async claim(owner: string, limit: number, putOff: readonly string[] = []): Promise<Claimed> {
-    const isTrial = putOff.length > 0;
     const fence = await this.guard.fence(this.claims.witness);
     if (fence === null) return { taken: 0, messages: [], waitMs: null };
     const now = this.clock.now();
@@ -65,15 +64,14 @@ export class DueMessages {
       const waitMs = await this.pacing.waitMs(lanes);
       return { taken: 0, messages: [], waitMs };
     }
-    const wanted = isTrial ? oneOfEach(places, allowed) : placesWanted(places, allowed);
-    const most = isTrial ? 1 : limit;
+    const wanted = putOff.length > 0 ? anyPlace(places, allowed) : placesWanted(places, allowed);
     let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
     // Of this claim alone: what it took can be told from all else, should its answer be lost.
     const claimedBy = `${owner}/${++this.#claims}`;
     try {
       claimed = await this.claims.claim(claimedBy, {
         places: wanted,
-        limit: most,
+        limit,
         now,
         overdue,
         fence,

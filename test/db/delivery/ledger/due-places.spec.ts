@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { CLAIM_OTHERS } from '../../../../src/delivery/ledger/claim.queries.js';
 import { duePlaces } from '../../../../src/delivery/ledger/due-places.queries.js';
 import { LedgerClaims } from '../../../../src/delivery/sending/ledger-claims.service.js';
 import { pgPool } from '../../../../src/infra/database/pg-pool.js';
@@ -67,5 +68,38 @@ describe('looking for what is due', () => {
     } finally {
       client.release(true);
     }
+  });
+
+  /** As one that has been in use for a while: most of its mails have been sent, and a broadcast is put off. */
+  it('finds one mail behind a broadcast that is put off in the order of what is due, and does not read the whole ledger', async () => {
+    await t.plan('reader@example.org');
+    const copies = (state: string, from: number, to: number): string => `
+      insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, due_at,
+        created_at, lane_key, priority, state)
+      select 'copy:' || n, class, kind, email_template_id, sender, address, address_hash, '<' || n || '@example.com>',
+        due_at - n * interval '1 second', created_at, lane_key, priority, '${state}'
+      from message, generate_series(${from}, ${to}) n where dedupe_key = 'test:reader@example.org'`;
+    await t.db.query(copies('accepted', 1, 20_000));
+    await t.db.query(copies('ready', 20_001, 22_000));
+    await t.db.query('analyze message');
+    const [row]: { id: string }[] = await t.db.query('select email_template_id as id from message limit 1');
+    const place = [['example.com|other'], [256]];
+    const { rows } = await pgPool(t.db).query<Record<string, string>>({
+      text: `explain ${CLAIM_OTHERS}`,
+      values: [
+        'w',
+        256,
+        OPENED_AT,
+        ...place,
+        ...Array.from({ length: 9 }, () => null),
+        [5],
+        null,
+        null,
+        [row?.id],
+      ],
+    });
+    const text = rows.map((line) => line['QUERY PLAN']).join('\n');
+    expect(text).toMatch(/Index Scan using message_ready on message m/);
+    expect(text).not.toMatch(/Seq Scan on message/);
   });
 });

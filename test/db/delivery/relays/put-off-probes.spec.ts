@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
+import { DueMessages } from '../../../../src/delivery/sending/due-messages.service.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
 import { empty } from '../../../support/database.js';
 
@@ -132,5 +133,26 @@ describe('a relay that comes back from an outage and puts mails off', () => {
     const before = await pauseSeconds();
     while ((await tries()) < 6) await tryAgain();
     expect([await attempts(), await pauseSeconds()]).toEqual([6, before]);
+  });
+
+  it('behind mails that need no sending: they are put aside by hundreds, instead of a claim for each before the relay is tried', async () => {
+    const templateId = await t.templates.publish(t.db.manager, 'emails/story', 'put off');
+    const late = (n: number): Parameters<PostOffice['plan']> => [
+      `late${n}@example.org`,
+      { dueAt: new Date(t.clock.now().getTime() + 1), expiresAt: new Date(t.clock.now().getTime() + 2) },
+    ];
+    await t.plan('grace@list1.example', { templateId, kind: 'broadcast' });
+    await t.plan('grace@list2.example', { templateId, kind: 'broadcast' });
+    t.sink.onBody = async (_, [to]) => (to === 'ada@example.org' ? undefined : FILTERED);
+    while ((await tries()) < 2) await tryAgain();
+    const expired: string[] = [];
+    for (let n = 0; n < 60; n++) expired.push(await t.plan(...late(n)));
+    t.clock.advance(5);
+    const fine = await t.plan('ada@example.org');
+    const claims = vi.spyOn(t.app.get(DueMessages, { strict: false }), 'claim');
+    expect(await tryAgain()).toBe(1);
+    expect(claims.mock.calls.length).toBeLessThan(10);
+    expect(await t.state(fine)).toMatchObject({ state: 'accepted' });
+    for (const id of expired) expect(await t.state(id)).toMatchObject({ state: 'expired', attempt: 0 });
   });
 });
