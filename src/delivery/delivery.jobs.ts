@@ -31,6 +31,7 @@ export class DeliveryJobs implements OnModuleInit {
       lockSeconds: 600,
       run: async () => {
         await this.reaper.run();
+        await this.unmade.tellOfPaused();
         await this.unmade.closeOld();
         await this.flaws.closeOld();
       },

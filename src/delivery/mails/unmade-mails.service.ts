@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { LiquidError } from 'liquidjs';
 import { DataSource } from 'typeorm';
-import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { AlertsService, type Alert } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { DomainError } from '../../values/domain-error.js';
 import { pauseBroadcast } from '../guards/broadcast-pause.queries.js';
@@ -10,6 +10,9 @@ import { UNFIT_REASONS } from '../message/state-reasons.js';
 import { UnfitMail } from './unfit-mail.js';
 
 const PREFIX = 'unmade:';
+const OF_BROADCAST = `${PREFIX}broadcast:`;
+/** What a broadcast is paused for begins with this. */
+const UNMADE = 'its mail cannot be made for some readers';
 /** There may be a million of them in a minute. */
 const AGAIN_AFTER_MS = 60_000;
 const AFTER_FAILURE_MS = 5_000;
@@ -24,6 +27,12 @@ type Unmade = Pick<
   ClaimedMessage,
   'id' | 'subscriberId' | 'attempt' | 'broadcastId' | 'kind' | 'funnelKey' | 'stepKey'
 >;
+
+interface HeldOf {
+  broadcastId: string | null;
+  funnel: string | null;
+  step: string | null;
+}
 
 /**
  * Mails that come to nothing before they reach a relay, because the template cannot be filled in with what is known of
@@ -77,7 +86,7 @@ export class UnmadeMails {
       await this.#telling.get(key)?.catch(() => undefined);
       await this.alerts.raise({
         ...{ key, severity: 'critical', facts: { broadcastId, subscriberId, held } },
-        message: `Broadcast ${broadcastId} was paused: its mail cannot be made for some readers, subscriber ${subscriberId} among them: ${cause}${what}`,
+        message: `Broadcast ${broadcastId} was paused: ${UNMADE}, subscriber ${subscriberId} among them: ${cause}${what}`,
       });
       return;
     }
@@ -103,12 +112,32 @@ export class UnmadeMails {
     broken.add(id);
     if (broken.size < PAUSE_AFTER) return false;
     try {
-      const why = `its mail cannot be made for some readers: ${cause}`;
+      const why = `${UNMADE}: ${cause}`;
       return await pauseBroadcast(this.dataSource.manager, broadcastId, why);
     } catch (error) {
       // The next mail that breaks pauses it.
       broken.delete(id);
       throw error;
+    }
+  }
+
+  /**
+   * Whatever is paused for its mail stands in an alert: the database may have refused it, or the process ended before it was
+   * written. Of the broadcasts that stand still, by their rows alone.
+   */
+  async tellOfPaused(): Promise<void> {
+    const untold: { id: string; reason: string }[] = await this.dataSource.query(
+      `select id, state_reason as reason from broadcast b where state = 'paused' and state_reason like $1::text || '%'
+         and not exists (select 1 from alert where key = $2::text || b.id and severity = 'critical')`,
+      [UNMADE, OF_BROADCAST],
+    );
+    const held = untold.length === 0 ? [] : await this.held();
+    for (const { id, reason } of untold) {
+      const isHeld = held.some(({ broadcastId }) => broadcastId === id);
+      await this.alerts.raise({
+        ...{ key: `${OF_BROADCAST}${id}`, severity: 'critical', facts: { broadcastId: id, held: isHeld } },
+        message: `Broadcast ${id} was paused: ${reason}${isHeld ? HELD : ''}`,
+      });
     }
   }
 
@@ -118,23 +147,30 @@ export class UnmadeMails {
     const old = (await this.alerts.open()).filter(
       ({ key, lastSeenAt }) => key.startsWith(PREFIX) && lastSeenAt.getTime() < before,
     );
-    const areHeld = old.some(({ facts }) => facts['held'] === true) && (await this.anyHeld());
-    for (const { key, facts } of old) if (facts['held'] !== true || !areHeld) await this.alerts.resolve(key);
+    const held = old.some(({ facts }) => facts['held'] === true) ? await this.held() : [];
+    for (const { key, facts } of old)
+      if (facts['held'] !== true || !held.some((mail) => isOf(facts, mail))) await this.alerts.resolve(key);
   }
 
-  /** Whether the owner has yet to decide about a mail that is unfit. Served by `message_held`. */
-  private async anyHeld(): Promise<boolean> {
-    const rows: unknown[] = await this.dataSource.query(
-      `select 1 from message where state = 'held' and state_reason = any($1::text[]) limit 1`,
+  /** Of which broadcasts and steps the owner has yet to decide about mails that are unfit. Served by `message_held`. */
+  private async held(): Promise<HeldOf[]> {
+    return this.dataSource.query(
+      `select distinct broadcast_id as "broadcastId", funnel_key as funnel, step_key as step
+       from message where state = 'held' and state_reason = any($1::text[])`,
       [UNFIT_REASONS],
     );
-    return rows.length > 0;
   }
 }
 
+/** Whether an alert with these facts tells of the mail. */
+function isOf(facts: Alert['facts'], { broadcastId, funnel, step }: HeldOf): boolean {
+  return broadcastId === null
+    ? facts['broadcastId'] === null && facts['funnel'] === funnel && facts['step'] === step
+    : facts['broadcastId'] === broadcastId;
+}
+
 function nameOf({ broadcastId, kind, funnelKey, stepKey }: Unmade): [key: string, name: string] {
-  if (broadcastId !== null)
-    return [`${PREFIX}broadcast:${broadcastId}`, `A mail of broadcast ${broadcastId}`];
+  if (broadcastId !== null) return [`${OF_BROADCAST}${broadcastId}`, `A mail of broadcast ${broadcastId}`];
   const of = stepKey ?? kind;
   return [`${PREFIX}${funnelKey}/${of}`, `The mail "${of}" of ${funnelKey}`];
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
 import { FOREVER, openDesk, type Desk } from './desk.js';
 
 describe('a broadcast whose mail breaks on the values of some readers', () => {
@@ -45,6 +46,31 @@ describe('a broadcast whose mail breaks on the values of some readers', () => {
     // Whose owner goes on has seen it: the others get their mail.
     expect((await desk.broadcasts.get(id)).state).not.toBe('paused');
     expect(desk.taken()).toHaveLength(28);
+  });
+
+  it('was paused and its owner never told when that could not be written down at first', async () => {
+    await desk.t.db.query(`create sequence told_of;
+      create function not_at_first() returns trigger language plpgsql as $$ begin
+        if new.severity = 'critical' and nextval('told_of') = 1 then raise exception 'no space left on device'; end if;
+        return new;
+      end $$;
+      create trigger not_at_first before insert or update on alert for each row execute function not_at_first()`);
+    try {
+      const id = await begun(40, 12);
+      expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'paused' });
+      const reap = desk.t.app.get(JobRegistry, { strict: false }).get('delivery.reap');
+      await reap?.run(FOREVER);
+      expect(await alerts()).toMatchObject([
+        {
+          ...{ key: `unmade:broadcast:${id}`, severity: 'critical' },
+          message: expect.stringMatching(
+            /was paused: its mail cannot be made for some readers: the subject has/,
+          ),
+        },
+      ]);
+    } finally {
+      await desk.t.db.query('drop function not_at_first cascade; drop sequence told_of');
+    }
   });
 
   it('goes on for all others when it is one or two', async () => {

@@ -139,6 +139,20 @@ ${body}
     expect(await alerts()).toEqual([]);
   });
 
+  it('kept the warnings of all other steps open: each ends when none of its own mails waits for its owner', async () => {
+    const templateId = await version(`<p style="color:{{ subscriber.fields.ink }}">${OUT} ${WHERE}</p>`);
+    t.clock.advance(DAY_MS);
+    const of = async (stepKey: string): Promise<string> =>
+      t.plan(`${stepKey}@example.org`, { templateId, stepKey, subscriberId: await reader({ ink: 'white' }) });
+    const [first] = [await of('first'), await of('second')];
+    await t.sendDue();
+    expect(await alerts()).toHaveLength(2);
+    await t.db.query(`update message set state = 'cancelled' where id = $1`, [first]);
+    t.clock.advance(3 * DAY_MS);
+    await reap();
+    expect(await alerts()).toEqual([expect.stringContaining('The mail "second" of niche-ebook')]);
+  });
+
   it('was held again for ever where the mails of its step are tested: each reader gets the mended mail of their arm', async () => {
     const hidden = await version(`<p style="color:{{ subscriber.fields.ink }}">${OUT} ${WHERE}</p>`);
     t.clock.advance(DAY_MS);
