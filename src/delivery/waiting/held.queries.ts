@@ -66,6 +66,16 @@ export class HeldQueries {
     );
   }
 
+  /** Those of the reasons for which mails wait, few or many. Served by `message_held`. */
+  async waitingFor(reasons: readonly string[]): Promise<Set<string>> {
+    const rows: { reason: string }[] = await this.dataSource.query(
+      `select r.reason from unnest($1::text[]) as r (reason)
+       where (select true from message where state = 'held' and state_reason = r.reason limit 1)`,
+      [reasons],
+    );
+    return new Set(rows.map(({ reason }) => reason));
+  }
+
   async unknownCount(): Promise<number> {
     const rows: { count: number }[] = await this.dataSource.query(
       `select count(*)::float8 as count from message where state = 'unknown'`,

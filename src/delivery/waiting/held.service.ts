@@ -63,7 +63,7 @@ export class HeldService {
   private async decide(filter: HeldFilter, change: Change): Promise<number> {
     let total = 0;
     for (const part of await this.queries.parts(filter)) total += await this.inBatches(part, change);
-    const left = new Set((await this.queries.counts()).map(({ reason }) => reason));
+    const left = await this.queries.waitingFor([OVERDUE, ...SENDER_REFUSALS]);
     if (!left.has(OVERDUE)) await this.alerts.resolve(OVERDUE_ALERT);
     if (total > 0 && !SENDER_REFUSALS.some((reason) => left.has(reason))) await this.closeSenderAlerts();
     return total;

@@ -7,6 +7,7 @@ import { GenerationGuard } from '../generation/generation-guard.service.js';
 import {
   DEFAULT_OVERDUE,
   isOutage,
+  OVERDUE,
   overdueParameters,
   overdueSql,
   type OverdueParameters,
@@ -21,6 +22,8 @@ const HEARTBEAT_KEY = 'sending.heartbeat';
 export const OVERDUE_ALERT = 'sending:overdue';
 const HOUR_MS = 3_600_000;
 const BEAT_EVERY_MS = 60_000;
+/** What its worker had in its hands when an outage began comes up again, and is held, within two hours. */
+const ALL_HELD_AFTER_MS = 3 * HOUR_MS;
 const CACHE_MS = 1_000;
 
 interface Heartbeat {
@@ -182,8 +185,27 @@ export class OverdueService {
           },
           manager,
         );
+      else if (!outage) await this.closeDecided(manager, { resumedAt: dateOf(resumedAt), now }, settings);
       return dateOf(resumedAt);
     });
+  }
+
+  /** The process of the owner's decision may have ended before the alert did: nothing is held for it, and nothing will be. */
+  private async closeDecided(
+    manager: EntityManager,
+    { resumedAt, now }: { resumedAt: Date | null; now: Date },
+    { afterHours }: OverdueSettings,
+  ): Promise<void> {
+    const open: unknown[] = await manager.query(
+      `select 1 from alert where key = $1 and resolved_at is null and raised_at < $3
+         and (select true from message where state = 'held' and state_reason = $2 limit 1) is null`,
+      [OVERDUE_ALERT, OVERDUE, new Date(now.getTime() - ALL_HELD_AFTER_MS)],
+    );
+    if (open.length === 0) return;
+    const isLate =
+      resumedAt !== null &&
+      (await anyLate(manager, new Date(resumedAt.getTime() - afterHours * HOUR_MS), resumedAt));
+    if (!isLate) await this.alerts.resolve(OVERDUE_ALERT, manager);
   }
 }
 

@@ -45,6 +45,31 @@ describe('sending after it could not be done', () => {
     ]);
   });
 
+  it('says that mails wait for the owner until the last of them is decided about, however many other troubles there are', async () => {
+    await t.sendDue();
+    await t.plan('old@example.net', { dueAt: at(10) });
+    t.clock.set(at(72));
+    await t.sendDue();
+    await t.db.query(
+      `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, due_at,
+         created_at, lane_key, state, state_reason)
+       select 'h:' || n, class, kind, email_template_id, sender, address, address_hash, '<' || n || '@example.com>', due_at,
+         created_at, lane_key, 'held', 'trouble ' || n / 2
+       from message, generate_series(2, 403) n`,
+    );
+    const open = async (): Promise<string[]> => (await get(AlertsService).open()).map(({ key }) => key);
+    expect(await get(HeldService).cancel({ reason: 'trouble 1' })).toBe(2);
+    expect(await open()).toEqual(['sending:overdue']);
+    // Its process ended before it could close the alert.
+    await t.db.query(`update message set state = 'cancelled' where state_reason = 'overdue after an outage'`);
+    t.clock.advance(HOUR_MS);
+    await t.sendDue();
+    expect(await open()).toEqual(['sending:overdue']);
+    t.clock.advance(3 * HOUR_MS);
+    await t.sendDue();
+    expect(await open()).toEqual([]);
+  });
+
   it('never came to the end of sending thousands that were held again meanwhile: each is released once', async () => {
     await t.plan('reader@example.net');
     await t.db.query(
