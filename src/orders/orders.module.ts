@@ -17,6 +17,7 @@ import { LicencesController } from './licences.controller.js';
 import { OrderEffects } from './order-effects.service.js';
 import { OrderPageController } from './order-page.controller.js';
 import { OrdersController } from './orders.controller.js';
+import { OrdersJobs } from './orders.jobs.js';
 import { OrdersService } from './orders.service.js';
 import { ReceiptsService } from './receipts.service.js';
 import { CreditNotesService } from './refunds/credit-notes.service.js';
@@ -57,6 +58,7 @@ import { UpsellsService } from './upsells/upsells.service.js';
     MembershipsService,
     UpsellsService,
     MembershipsJobs,
+    OrdersJobs,
   ],
   exports: [OrdersService, RefundsService, MembershipsService],
 })

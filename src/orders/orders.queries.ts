@@ -254,13 +254,28 @@ export async function forgetBuyer(
 }
 
 /**
- * Called when a person does not want to be counted any more. An order that is still open keeps the mark, by which their
- * browser finds it again; it loses it when it is paid. Served by orders_subscriber.
+ * Called when a person does not want to be counted any more. An order that is open since `since` keeps the mark, by which their
+ * browser finds it again; it loses it when it is paid, or a day later. Served by orders_subscriber.
  */
-export async function forgetMarks(db: EntityManager, subscriberId: string): Promise<void> {
+export async function forgetMarks(db: EntityManager, subscriberId: string, since: Date): Promise<void> {
   await db.query(
-    `update orders set visitor_id = null where subscriber_id = $1 and visitor_id is not null and status <> 'pending'`,
-    [subscriberId],
+    `update orders set visitor_id = null where subscriber_id = $1 and visitor_id is not null
+       and (status <> 'pending' or created_at < $2)`,
+    [subscriberId, since],
+  );
+}
+
+/**
+ * Called each hour: of orders that were made before `before` and never paid, by people who are not counted, whether they
+ * came from a mail or are known by their address alone. Reads the table of orders; the scalar look-ups behind it are by key.
+ */
+export async function forgetOldMarks(db: EntityManager, before: Date): Promise<void> {
+  await db.query(
+    `update orders o set visitor_id = null
+     where o.visitor_id is not null and o.status in ('pending', 'declined') and o.created_at < $1
+       and (not (select s.tracking_consent from subscriber s where s.id = o.subscriber_id)
+         or not (select s.tracking_consent from subscriber s where s.email_key = lower(o.email)))`,
+    [before],
   );
 }
 

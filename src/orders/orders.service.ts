@@ -16,6 +16,7 @@ import {
   forgetBuyer,
   forgetMarkOfUncounted,
   forgetMarks,
+  forgetOldMarks,
   getLocked,
   getOrder,
   holdOrders,
@@ -24,6 +25,9 @@ import {
   type OrderPage,
 } from './orders.queries.js';
 import { ReceiptsService } from './receipts.service.js';
+
+/** The mark of a browser is another one each day: later it finds no order. */
+const MARK_KEPT_MS = 86_400_000;
 
 /** Money comes in. With `RefundsService`, which writes down what goes back, the only writer of `orders` and `order_line`. */
 @Injectable()
@@ -106,7 +110,16 @@ export class OrdersService {
 
   /** The person is not counted any more: nothing ties their orders to what their browser looked at. */
   async forgetMarks(manager: EntityManager, subscriberId: string): Promise<void> {
-    await forgetMarks(manager, subscriberId);
+    await forgetMarks(manager, subscriberId, this.marksKeptSince());
+  }
+
+  /** Of orders that were never paid, by people who are not counted. */
+  async forgetOldMarks(): Promise<void> {
+    await forgetOldMarks(this.dataSource.manager, this.marksKeptSince());
+  }
+
+  private marksKeptSince(): Date {
+    return new Date(this.clock.now().getTime() - MARK_KEPT_MS);
   }
 
   /**

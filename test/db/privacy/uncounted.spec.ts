@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { Uncounted1765550000000 } from '../../../src/infra/database/migrations/1765550000000-uncounted.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { linkIn, startTestApp, type TestApp } from '../../support/app.js';
@@ -112,5 +113,30 @@ describe('who does not want to be counted any more', () => {
     await runner.release();
     expect(await known(reader)).toEqual(NOTHING);
     expect(await known(other)).toMatchObject({ hits: 2, visits: 1 });
+  });
+
+  it('kept the mark of their browser on an order that they never paid for ever: it goes after a day', async () => {
+    const [old, late, counted] = [
+      await newReader(t, 'old-order@example.com'),
+      await newReader(t, 'late-order@example.com'),
+      await newReader(t, 'counted@example.com'),
+    ];
+    const order = async ({ id, email }: Reader, fromMail: boolean): Promise<void> => {
+      const mail = await one('select max(id) as id from message where subscriber_id = $1', id);
+      const m = signToken(t.app.get<Config>(CONFIG).secretKey, 'message', encodeIds([String(mail['id'])]));
+      const fields = { email, name: 'Rita Reader', ...(fromMail ? { m } : {}) };
+      const checkout = t.http.post('/checkout/launch-kit').set('User-Agent', BROWSER).type('form');
+      await checkout.send(fields).expect(303);
+    };
+    const marks = async ({ email }: Reader): Promise<unknown> =>
+      (await one('select count(visitor_id)::int as n from orders where email = $1', email))['n'];
+    await save(counted, true);
+    for (const reader of [old, late, counted]) await order(reader, reader !== late);
+    await save(late, false);
+    expect([await marks(old), await marks(late), await marks(counted)]).toEqual([1, 1, 1]);
+    t.clock.advance(25 * 3_600_000);
+    await save(old, false);
+    await t.app.get(JobRunner).run('orders.forget-marks');
+    expect([await marks(old), await marks(late), await marks(counted)]).toEqual([0, 0, 1]);
   });
 });
