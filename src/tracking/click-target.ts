@@ -64,9 +64,29 @@ export function isTrackable(url: string): boolean {
 }
 
 /** Any but those of pages: `mailto:`, `sms:`, `webcal:`. No redirect of ours goes there, and programs know what to do with it. */
-const OTHER_SCHEME = /^(?!https?:)[a-z][a-z0-9+.-]*:./i;
+const OTHER_SCHEME = /^(?!https?:)([a-z][a-z0-9+.-]*:)(\S)/i;
 /** `example.com:8080/a`: a page whose scheme was forgotten, and no scheme with dots in it. */
-const HOST_AND_PORT = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+:\d/i;
+const HOST_AND_PORT = /^(?:localhost:|[a-z0-9-]+(?:\.[a-z0-9-]+)+:\d)/i;
+/** Those that programs of most people open, where what a reader has may be words as well: `note:see below`. */
+const OPENED_BY_PROGRAMS = new Set(
+  [
+    ...[
+      'mailto',
+      'tel',
+      'sms',
+      'smsto',
+      'callto',
+      'facetime',
+      'facetime-audio',
+      'sip',
+      'sips',
+      'skype',
+      'xmpp',
+    ],
+    ...['whatsapp', 'tg', 'sgnl', 'viber', 'threema', 'matrix', 'msteams', 'zoommtg', 'irc', 'ircs'],
+    ...['webcal', 'webcals', 'geo', 'maps', 'spotify', 'bitcoin', 'lightning', 'magnet', 'ftp', 'ftps'],
+  ].map((name) => `${name}:`),
+);
 
 /** Whether a link would run a script, or open what stands in it or a file of its reader: no mail may have one. */
 export function opensScript(href: string): boolean {
@@ -92,10 +112,17 @@ export function isDeceptiveLink(href: string): boolean {
   return /^[\\/]{2}|\\/.test(withoutBlanks(text));
 }
 
-/** Whether a link in a mail leads anywhere that a reader may go to: a page, or what a program of theirs opens, as a call. */
-export function isOpenable(url: string): boolean {
+/**
+ * Whether a link in a mail leads anywhere that a reader may go to: a page, or what a program of theirs opens, as a call.
+ * `written`: the address as Liquid where readers' own words may stand for it; then a scheme that nobody knows must stand in it,
+ * or have a slash behind it, as `myapp://news` does and words do not.
+ */
+export function isOpenable(url: string, written?: string): boolean {
   if (/^https?:\/\//i.test(url)) return readTarget(url) !== null || urlOf(url) !== null;
-  return OTHER_SCHEME.test(url) && !opensScript(url) && !HOST_AND_PORT.test(url);
+  const [, scheme, next] = OTHER_SCHEME.exec(url.toLowerCase()) ?? [];
+  if (scheme === undefined || opensScript(url) || HOST_AND_PORT.test(url)) return false;
+  if (written === undefined || next === '/') return true;
+  return OPENED_BY_PROGRAMS.has(scheme) || written.toLowerCase().includes(scheme);
 }
 
 /** A safe address as a header may hold it: ASCII, and what is encoded already stays as it is. Null for an unsafe one. */

@@ -219,7 +219,7 @@ export class MailRenderer {
     const tracks = this.tracks(message);
     return (linkId, url) => {
       const template = personal.get(linkId);
-      if (template !== undefined && !isOpenable(url)) {
+      if (template !== undefined && !isOpenable(url, template)) {
         leftOut.set(url, template);
         return null;
       }

@@ -170,6 +170,10 @@ const NOWHERE = [
   'file:///etc/passwd',
   'my page',
   'x.test:8080/a',
+  'localhost:8080/x',
+  'Hello: world',
+  'note:see below',
+  'mailto: ada@example.com',
   '//x.test/a',
   '#top',
   'https://',
@@ -261,6 +265,12 @@ describe('a link that a program opens and no browser', () => {
         expect(mail.leftOut).toEqual([]);
         expect(linksOf(mail.html, 'https://own.example').findings).toEqual([]);
       }
+  });
+
+  it('goes out where its scheme is known from the template alone', async () => {
+    const html = `<a href="{{ subscriber.fields.none | default: 'myapp:' }}{{ subscriber.fields.link }}">x</a>`;
+    const { href } = await pressed(html, { tracked: true, fields: { link: 'news' } });
+    expect(href).toBe('myapp:news');
   });
 
   it('goes to a number that a reader has', async () => {
