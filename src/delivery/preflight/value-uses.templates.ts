@@ -24,21 +24,16 @@ export interface PlainUse {
   isAddress: boolean;
 }
 
-/** Filters that take any text and fail on none; what stands in their arguments is fixed. */
+/**
+ * Filters that take any text and fail on none; what stands in their arguments is fixed. None that cuts: what is left of one value
+ * may be blank.
+ */
 const HARMLESS = new Set([
   ...['default', 'escape', 'escape_once', 'upcase', 'downcase', 'capitalize', 'strip', 'lstrip', 'rstrip'],
-  ...[
-    'url_encode',
-    'truncate',
-    'truncatewords',
-    'append',
-    'prepend',
-    'newline_to_br',
-    'strip_newlines',
-    'size',
-  ],
+  ...['url_encode', 'append', 'prepend', 'newline_to_br', 'strip_newlines', 'size'],
 ]);
-const OPERATORS = new Set(['==', '!=', 'and', 'or', 'not']);
+const COMPARES = new Set(['==', '!=']);
+const OPERATORS = new Set([...COMPARES, 'and', 'or', 'not']);
 const SILENT = new Set(['comment', '#', 'raw']);
 /** Whatever comes behind it, it can be opened. */
 const FIXED_START = /^(?:https?:\/\/[^/?#{]+[/?#]|mailto:.|tel:.)/i;
@@ -118,19 +113,23 @@ function walkCondition(tag: IfTag | UnlessTag, uses: Uses): void {
   walk(inner<Template[] | undefined>(tag, 'elseTemplates') ?? [], uses);
 }
 
-/** Null for what is more than a few comparisons with fixed values. */
+/** Null for what is more than a few comparisons with fixed values: two variables may have the same value or not, whatever its kind. */
 function comparedIn(value: Value): { names: string[]; literals: (string | number)[] } | null {
   if (value.filters.length > 0) return null;
   const [names, literals]: [string[], (string | number)[]] = [[], []];
+  // Of what stands to be compared: whether it is fixed.
+  const operands: boolean[] = [];
   for (const token of postfixOf(value)) {
     const [name, literal] = [pathOf(token), literalOf(token)];
-    const { operator } = token as Token & { operator?: string };
     if (name !== null) names.push(name);
     else if (literal !== null) literals.push(literal);
-    else if (
-      token.kind === TokenKind.Operator ? !OPERATORS.has(operator ?? '') : token.kind !== TokenKind.Literal
-    )
-      return null;
+    else if (token.kind === TokenKind.Operator) {
+      const { operator = '' } = token as Token & { operator?: string };
+      if (!OPERATORS.has(operator)) return null;
+      const compared = operator === 'not' ? [operands.pop()] : [operands.pop(), operands.pop()];
+      if (COMPARES.has(operator) && !compared.includes(true)) return null;
+    } else if (token.kind !== TokenKind.Literal) return null;
+    operands.push(name === null && token.kind !== TokenKind.Operator);
   }
   return { names, literals };
 }

@@ -176,7 +176,7 @@ describe('a broadcast that was started for later', () => {
       {
         key: `broadcast:untried:${id}`,
         message: expect.stringMatching(
-          /story\.mjml:3: only the first 0 values of \{\{ subscriber\.fields\.city \}\} were tried; should another/,
+          /story\.mjml:3: only the first 0 values of \{\{ subscriber\.fields\.city \}\}, \{\{ subscriber\.firstName \}\} were tried; should another/,
         ),
       },
     ]);
