@@ -197,7 +197,7 @@ export class OverdueService {
     { afterHours }: OverdueSettings,
   ): Promise<void> {
     const open: unknown[] = await manager.query(
-      `select 1 from alert where key = $1 and resolved_at is null and raised_at < $3
+      `select 1 from alert where key = $1 and resolved_at is null and last_seen_at < $3
          and (select true from message where state = 'held' and state_reason = $2 limit 1) is null`,
       [OVERDUE_ALERT, OVERDUE, new Date(now.getTime() - ALL_HELD_AFTER_MS)],
     );
