@@ -58,7 +58,9 @@ describe('looking for what is due', () => {
       await client.query('set enable_seqscan = off; set enable_bitmapscan = off');
       for (const { name } of rows) {
         const values =
-          name === 'ledger-places' ? `now(), 256` : `'w', 0, now(), '{}', '{}'${', null'.repeat(9)}, '{}'`;
+          name === 'ledger-places'
+            ? `now(), 256`
+            : `'w', 0, now(), '{}', '{}'${', null'.repeat(9)}, '{}', null, null`;
         const plan = await client.query<Record<string, string>>(`explain execute "${name}"(${values})`);
         const text = plan.rows.map((row) => row['QUERY PLAN']).join('\n');
         expect(text).toMatch(
