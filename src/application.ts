@@ -10,6 +10,7 @@ import { setupCode } from './admin/access/setup-code.js';
 import { AppModule, type AppParts } from './app.module.js';
 import { IntakeWatch } from './bounces/intake-watch.service.js';
 import { BounceSmtpServer } from './bounces/bounce-smtp.server.js';
+import { GenerationGuard } from './delivery/generation/generation-guard.service.js';
 import { DkimService } from './delivery/signing/dkim.service.js';
 import { ParkedLanes } from './delivery/relays/parked-lanes.service.js';
 import { DemoService } from './funnels/demo.service.js';
@@ -57,6 +58,9 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     if (!config.demo) await time.measure();
     const app = await createApp({ config, dataSource, clock, logger });
     undo.push(() => app.close());
+    await app
+      .get(GenerationGuard, { strict: false })
+      .lookAtStart({ isWorker: config.roles.includes('worker') });
     if (!config.demo) undo.push(time.keep(clockAlert(app.get(AlertsService, { strict: false }))));
     await app.get(DatabaseWatch, { strict: false }).look();
     await app.get(IntakeWatch, { strict: false }).start();
@@ -128,6 +132,7 @@ export async function openCommandContext(
       },
     );
     undo.push(() => app.close());
+    await app.get(GenerationGuard, { strict: false }).lookAtStart({ isWorker: false });
     return { config, dataSource, app, migrated, close };
   } catch (error) {
     await close().catch(() => undefined);

@@ -5,13 +5,23 @@ import { MessagesService } from '../delivery/planning/messages.service.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage, withPrivateHeaders } from '../infra/http/send-page.js';
 import { LEAVE_REASONS } from '../subscribers/leave-reason.js';
-import { LeaveService } from '../subscribers/leave.service.js';
+import { LeaveService, type Leaving } from '../subscribers/leave.service.js';
 import { UnsubscribeService } from './unsubscribe.service.js';
 
 /** Anything at all: the meaning lies in the address, and a provider's odd body must not keep anybody on the list. */
 const anything = z.unknown();
 /** The page's own button says so; what does not is RFC 8058's one-click POST. */
 const fromPage = z.object({ from: z.literal('page') });
+const MISSING = {
+  not_ours: {
+    heading: 'This link is not complete',
+    message: 'Please open the link from the mail again, whole. Every mail has one at its end.',
+  },
+  lost: {
+    heading: 'We do not know this mail any more',
+    message: 'So we cannot tell which address to take off. Please answer the mail: its sender will do it.',
+  },
+} as const;
 const reasonForm = z.object({ reason: z.enum(LEAVE_REASONS), comment: z.string().max(5_000).default('') });
 
 /**
@@ -45,8 +55,8 @@ export class UnsubscribeController {
   ): Promise<void> {
     const byPage = fromPage.safeParse(body).success;
     const leaving = await this.unsubscribe.byToken(token, byPage ? 'page' : 'one_click');
-    if (!byPage) return this.brief(reply, leaving.kind === 'left');
-    if (leaving.kind === 'not_ours') return this.missing(reply);
+    if (!byPage) return this.brief(reply, leaving.kind);
+    if (leaving.kind !== 'left') return this.missing(reply, leaving.kind);
     const holder = await this.leave.holder('unsubscribe', token);
     const view = { reasonAction: `/u/${token}/reason`, ...senderOf(holder?.senderName) };
     sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribed', view));
@@ -67,20 +77,16 @@ export class UnsubscribeController {
     sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribed', { thanks: given.success }));
   }
 
-  /** A mailbox provider reads the status at most. */
-  private async brief(reply: FastifyReply, done: boolean): Promise<void> {
-    await withPrivateHeaders(reply.status(done ? 200 : 404))
+  /** A mailbox provider reads the status at most: one that is told of a success would tell the person so. */
+  private async brief(reply: FastifyReply, kind: Leaving['kind']): Promise<void> {
+    const words = kind === 'left' ? 'Unsubscribed.' : `${MISSING[kind].heading}.`;
+    await withPrivateHeaders(reply.status(kind === 'left' ? 200 : 404))
       .type('text/plain; charset=utf-8')
-      .send(done ? 'Unsubscribed.\n' : 'This link is not complete.\n');
+      .send(`${words}\n`);
   }
 
-  private async missing(reply: FastifyReply): Promise<void> {
-    const message = 'Please open the link from the mail again, whole. Every mail has one at its end.';
-    sendPrivatePage(
-      reply,
-      404,
-      await this.pages.render('pages/error', { status: 404, heading: 'This link is not complete', message }),
-    );
+  private async missing(reply: FastifyReply, kind: keyof typeof MISSING = 'not_ours'): Promise<void> {
+    sendPrivatePage(reply, 404, await this.pages.render('pages/error', { status: 404, ...MISSING[kind] }));
   }
 }
 

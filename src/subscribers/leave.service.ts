@@ -14,6 +14,8 @@ export const EXIT_LEFT = 'sequences.exit-left';
 
 export type Leaving =
   | { kind: 'not_ours' }
+  /** A restored backup knows neither the mail nor its reader, so nobody could be taken off. */
+  | { kind: 'lost' }
   /** Nobody is left under this link when `subscriberId` is null; the address is suppressed all the same. */
   | { kind: 'left'; subscriberId: string | null };
 
@@ -103,6 +105,8 @@ export class LeaveService {
        where id = $1 and (state in ('unknown', 'leased') or unknown_count > 0) on conflict do nothing`,
       [ticket.messageId, this.clock.now()],
     );
+    // Those to nobody in particular, such as tests, have no number.
+    if (subscriberId === null && addressHash === null && ticket.messageId !== '0') return { kind: 'lost' };
     const entry = { scope: 'marketing', reason: 'unsubscribed', source: via } as const;
     if (subscriberId !== null && (await this.subscribers.lockStatus(manager, subscriberId)) !== null) {
       await this.subscribers.unsubscribe(manager, subscriberId, via);

@@ -6,6 +6,7 @@ import {
   isBehind,
   isSameRun,
   judge,
+  placeOf,
   type Fence,
   type LedgerNote,
   type LedgerRow,
@@ -103,7 +104,7 @@ export class GenerationGuard {
     if (this.#refusing !== null) await this.alerts.resolve(ALERT);
     this.#refusing = null;
     if (row === null) {
-      await this.queries.insert(this.firstRow(seen));
+      await this.begin(seen);
       this.#bumpedAtMs = null;
       return this.judged(witness);
     }
@@ -111,6 +112,18 @@ export class GenerationGuard {
     const fence = { lineage, generation, counter: await this.advance(row, seen), server: seen.beat.server };
     this.#fence = { fence, lookedAtMs };
     return fence;
+  }
+
+  /**
+   * Before a process takes what people send, or a command writes: new rows of a restored backup must not get the numbers of
+   * rows that it does not know. `isWorker`: what a folder has not seen says nothing where no worker runs on it.
+   */
+  async lookAtStart({ isWorker }: { isWorker: boolean }): Promise<void> {
+    const seen = await this.look();
+    const { verdict, row, note } = seen;
+    if (verdict.kind === 'refuse' ? isWorker || verdict.shared : verdict.kind === 'unseen' && isWorker)
+      await this.refuse(seen, verdict);
+    else if (row === null && note !== null) await this.begin(seen);
   }
 
   /** As `maySend`, for pages and commands: changes nothing. */
@@ -132,7 +145,7 @@ export class GenerationGuard {
    */
   async confirm(unsent: Unsent): Promise<ConfirmedLedger> {
     const seen = await this.look();
-    const { verdict, row, note, actual, asked } = seen;
+    const { verdict, row, note, beat, actual, asked } = seen;
     if (verdict.kind !== 'refuse' && asked === null)
       return { needed: false, held: 0, cancelled: 0, unknown: 0 };
     const notes = [row, note, row?.refused ?? null].filter((one) => one !== null);
@@ -143,6 +156,7 @@ export class GenerationGuard {
       fingerprint: actual,
       refused: null,
       confirmed: { at: this.clock.now().toISOString(), unsent },
+      moved: placeOf(beat, actual),
     };
     const { atMs, ...counts } = await this.queries.confirm(next, unsent, async (manager) =>
       this.alerts.resolve(ALERT, manager),
@@ -174,11 +188,16 @@ export class GenerationGuard {
     verdict: Extract<Verdict, { reason: string }>,
   ): Promise<{ reason: string }> {
     const { reason } = verdict;
+    const { row, beat, actual } = seen;
+    // Both at each look: another backup may be restored while one is refused.
+    const isNews = verdict.kind === 'refuse' && verdict.shared && (row === null || row.refused === null);
+    if (isNews) await this.tellOthers(seen, reason);
+    const place = placeOf(beat, actual);
+    if (isNews || row?.moved !== place) await this.queries.moveNumbers(place);
     // Once: it is asked every two seconds.
     if (this.#refusing !== reason) {
       this.#logger.warn(`Nothing is sent: ${reason}`);
       if (verdict.kind === 'unseen') await this.queries.ask(reason);
-      else if (verdict.shared) await this.tellOthers(seen, reason);
       await this.alerts.raise({
         key: ALERT,
         severity: 'critical',
@@ -195,7 +214,13 @@ export class GenerationGuard {
     const { generation, counter } = note ?? row ?? { generation: 0, counter: 0 };
     const refused = { reason, generation, counter };
     if (row === null) await this.queries.insert({ ...this.firstRow(seen), refused });
-    else if (row.refused === null) await this.queries.refuse(refused);
+    else await this.queries.refuse(refused);
+  }
+
+  private async begin(seen: Seen): Promise<void> {
+    await this.queries.insert(this.firstRow(seen));
+    // The database before this one had the same key to sign with.
+    if (seen.note !== null) await this.queries.moveNumbers(placeOf(seen.beat, seen.actual));
   }
 
   private firstRow({ actual, note }: Seen): LedgerRow {

@@ -42,6 +42,17 @@ const MISSING = `exists (select 1
         else m.lease_epoch > w.epoch or m.state <> 'leased' or (w.what = 'entered' and m.data_at is not null) end
       from message m where m.id = w.id) is not true)`;
 
+/**
+ * In SQL: lets all numbers that tables give to their rows go on from the microseconds since 1970. A link, a return path and the
+ * key of a mail are a row's number and a signature, so a number that is given a second time lets the mail of one person
+ * act on another. Who restores a backup twice, or goes on with two copies, moves to a higher place each time, and no table
+ * has a row in every microsecond, so nothing comes after such a place that a later one gives. Below 2^53 until the year 2255. No session
+ * holds numbers back (cache 1), and a set value is never undone. Numbers of 32 bits stay: none of them leaves the database.
+ */
+const MOVE_NUMBERS = `select setval(format('%I.%I', schemaname, sequencename)::regclass,
+    greatest((extract(epoch from clock_timestamp()) * 1000000)::bigint, coalesce(last_value, 0) + 1000000000))
+  from pg_sequences where schemaname = current_schema() and data_type = 'bigint'::regtype`;
+
 interface Read {
   row: LedgerRow | null;
   beat: Beat;
@@ -125,10 +136,22 @@ export class GenerationQueries {
     );
   }
 
-  /** Lets every worker of this database know, whatever its own data folder says. */
+  /** Once for a place, by whoever comes first: the row is held until it is done. `place`: see `placeOf`. */
+  async moveNumbers(place: string): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const [moved]: [unknown[], number] = await manager.query(
+        `update setting set value = value || jsonb_build_object('moved', $2::text)
+         where key = $1 and value->>'moved' is distinct from $2 returning key`,
+        [KEY, place],
+      );
+      if (moved.length > 0) await manager.query(MOVE_NUMBERS);
+    });
+  }
+
+  /** Lets every worker of this database know, whatever its own data folder says. Its numbers are to be moved on. */
   async refuse(refused: NonNullable<LedgerRow['refused']>): Promise<void> {
     await this.dataSource.query(
-      `update setting set value = jsonb_set(value, '{refused}', $2::jsonb), updated_at = clock_timestamp()
+      `update setting set value = jsonb_set(value, '{refused}', $2::jsonb) - 'moved', updated_at = clock_timestamp()
        where key = $1 and coalesce(value->'refused', 'null') = 'null'`,
       [KEY, JSON.stringify(refused)],
     );
@@ -150,6 +173,8 @@ export class GenerationQueries {
       );
       const atMs = written[0]?.atMs ?? 0;
       await work(manager);
+      // Whatever was seen before: a backup of a database that was refused already has its numbers from before.
+      await manager.query(MOVE_NUMBERS);
       // Kept: what was on its way is for the reaper, which knows what a lost lease means.
       if (unsent === 'keep') return { held: 0, cancelled: 0, unknown: 0, atMs };
       const [, unknown]: [unknown[], number] = await manager.query(

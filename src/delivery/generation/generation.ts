@@ -34,6 +34,8 @@ export interface LedgerRow extends LedgerToken {
   server?: string;
   /** What a worker has asked that could not tell whether this is the ledger of last time. Void once another could. */
   asked?: string;
+  /** Where its numbers were last moved on, see {@link placeOf}: a backup that is restored says another, or none. */
+  moved?: string;
 }
 
 /** The row's age and the server it is on, of one statement. */
@@ -119,6 +121,11 @@ export function judge(standing: Standing): Verdict {
   if (isSameRun(row, beat) || !hasMessages || !kept) return { kind: 'same' };
   const saw = known !== null && sawLastBeats(known, beat) && !isAnother(known.place, standing.place);
   return saw ? { kind: 'same' } : { kind: 'unseen', reason: UNSEEN };
+}
+
+/** Which run of the server, and which database and table in it: each restored backup is at another. */
+export function placeOf({ server }: Pick<Beat, 'server'>, { database, table }: Fingerprint): string {
+  return [server, database, table].join('/');
 }
 
 /** Whether the server has been running since the row was last written. */

@@ -98,11 +98,13 @@ async function restored(world: World, meanwhile: () => Promise<void>): Promise<s
   await world.hurry();
   await world.takenReaches(AFTER);
   await world.stopAll();
+  const lost = await numberGiven(world);
   await world.cluster.restoreBackup();
   world.setBack = true;
   await meanwhile();
   await world.start();
   const wrong = await sendsNothing(world, 'it was not confirmed');
+  wrong.push(...(await isNotGivenAgain(world, lost)));
   // What waits in the backup may have gone out since it was made: the owner gives it up.
   await world.command('ledger', 'confirm', '--unsent', 'cancel');
   await world.finish();
@@ -123,14 +125,33 @@ async function goOnAfterBackup(world: World): Promise<void> {
 async function startedAfter(world: World): Promise<string[]> {
   await goOnAfterBackup(world);
   await world.killAll();
+  const lost = await numberGiven(world);
   await world.cluster.restoreBackup();
   world.setBack = true;
   world.leasedInBackup = (await world.openRows()).leased;
   await world.start(2);
   const wrong = await sendsNothing(world, 'it was not confirmed');
+  wrong.push(...(await isNotGivenAgain(world, lost)));
   await world.command('ledger', 'confirm', '--unsent', 'cancel');
   await world.finish();
   return wrong;
+}
+
+/** As a sign-up takes it, which the backup does not know; links in its mails are this number and a signature. */
+async function numberGiven(world: World): Promise<number> {
+  const [row] = await world.sql<{ id: string }>(
+    `select nextval(pg_get_serial_sequence('subscriber', 'id')) as id`,
+  );
+  return Number(row?.id);
+}
+
+async function isNotGivenAgain(world: World, lost: number): Promise<string[]> {
+  const next = await numberGiven(world);
+  // Not one that a crash has passed over.
+  return expectThat(
+    next > lost + 1_000_000,
+    `links of subscriber ${lost}, who is lost, reach number ${next}`,
+  );
 }
 
 /** Everything is due, and again and again nobody takes it. */
@@ -169,9 +190,11 @@ export async function backUpLive(world: World): Promise<void> {
 /** Runs go on through it: nobody stops a worker when a database fails over. */
 async function underLiveWorkers(world: World, how: { promoted: boolean }): Promise<string[]> {
   await goOnAfterBackup(world);
+  const lost = await numberGiven(world);
   await world.cluster.restoreBackup(how);
   world.setBack = true;
   const wrong = await isRefused(world);
+  wrong.push(...(await isNotGivenAgain(world, lost)));
   await world.command('ledger', 'confirm', '--unsent', 'cancel');
   await world.finish();
   return wrong;

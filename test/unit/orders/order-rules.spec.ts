@@ -9,6 +9,8 @@ describe('order numbers', () => {
   it('carry the year in UTC and at least six digits', () => {
     expect(orderNumber('123', new Date('2026-12-31T23:59:59Z'))).toBe('WS-2026-000123');
     expect(orderNumber('1234567', new Date('2027-01-01T00:00:00Z'))).toBe('WS-2027-1234567');
+    // As ids are once a backup was restored.
+    expect(orderNumber('1796300000000123', new Date('2026-12-31T23:59:59Z'))).toBe('WS-2026-HOQGTSWPDN');
   });
 });
 
