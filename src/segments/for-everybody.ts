@@ -12,6 +12,7 @@ import {
   isMetByNone,
   othersThan,
 } from './form.js';
+import { type IdGap, outsideGaps, placeOfBlock } from './id-gaps.js';
 import { isColumn } from './segment-fields.js';
 import { smallSidesOf } from './small-sides.js';
 
@@ -35,18 +36,20 @@ export interface EverybodyOptions extends CompileOptions {
   range?: { from: string; below: string };
   /** Whether own fields are read from `field_block`, which pays while `stale_block` names few of its blocks. */
   fieldBlocks: boolean;
+  /** Of all people's ids. */
+  gaps: readonly IdGap[];
   /** About half of the people signed up before it; null when there is nobody. */
   middleSignUp: Date | null;
 }
 
 export function compileForEverybody(condition: Condition, options: EverybodyOptions): ForEverybody {
   const { context, parameters } = contextOf(options);
-  const { range, fieldBlocks } = options;
+  const { range, fieldBlocks, gaps } = options;
   const bounds = range && {
     from: context.parameter(range.from, 'bigint'),
     below: context.parameter(range.below, 'bigint'),
   };
-  const scope: Scope = { context, bounds, fieldBlocks, onlyThere: false };
+  const scope: Scope = { context, bounds, fieldBlocks, gaps, onlyThere: false };
   const form = formOf(condition);
   const sides = smallSidesOf(form, options);
   const isEachSet = everyLeaf(form, (leaf) => isOfSet(leaf, scope) || 'status' in leaf || 'signedUp' in leaf);
@@ -63,6 +66,7 @@ interface Scope {
   /** Parameters: the first id and the one behind the last. */
   bounds: { from: string; below: string } | undefined;
   fieldBlocks: boolean;
+  gaps: readonly IdGap[];
   /** Whether sets are looked through for those who are gone. */
   onlyThere: boolean;
 }
@@ -139,17 +143,28 @@ function bitOf(form: Form, scope: Scope): string {
   // Whom no set knows needs no bit then.
   const isOthers = isMetByNone(form);
   const blocks = blocksOf(isOthers ? othersThan(form) : form, scope);
-  const { bounds } = scope;
-  const first = bounds === undefined ? '0' : `(${bounds.from} >> 6)`;
-  const last =
-    bounds === undefined ? '(select max(id) >> 6 from subscriber)' : `((${bounds.below} - 1) >> 6)`;
-  const id = bounds === undefined ? 's.id' : `(s.id - (${first} << 6))`;
+  const { bounds, gaps } = scope;
+  const place = (block: string): string => placeOfBlock(block, gaps);
+  const first = bounds === undefined ? '0' : place(`(${bounds.from} >> 6)`);
+  const last = place(
+    bounds === undefined ? '(select max(id) >> 6 from subscriber)' : `((${bounds.below} - 1) >> 6)`,
+  );
+  const id =
+    gaps.length > 0
+      ? `(((${place('(s.id >> 6)')} - ${first}) << 6) + (s.id & 63))`
+      : bounds === undefined
+        ? 's.id'
+        : `(s.id - (${first} << 6))`;
+  const placed =
+    gaps.length === 0
+      ? `(${blocks})`
+      : `(select ${place('y.b')} as b, y.w from (${blocks}) y where ${outsideGaps('y.b', gaps)})`;
   const bits = `select coalesce(
       string_agg(case when z.gap = 0 then int8send(z.w) else ${zeros('z.gap')} || int8send(z.w) end, '' order by z.b)
         || ${zeros(`greatest(${last} - max(z.b), 0)`)},
       ${zeros(`${last} - ${first} + 1`)})
     from (select x.b, x.w, x.b - lag(x.b, 1, ${first} - 1) over (order by x.b) - 1 as gap
-      from (${blocks}) x where x.w <> 0) z`;
+      from ${placed} x where x.w <> 0) z`;
   return `get_bit((${bits}), ${id} # 56) = ${isOthers ? 0 : 1}`;
 }
 

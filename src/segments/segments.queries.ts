@@ -5,6 +5,7 @@ import { listSubscribers } from '../subscribers/subscribers.queries.js';
 import { type SqlCondition } from './compile.js';
 import { namedIn, type Leaf } from './condition.js';
 import type { EverybodyOptions, ForEverybody } from './for-everybody.js';
+import { gapsBetween, PIECE_IDS, type IdPiece } from './id-gaps.js';
 import type { Segment, SegmentDraft } from './segment.js';
 
 const SEGMENT = `select g.id, g.key, g.title, g.conditions, g.created_at as "createdAt", g.updated_at as "updatedAt" from segment g`;
@@ -84,14 +85,29 @@ export class SegmentsQueries {
   }
 
   /** By what a tree over everybody is best asked. However it is asked, the answer is the same. */
-  async crowd(): Promise<Pick<EverybodyOptions, 'fieldBlocks' | 'middleSignUp'>> {
+  async crowd(): Promise<Pick<EverybodyOptions, 'fieldBlocks' | 'middleSignUp' | 'gaps'>> {
     const [row]: [{ fieldBlocks: boolean; middleSignUp: Date | null }] = await this.dataSource.query(
       `select (select count(*) from (select from stale_block limit $1::int + 1) m) <= $1 as "fieldBlocks",
          (select created_at from subscriber where id >= (select (min(id) + max(id)) / 2 from subscriber) order by id limit 1)
            as "middleSignUp"`,
       [FEW_MARKS],
     );
-    return row;
+    return { ...row, gaps: gapsBetween(await this.pieces()) };
+  }
+
+  /** By the primary key of `subscriber`, two look-ups for each piece; nearly everybody has one. */
+  private async pieces(): Promise<IdPiece[]> {
+    return this.dataSource.query(
+      `with recursive piece as (
+         (select id as first from subscriber order by id limit 1)
+         union all
+         select n.id from piece p cross join lateral (
+           select s.id from subscriber s where s.id >= p.first + $1::bigint order by s.id limit 1) n)
+       select (p.first >> 6)::float8 as first, l.last from piece p cross join lateral (
+         select (s.id >> 6)::float8 as last from subscriber s where s.id < p.first + $1 order by s.id desc limit 1) l
+       order by 1`,
+      [PIECE_IDS],
+    );
   }
 
   /** Exact, as of now. Takes no lock. Compiled with parameters from $1 on. */

@@ -105,6 +105,7 @@ const OPTIONS = {
   zone: 'UTC',
   first: 1,
   fieldBlocks: true,
+  gaps: [],
   middleSignUp: NOW,
 };
 
