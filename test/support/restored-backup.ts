@@ -6,7 +6,7 @@ const NUMBERED = `from pg_sequences where schemaname = current_schema() and data
  * A backup of the whole database in place, as the ledger and the numbers of rows show it. `restore` empties the tables that
  * were empty then, so whatever is to be lost has to be in those.
  */
-export async function backUp(db: DataSource): Promise<{ restore(): Promise<void> }> {
+export async function backUp(db: DataSource): Promise<{ restore: () => Promise<void> }> {
   const tables: { name: string }[] = await db.query(
     `select format('%I', relname) as name from pg_class where relkind = 'r' and relnamespace = current_schema()::regnamespace`,
   );

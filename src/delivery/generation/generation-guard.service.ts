@@ -121,9 +121,10 @@ export class GenerationGuard {
   async lookAtStart({ isWorker }: { isWorker: boolean }): Promise<void> {
     const seen = await this.look();
     const { verdict, row, note } = seen;
-    if (verdict.kind === 'refuse' ? isWorker || verdict.shared : verdict.kind === 'unseen' && isWorker)
-      await this.refuse(seen, verdict);
-    else if (row === null && note !== null) await this.begin(seen);
+    if (verdict.kind === 'refuse' || verdict.kind === 'unseen') {
+      const isCertain = verdict.kind === 'refuse' && verdict.shared;
+      if (isWorker || isCertain) await this.refuse(seen, verdict);
+    } else if (row === null && note !== null) await this.begin(seen);
   }
 
   /** As `maySend`, for pages and commands: changes nothing. */

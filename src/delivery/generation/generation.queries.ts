@@ -45,13 +45,15 @@ const MISSING = `exists (select 1
 /**
  * In SQL: lets all numbers that tables give to their rows go on from the microseconds since 1970. A link, a return path and the
  * key of a mail are a row's number and a signature, so a number that is given a second time lets the mail of one person
- * act on another. Who restores a backup twice, or goes on with two copies, moves to a higher place each time, and no table
- * has a row in every microsecond, so nothing comes after such a place that a later one gives. Below 2^53 until the year 2255. No session
- * holds numbers back (cache 1), and a set value is never undone. Numbers of 32 bits stay: none of them leaves the database.
+ * act on another. Who restores a backup twice, or goes on with two copies, moves to a higher place each time, which no
+ * table has reached by then: none has a row in every microsecond. Below 2^53 until the year 2255. Where the clock was
+ * set back it is a thousand million further. No session holds numbers back (cache 1), and a set value is never undone.
+ * Numbers of 32 bits stay: none of them leaves the database.
  */
 const MOVE_NUMBERS = `select setval(format('%I.%I', schemaname, sequencename)::regclass,
-    greatest((extract(epoch from clock_timestamp()) * 1000000)::bigint, coalesce(last_value, 0) + 1000000000))
-  from pg_sequences where schemaname = current_schema() and data_type = 'bigint'::regtype`;
+    case when last_value >= now.us then last_value + 1000000000 else now.us end)
+  from pg_sequences, (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as us offset 0) now
+  where schemaname = current_schema() and data_type = 'bigint'::regtype`;
 
 interface Read {
   row: LedgerRow | null;

@@ -7,7 +7,10 @@ import { compileForEverybody } from '../../../src/segments/for-everybody.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 
 const NOW = new Date('2026-03-02T09:00:00Z');
-const OPTIONS = { definitions: new Map(), now: NOW, zone: 'UTC', fieldBlocks: false, middleSignUp: NOW };
+const OPTIONS = {
+  ...{ definitions: new Map(), now: NOW, zone: 'UTC' },
+  ...{ fieldBlocks: false, gaps: [], middleSignUp: NOW },
+};
 const PEOPLE = 20_000;
 const EVENTS = 300_000;
 

@@ -11,7 +11,7 @@ import { DEFINITIONS, NOW, person, seedPeople } from './people.js';
 import { tree } from './trees.js';
 
 const PEOPLE = 120;
-const TREES = 120;
+const TREES = 50;
 /** As after a backup was restored, and that was confirmed three minutes later; then the next one. */
 const MOVED = [0n, 1_796_000_000_000_123n, 1_796_000_180_000_123n, 1_796_600_000_000_000n];
 /** Between those of before and the first of after. */

@@ -79,6 +79,14 @@ describe('the numbers of a restored backup', () => {
     expect(given).toEqual(given.toSorted((a, b) => a - b));
   });
 
+  it('move further although the clock of a restore before was ahead', async () => {
+    await t.db.query(`select setval(pg_get_serial_sequence('message', 'id'), 3000000000000000)`);
+    const restore = await olderBackup();
+    await restore();
+    await guard(t).maySend();
+    expect(Number(await next())).toBeGreaterThan(3_000_000_900_000_000);
+  });
+
   it('move when a backup is restored that was made while one was refused', async () => {
     const restore = await olderBackup();
     await restore();
