@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { WorkerPresence } from './ledger/worker-presence.service.js';
 import { AcceptedJournal } from './ledger/accepted-journal.service.js';
 import { BroadcastMailsQueries } from './planning/broadcast-mails.queries.js';
 import { BroadcastGuard } from './guards/broadcast-guard.service.js';
@@ -52,6 +53,7 @@ import { UnmadeMails } from './mails/unmade-mails.service.js';
     LedgerClaims,
     Ledger,
     AcceptedJournal,
+    WorkerPresence,
     UnmadeMails,
     MailFlaws,
     UsedDownloads,

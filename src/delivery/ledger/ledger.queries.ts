@@ -13,6 +13,7 @@ import type { PlaceWant } from './due-places.js';
 import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries.js';
 import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
 import { ERASED, withoutSending, type ClaimedMessage } from '../message/message.js';
+import { PRESENT } from './worker-presence.service.js';
 import { ENDED_IN_BODY, LEFT_BEHIND } from '../message/state-reasons.js';
 import { OVERDUE, type OverdueParameters } from '../message/overdue.js';
 import type { Settlement } from '../replies/settlement.js';
@@ -254,6 +255,7 @@ export class LedgerQueries {
    * only mails whose body was not begun.
    */
   async reap({ now, begun = true }: { now: Date; begun?: boolean }): Promise<Reaped> {
+    await this.dataSource.query(LEASES_OF_THE_DEAD);
     const rows: { state: string; count: number }[] = await this.dataSource.query(
       `with left_behind as (
          select id, lease_epoch, coalesce(data_at, lease_until) as at, data_at is null as unsent,
@@ -309,6 +311,19 @@ type Reaped = Record<'returned' | 'unknown' | 'resent', number>;
 type ClaimedRow = Omit<ClaimedMessage, 'sender'> & { state: string; heldFor: string | null; sender: string };
 
 const HELD_BACK = fateSql('ready');
+
+/**
+ * Called by each look of the reaper: ends the leases of mails that workers have not begun with who are gone, as nobody holds the
+ * lock of their name. One that lives and has lost its lock finds them fenced off. Served by `message_lease`.
+ */
+const LEASES_OF_THE_DEAD = `
+with worker as materialized (
+  select distinct split_part(lease_owner, '/', 1) as name from message
+  where state = 'leased' and data_at is null and lease_owner like '${PRESENT}%'),
+dead as materialized (select name from worker where pg_try_advisory_xact_lock(hashtextextended(name, 0)))
+update message m set lease_until = clock_timestamp() - interval '1 millisecond' from dead
+where m.state = 'leased' and m.data_at is null and m.lease_until > clock_timestamp()
+  and split_part(m.lease_owner, '/', 1) = dead.name`;
 
 const WRITE = `
 with given as (

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
@@ -8,6 +7,7 @@ import { ClaimedQueue } from './claimed-queue.js';
 import { SigningRefused } from '../signing/dkim.service.js';
 import { DueMessages } from './due-messages.service.js';
 import { Ledger } from '../ledger/ledger.service.js';
+import { WorkerPresence } from '../ledger/worker-presence.service.js';
 import { MailComposer } from './mail-composer.service.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from '../message/message.js';
 import { OneAhead } from '../relays/one-ahead.js';
@@ -71,7 +71,6 @@ const SLOW = Symbol('slow');
  */
 @Injectable()
 export class SenderService {
-  readonly #owner = randomUUID();
   readonly #logger = new Logger(SenderService.name);
   /** Claimed, not sent, and not given back: the database was away. Else they would wait for their lease to run out. */
   #unsent: ClaimedMessage[] = [];
@@ -81,6 +80,7 @@ export class SenderService {
     private readonly ledger: Ledger,
     private readonly composer: MailComposer,
     private readonly lanes: SmtpLanes,
+    private readonly presence: WorkerPresence,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -117,11 +117,11 @@ export class SenderService {
     const putOff = await this.lanes.putOff();
     if (putOff.length > 0 && run.nothingElse && run.underWay > 0)
       return { taken: 0, messages: [], waitMs: null };
-    const claimed = await this.due.claim(this.#owner, BATCH, putOff);
+    const claimed = await this.due.claim(await this.presence.name(), BATCH, putOff);
     if (putOff.length === 0 || claimed.taken > 0) return claimed;
     // While another mail is on its way to try the relay, none of these may be there before it.
     run.nothingElse = run.underWay > 0;
-    return run.nothingElse ? claimed : this.due.claim(this.#owner, BATCH);
+    return run.nothingElse ? claimed : this.due.claim(await this.presence.name(), BATCH);
   }
 
   private goesOn({ signal, stopped, deadline }: Run): boolean {

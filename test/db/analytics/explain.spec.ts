@@ -148,14 +148,17 @@ describe('GET /api/v1/messages/explain', () => {
   });
 
   it('leaves no enrolment and no mail of the database without an explanation', async () => {
+    const reader = await newReader(t, 'someone@example.com');
     const steps = ['welcome', 'story', 'deep-dive', 'nudge', 'offer'];
     const people: { id: string }[] = await t.dataSource.query(
       'select distinct subscriber_id as id from enrollment',
     );
+    expect(people).toContainEqual({ id: reader.id });
     for (const person of people) {
       for (const key of steps) expect((await step(person, key)).answer.length).toBeGreaterThan(10);
     }
     const mails: { id: string }[] = await t.dataSource.query('select id from message');
+    expect(mails).toContainEqual({ id: await messageOf(reader, 'welcome') });
     for (const { id } of mails)
       expect((await get(`${id}/explain`).expect(200)).body.answer.length).toBeGreaterThan(10);
   });

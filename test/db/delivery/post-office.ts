@@ -14,6 +14,7 @@ import { GenerationGuard } from '../../../src/delivery/generation/generation-gua
 import { DueMessages } from '../../../src/delivery/sending/due-messages.service.js';
 import { LedgerQueries } from '../../../src/delivery/ledger/ledger.queries.js';
 import { Ledger } from '../../../src/delivery/ledger/ledger.service.js';
+import { WorkerPresence } from '../../../src/delivery/ledger/worker-presence.service.js';
 import { MailComposer } from '../../../src/delivery/sending/mail-composer.service.js';
 import { USUAL_PRIORITY, type PlannedMessage } from '../../../src/delivery/message/message.js';
 import { MessagesService } from '../../../src/delivery/planning/messages.service.js';
@@ -108,7 +109,14 @@ export async function openPostOffice(
   const get = <T>(type: new (...args: never[]) => T): T => app.get<T>(type, { strict: false });
   const [messages, ledger, templates] = [get(MessagesService), get(LedgerQueries), get(TemplatesService)];
   const newSender = (): SenderService =>
-    new SenderService(get(DueMessages), get(Ledger), get(MailComposer), get(SmtpLanes), clock);
+    new SenderService(
+      get(DueMessages),
+      get(Ledger),
+      get(MailComposer),
+      get(SmtpLanes),
+      get(WorkerPresence),
+      clock,
+    );
   const welcome = await templates.publish(db.manager, 'emails/welcome');
   const subscriber: PostOffice['subscriber'] = async (email, { name, timeZone, status = 'active' } = {}) => {
     const rows: { id: string }[] = await db.query(
