@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../../config/env.js';
 import { DkimKeys } from '../../../../src/delivery/signing/dkim-keys.service.js';
 import { SmtpLane } from '../../../../src/delivery/relays/smtp-lane.transport.js';
+import { hiddenDuties } from '../../../../src/delivery/mails/hidden-duties.js';
+import { shownParts } from '../../../../src/delivery/mails/shown-parts.js';
 import { readUnsubscribeAddress, readVerp } from '../../../../src/delivery/mails/verp.js';
 import { WrittenMailsService } from '../../../../src/delivery/mails/written-mails.service.js';
 import type { PlannedMessage } from '../../../../src/delivery/message/message.js';
@@ -324,6 +326,13 @@ describe('outgoing mail', () => {
         expect(part).toContain(SENDER.postalAddress);
         if (mail.marketing) expect(part).toContain(`${BASE_URL}/u/`);
       }
+      // In the HTML it must be seen, and not only stand there.
+      const shown = shownParts(html(mail));
+      for (const words of [SENDER.name, SENDER.postalAddress]) expect(shown.text).toContain(words);
+      if (!mail.marketing) continue;
+      const { postalAddress } = SENDER;
+      const unsubscribeUrl = shown.links.find(({ href }) => href.startsWith(`${BASE_URL}/u/`))?.href ?? '';
+      expect(hiddenDuties(shown, { unsubscribeUrl, postalAddress })).toEqual([]);
     }
     const { id } = await plan('story', 'Nowhere', { sender: { ...SENDER, postalAddress: ' ' } });
     await t.sendDue();
