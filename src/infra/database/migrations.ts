@@ -81,6 +81,7 @@ import { Withdrawn1765495000000 } from './migrations/1765495000000-withdrawn.js'
 import { Uncounted1765550000000 } from './migrations/1765550000000-uncounted.js';
 import { RelayPause1765560000000 } from './migrations/1765560000000-relay-pause.js';
 import { PutOffs1765610000000 } from './migrations/1765610000000-put-offs.js';
+import { LinkAmpersands1765620000000 } from './migrations/1765620000000-link-ampersands.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -167,4 +168,5 @@ export const migrations = [
   Uncounted1765550000000,
   RelayPause1765560000000,
   PutOffs1765610000000,
+  LinkAmpersands1765620000000,
 ];

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { LinkAmpersands1765620000000 } from '../../../src/infra/database/migrations/1765620000000-link-ampersands.js';
 import { clickToken, openToken } from '../../../src/tracking/tracking-token.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
 import { TrackingService } from '../../../src/tracking/tracking.service.js';
@@ -62,6 +63,20 @@ describe('clicks', () => {
     expect(answer.headers['set-cookie']).toBeUndefined();
     expect(await events()).toEqual([{ kind: 'click', class: 'human', linkId }]);
   });
+
+  it.each(['&#38;', '&#038;', '&#x26;', '&#X26;'])(
+    'lead to the address of a mail that was published before %s was read as an ampersand',
+    async (written) => {
+      const [{ id = '' } = {}]: { id?: string }[] = await t.dataSource.query(
+        `insert into link (url_template, url_hash, created_at) values ($1, sha256($1::bytea), $2) returning id`,
+        [`https://example.com/shop?a=1${written}b=2${written}copy=3`, START],
+      );
+      const runner = t.dataSource.createQueryRunner();
+      await new LinkAmpersands1765620000000().up(runner).finally(async () => runner.release());
+      const answer = await t.http.get(`/c/${clickToken(secret, { messageId, linkId: id, url: null })}`);
+      expect(answer.headers['location']).toBe('https://example.com/shop?a=1&b=2&copy=3');
+    },
+  );
 
   it('answer HEAD alike and record it as a scanner’s', async () => {
     await forget();
