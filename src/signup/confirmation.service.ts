@@ -14,10 +14,12 @@ import type { Origin } from './origin.js';
 import type { Submission } from './submission.js';
 
 /**
- * One confirmation mail a day and three a month until its button is pressed: nobody can use a form to flood somebody else's
- * mailbox, and nobody who has lost three mails is locked out for good.
+ * One confirmation mail a day until its button is pressed: three of them, and from then on one in 30 days. Nobody can use a
+ * form to flood somebody else's mailbox: whoever is signed up by strangers, again and again, hears of it three times and
+ * then at most once a month. Three for ever would be stricter, and would lock out for good whoever has lost three mails to
+ * a spam folder, though nobody but they themselves can ask for another.
  */
-const MAX_A_MONTH = 3;
+const MAX_AT_FIRST = 3;
 /**
  * Those that surely never came are no mails to flood with, so who was refused once may ask again at once. They are fewer
  * than the five failures that give a mailbox up, or a stranger could do that to a full one in an hour.
@@ -88,17 +90,18 @@ export class ConfirmationService {
 
   /** Called by each sign-up; locks nothing. Served by message_subscriber. */
   private async hadEnough(manager: EntityManager, subscriberId: string, now: Date): Promise<boolean> {
-    const rows: { today: number; month: number; failedToday: number }[] = await manager.query(
-      `select count(*) filter (where came and today)::int as today, count(*) filter (where came)::int as month,
-         count(*) filter (where failed and today)::int as "failedToday"
+    const rows: { today: number; month: number; ever: number; failedToday: number }[] = await manager.query(
+      `select count(*) filter (where came and age < interval '24 hours')::int as today,
+         count(*) filter (where came and age < interval '30 days')::int as month, count(*) filter (where came)::int as ever,
+         count(*) filter (where failed and age < interval '24 hours')::int as "failedToday"
        from (select state not in ('rejected', 'expired', 'suppressed', 'cancelled') as came, state in ('rejected', 'expired') as failed,
-           created_at > $2::timestamptz - interval '24 hours' as today
-         from message where subscriber_id = $1 and kind = 'confirmation' and created_at > greatest($2::timestamptz - interval '30 days',
-           (select confirmed_at from subscriber where id = $1), (select max(confirmed_at) from signup where subscriber_id = $1))) m`,
+           $2::timestamptz - created_at as age
+         from message where subscriber_id = $1 and kind = 'confirmation' and created_at > coalesce(greatest(
+           (select confirmed_at from subscriber where id = $1), (select max(confirmed_at) from signup where subscriber_id = $1)), '-infinity')) m`,
       [subscriberId, now],
     );
-    const { today = 0, month = 0, failedToday = 0 } = rows[0] ?? {};
-    return today > 0 || month >= MAX_A_MONTH || failedToday >= MAX_FAILED_A_DAY;
+    const { today = 0, month = 0, ever = 0, failedToday = 0 } = rows[0] ?? {};
+    return today > 0 || (ever >= MAX_AT_FIRST && month > 0) || failedToday >= MAX_FAILED_A_DAY;
   }
 
   /** The form behind the link, for the page with the button; null for a link we did not write. Changes nothing. */
