@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url';
 import { readCaFile } from './ca-file.js';
 import { PROVIDERS, providerOf, type MailProvider } from '../src/values/mail-providers.js';
 import { isDecodable, urlOf } from '../src/values/url.js';
@@ -63,6 +64,8 @@ function parseRelay(part: string, say: (problem: string) => void): RelaySettings
     say('use a URL that starts with smtp:// or smtps://');
     return null;
   }
+  // URLs of mail leave the letters of a host as they are, escaped: no name that DNS or a certificate knows.
+  url.hostname = asciiHost(url.hostname);
   let good = true;
   const refuse = (problem: string): void => {
     good = false;
@@ -94,6 +97,12 @@ function parseRelay(part: string, say: (problem: string) => void): RelaySettings
   const ca = caOf(url, refuse);
   url.search = '';
   return good ? { name, url: url.href, weight: weight ?? 1, lanes, provider, tls, ca } : null;
+}
+
+/** `bücher.example` as `xn--bcher-kva.example`; anything that is no such name stays as it is. */
+function asciiHost(hostname: string): string {
+  if (!hostname.includes('%') || !isDecodable(hostname)) return hostname;
+  return domainToASCII(decodeURIComponent(hostname)) || hostname;
 }
 
 function tlsOf(url: URL, refuse: (problem: string) => void): RelayTls | null {

@@ -53,6 +53,17 @@ describe('the environment', () => {
     });
   });
 
+  it.each([
+    ['smtp://relay.bücher.example:587', 'relay.xn--bcher-kva.example'],
+    ['smtps://ada:s%C3%BC%C3%9F@почта.example', 'xn--80a1acny.example'],
+    ['smtp://RELAY。例え.example', 'relay.xn--r8jz45g.example'],
+  ])('takes a relay with a name of letters beyond ASCII by the name that DNS knows: %s', (url, host) => {
+    const [relay] = readConfig({ SMTP_URL: url }).relays;
+    expect(relay?.name).toBe(host);
+    expect(new URL(relay?.url ?? '').hostname).toBe(host);
+    expect(new URL(relay?.url ?? '').password).toBe(new URL(url).password);
+  });
+
   it('names every wrong variable at once, with what it takes', () => {
     const lines = refusal({
       PORT: '70000',
