@@ -34,12 +34,20 @@ const WHITE: Colour = [255, 255, 255];
 const BLACK: Colour = [0, 0, 0];
 const PAGE: Frame = { tag: '', hidden: null, colour: BLACK, background: WHITE, fontPx: 16, link: null };
 
+/** What style sheets have rules of their own for: a small screen, or the dark mode of the mail program. */
+export type Screen = 'phone' | 'dark';
+
+const MEDIA: Readonly<Record<Screen, RegExp>> = {
+  phone: /max-(?:device-)?width/i,
+  dark: /prefers-color-scheme\s*:\s*dark/i,
+};
+
 /**
- * Goes through the HTML once, as a mail program does without its style sheets but for plain `.class { … }` rules. Comments
- * are not shown, those for Outlook alone neither.
+ * Goes through the HTML once, as a mail program does without its style sheets but for plain `.class { … }` rules, with those
+ * for one kind of screen where it is named. Comments are not shown, those for Outlook alone neither.
  */
-export function shownParts(html: string): ShownParts {
-  const classes = classRules(html);
+export function shownParts(html: string, screen: Screen | null = null): ShownParts {
+  const classes = classRules(html, screen);
   const links: { href: string; hidden: string | null; shows: boolean }[] = [];
   const stack: Frame[] = [PAGE];
   let text = '';
@@ -87,12 +95,15 @@ export function shownParts(html: string): ShownParts {
 function framed(
   tag: string,
   attributes: ReadonlyMap<string, string>,
-  { top, classes }: { top: Frame; classes: ReadonlyMap<string, string> },
+  { top, classes }: { top: Frame; classes: ClassRules },
 ): Frame {
   // Most elements of a hostile mail, and many of any other.
   if (attributes.size === 0 && !NOT_SHOWN.test(tag)) return { ...top, tag };
-  const ofClasses = (attributes.get('class') ?? '').split(/\s+/).map((one) => classes.get(one) ?? '');
-  const style = declarations([...ofClasses, attributes.get('style') ?? ''].join(';'));
+  const names = (attributes.get('class') ?? '').split(/\s+/);
+  const of = (rules: ReadonlyMap<string, string>): string[] => names.map((one) => rules.get(one) ?? '');
+  const style = declarations(
+    [...of(classes.usual), attributes.get('style') ?? '', ...of(classes.important)].join(';'),
+  );
   const said = style.get('background-color') ?? style.get('background') ?? attributes.get('bgcolor');
   const byAttribute = attributes.has('hidden') ? `<${tag}> has the attribute hidden` : null;
   const ownHidden = NOT_SHOWN.test(tag) ? `it stands in <${tag}>` : (byAttribute ?? hiddenBy(style));
@@ -162,17 +173,40 @@ function declarations(style: string): Map<string, string> {
   );
 }
 
-/** Of `.name { … }` alone, and none of what is for some screens only. */
-function classRules(html: string): Map<string, string> {
-  const rules = new Map<string, string>();
+interface ClassRules {
+  usual: ReadonlyMap<string, string>;
+  /** Of the screen alone: they go before what an element says itself. */
+  important: ReadonlyMap<string, string>;
+}
+
+/** Of `.name { … }` alone, and of what is for some screens only that of this one. */
+function classRules(html: string, screen: Screen | null): ClassRules {
+  const usual = new Map<string, string>();
+  const important = new Map<string, string>();
   for (const [, sheet = ''] of html.matchAll(/<style\b[^<>]*>([\s\S]*?)<\/style>/gi)) {
-    const always = sheet.replace(/@[^{}]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}/g, '');
-    for (const [, names = '', body = ''] of always.matchAll(/([^{}]*)\{([^{}]*)\}/g))
-      for (const name of names.split(','))
-        if (/^\s*\.[\w-]+\s*$/.test(name)) {
-          const key = name.trim().slice(1);
-          rules.set(key, `${rules.get(key) ?? ''};${body}`);
-        }
+    addRules(usual, sheet.replace(AT_RULE, ''));
+    if (screen === null) continue;
+    for (const [block, query = ''] of sheet.matchAll(AT_RULE))
+      if (MEDIA[screen].test(query)) {
+        const inner = block.slice(block.indexOf('{') + 1, -1);
+        addRules(usual, inner);
+        addRules(important, inner, (one) => /!\s*important/i.test(one));
+      }
   }
-  return rules;
+  return { usual, important };
+}
+
+const AT_RULE = /@([^{}]*)\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}/g;
+
+function addRules(
+  rules: Map<string, string>,
+  sheet: string,
+  wanted: (declaration: string) => boolean = () => true,
+): void {
+  for (const [, names = '', body = ''] of sheet.matchAll(/([^{}]*)\{([^{}]*)\}/g))
+    for (const name of names.split(','))
+      if (/^\s*\.[\w-]+\s*$/.test(name)) {
+        const key = name.trim().slice(1);
+        rules.set(key, [rules.get(key) ?? '', ...body.split(';').filter(wanted)].join(';'));
+      }
 }

@@ -64,6 +64,7 @@ function duties({ html, unsubscribeUrl, senderName, postalAddress }: CheckedMail
       message,
     }),
   );
+  findings.push(...onScreens(html, { unsubscribeUrl, postalAddress }, findings));
   if (PLACEHOLDER.test(postalAddress.trim()) || flat(postalAddress).length < SHORTEST_ADDRESS)
     findings.push({
       check: 'sender',
@@ -77,6 +78,22 @@ function duties({ html, unsubscribeUrl, senderName, postalAddress }: CheckedMail
       message: `the mail does not say who it is from: print {{ sender.name }}, the name that you do business under`,
     });
   return findings;
+}
+
+/** A warning, as a style sheet may have more rules for that screen than are read here. */
+function onScreens(
+  html: string,
+  duties: Pick<CheckedMail, 'unsubscribeUrl' | 'postalAddress'>,
+  hidden: readonly PreflightFinding[],
+): PreflightFinding[] {
+  if (hidden.length > 0) return [];
+  return (['phone', 'dark'] as const).flatMap((screen) =>
+    hiddenDuties(shownParts(html, screen), duties).map(({ what, message }): PreflightFinding => ({
+      check: what === 'way out' ? 'unsubscribe' : 'sender',
+      level: 'warn',
+      message: `${screen === 'phone' ? 'on phones' : 'in dark mode'} ${message}`,
+    })),
+  );
 }
 
 function sizeFindings({ html }: CheckedMail): PreflightFinding[] {

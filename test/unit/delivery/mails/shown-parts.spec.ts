@@ -63,10 +63,7 @@ describe('a link to unsubscribe that readers cannot see', () => {
     ],
     ['for all but Outlook', `<!--[if !mso]><!-->${LINK}<!--<![endif]-->`],
     ['behind a picture', `<a href="${URL}"><img src="x.png" alt="Unsubscribe" width="90"></a>`],
-    [
-      'hidden on small screens alone',
-      `<style>@media (max-width:480px){.a{display:none}}</style><p class="a">${LINK}</p>`,
-    ],
+    ['hidden on paper alone', `<style>@media print{.a{display:none}}</style><p class="a">${LINK}</p>`],
     ['hidden once and shown once', `<p style="display:none">${LINK}</p><p>${LINK}</p>`],
     [
       'after a hidden preview',

@@ -242,6 +242,53 @@ describe('a rendered mail', () => {
   });
 });
 
+describe('a mail whose style sheet has rules for some screens', () => {
+  const foot = (style: string, sheet: string): string =>
+    `<style>${sheet}</style><div class="foot desktop" style="${style}">Ada, 12 Mill Lane <a href="https://x/u/t">Leave</a></div>`;
+  const told = (html: string): string[] =>
+    mailFindings({
+      html,
+      text: 'Ada wrote this letter with enough words. https://x/u/t 12 Mill Lane',
+      ...{
+        unsubscribeUrl: 'https://x/u/t',
+        senderName: 'Ada',
+        postalAddress: '12 Mill Lane',
+        marketing: true,
+      },
+    }).map(({ level, message }) => `${level} ${message}`);
+  const PHONE = '@media only screen and (max-width: 480px)';
+  const DARK = '@media (prefers-color-scheme: dark)';
+
+  it.each([
+    [
+      `${PHONE} { .desktop { display: none !important } }`,
+      'warn on phones readers cannot see the link to unsubscribe: display: none',
+    ],
+    [
+      `${DARK} { .foot { color: #111 !important; background: #111 !important } }`,
+      'warn in dark mode readers cannot see the link to unsubscribe: its colour is that of what is behind it',
+    ],
+  ])('is told that it hides its way out there: %s', (sheet, expected) => {
+    expect(told(foot('color: #333', sheet))[0]).toBe(expected);
+  });
+
+  it.each([
+    ['', `${PHONE} { .foot { padding: 0 !important } } ${DARK} { .foot { color: #eee; background: #111 } }`],
+    ['', `${PHONE} { .mobile { display: block !important } }`],
+    ['display: block', `${PHONE} { .desktop { display: none } }`],
+    ['', '@media print { .foot { display: none } } @font-face { src: url(x) }'],
+  ])('has nothing told against it where it shows it: style %s, %s', (style, sheet) => {
+    expect(told(foot(style, sheet))).toEqual([]);
+  });
+
+  it('may show another foot there in place of the usual one', () => {
+    const other =
+      '<p class="mobile" style="display:none">Ada, 12 Mill Lane <a href="https://x/u/t">Leave</a></p>';
+    const sheet = `${PHONE} { .desktop { display: none !important } .mobile { display: block !important } }`;
+    expect(told(`${foot('', sheet)}${other}`)).toEqual([]);
+  });
+});
+
 describe('what mail programs leave out', () => {
   it.each([
     ['<div style="display: flex">', 'warn display: flex'],
