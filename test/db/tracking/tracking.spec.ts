@@ -68,13 +68,14 @@ describe('clicks', () => {
     'lead to the address of a mail that was published before %s was read as an ampersand',
     async (written) => {
       const [{ id = '' } = {}]: { id?: string }[] = await t.dataSource.query(
-        `insert into link (url_template, url_hash, created_at) values ($1, sha256($1::bytea), $2) returning id`,
+        `insert into link (url_template, url_hash, created_at) values ($1, sha256(convert_to($1, 'UTF8')), $2) returning id`,
         [`https://example.com/shop?a=1${written}b=2${written}copy=3`, START],
       );
       const runner = t.dataSource.createQueryRunner();
       await new LinkAmpersands1765620000000().up(runner).finally(async () => runner.release());
       const answer = await t.http.get(`/c/${clickToken(secret, { messageId, linkId: id, url: null })}`);
       expect(answer.headers['location']).toBe('https://example.com/shop?a=1&b=2&copy=3');
+      expect((await events()).at(-1)).toEqual({ kind: 'click', class: 'human', linkId: id });
     },
   );
 
