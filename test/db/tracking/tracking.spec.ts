@@ -72,7 +72,8 @@ describe('clicks', () => {
         [`https://example.com/shop?a=1${written}b=2${written}copy=3`, START],
       );
       const runner = t.dataSource.createQueryRunner();
-      await new LinkAmpersands1765620000000().up(runner).finally(async () => runner.release());
+      await new LinkAmpersands1765620000000().up(runner);
+      await runner.release();
       const answer = await t.http.get(`/c/${clickToken(secret, { messageId, linkId: id, url: null })}`);
       expect(answer.headers['location']).toBe('https://example.com/shop?a=1&b=2&copy=3');
       expect((await events()).at(-1)).toEqual({ kind: 'click', class: 'human', linkId: id });
