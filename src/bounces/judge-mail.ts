@@ -1,7 +1,7 @@
 import { classifyReply, replyClass } from '../delivery/replies/reply-class.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { addressesIn, sameAddress } from './addresses.js';
-import { isAutoReply, looksLikeReport } from './auto-reply.js';
+import { isAutoReply, isPlainReport, looksLikeReport, quotesServer } from './auto-reply.js';
 import { parseDeliveryReport, replyCodeIn, statusIn, type RecipientReport } from './bounce-report.js';
 import {
   FEEDBACK_VERDICTS,
@@ -183,11 +183,33 @@ function textReport(parts: MailParts): JudgedMail | null {
   const transcript = parts.returned.map(textStart).find((text) => /^<<< [45]\d\d /m.test(text)) ?? '';
   const isSure = isPlain || parts.originals.length > 0;
   const sentTo = (told.original?.get('to') ?? []).flatMap(addressesIn);
+  const contexts = [told.notice, parts.subject, transcript] as const;
+  const isProven =
+    failed.length > 0 ||
+    isPlainReport(parts) ||
+    parts.originals.length > 0 ||
+    isOurHead(told.original) ||
+    transcript !== '' ||
+    quotesServer(told.notice);
   const findings = recipients.map(({ recipient, text }) => ({
-    ...textFinding(recipient, text, [told.notice, parts.subject, transcript]),
+    ...provenOrUnread(textFinding(recipient, text, contexts), isProven),
     ...(isSure || sentTo.some((one) => sameAddress(one, recipient)) ? {} : { isGuess: true }),
   }));
   return judged(findings, null, returned);
+}
+
+/**
+ * A text that no rule understands, that quotes no server and brings no mail back, has told of no failure, unless a mail
+ * system calls it a report: what a help desk or a shop answers reads the same, and five of them would end a reader who
+ * lives. It is kept for a person to look at.
+ */
+function provenOrUnread(said: Finding, isProven: boolean): Finding {
+  return said.reason === 'unclear' && !isProven ? { ...said, ...replyClass('not_a_report') } : said;
+}
+
+/** What servers put into it, and nobody who quotes the mail in an answer. */
+function isOurHead(original: HeaderBlock | null): boolean {
+  return original !== null && ['message-id', 'received', 'return-path'].some((name) => original.has(name));
 }
 
 function textFinding(recipient: string, text: string, contexts: readonly [string, ...string[]]): Finding {
