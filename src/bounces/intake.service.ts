@@ -1,5 +1,6 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../infra/config.js';
+import { isRefusedData } from '../delivery/ledger/refused-data.js';
 import { readUnsubscribeAddress, readVerp } from '../delivery/mails/verp.js';
 import { readLeaveToken } from '../subscribers/leave-token.js';
 import { LeaveService } from '../subscribers/leave.service.js';
@@ -44,6 +45,8 @@ const EVERY_DOMAIN_HAS: ReadonlySet<string> = new Set(['postmaster', 'abuse', 'f
 /** A mail to the bounce domain, by whichever door it came in. */
 @Injectable()
 export class IntakeService {
+  readonly #logger = new Logger(IntakeService.name);
+
   constructor(
     private readonly bounces: BouncesService,
     private readonly leave: LeaveService,
@@ -123,8 +126,22 @@ export class IntakeService {
     const taken: Taken[] = [];
     for (const judged of reports) {
       const report = { ...from, judged, envelopeTo: reports.length === 1 ? envelopeTo : [] };
-      taken.push(await this.bounces.take({ ...report, vouched: await this.isVouched(report, origin) }));
+      taken.push(await this.takeOrPutAside(report, origin));
     }
     return taken.find((one) => one !== 'nothing') ?? 'nothing';
+  }
+
+  /** What the database refuses as data it refuses each time: brought again for ever, it would hold up the reports behind it. */
+  private async takeOrPutAside(report: IncomingReport, origin: Origin): Promise<Taken> {
+    try {
+      return await this.bounces.take({ ...report, vouched: await this.isVouched(report, origin) });
+    } catch (error) {
+      if (!isRefusedData(error)) throw error;
+      this.#logger.error(
+        'a mail to the bounce domain holds what cannot be stored, and was put aside unread',
+        error instanceof Error ? error.stack : '',
+      );
+      return 'nothing';
+    }
   }
 }

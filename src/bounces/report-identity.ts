@@ -50,13 +50,14 @@ export function messageByUnsubscribeLink(
 
 /**
  * Message-IDs that may be ours, for a look into the ledger: they are made under our secret, so only who has had the mail,
- * or an answer to it, can name one. Some relays put their own in its place and leave our `X-Wellspring-Id`.
+ * or an answer to it, can name one. Some relays put their own in its place and leave our `X-Wellspring-Id`. Without control
+ * characters: PostgreSQL refuses to be asked for a NUL, as often as the report is brought.
  */
 export function messageIdHeaders(originals: readonly HeaderBlock[]): string[] {
   return originals.flatMap((block) => {
-    const given = /<[a-z2-7]{26}@[^\s<>]{1,255}>/.exec(field(block, 'message-id'))?.[0];
+    const given = /<[a-z2-7]{26}@[^\s<>\p{Cc}]{1,255}>/u.exec(field(block, 'message-id'))?.[0];
     const own = /^[a-z2-7]{26}$/.exec(field(block, 'x-wellspring-id'))?.[0];
-    const from = addressesIn(field(block, 'from'))[0];
+    const from = addressesIn(field(block, 'from')).find((one) => !/\p{Cc}/u.test(one));
     return [given, own === undefined || from === undefined ? undefined : `<${own}@${domainOf(from)}>`].filter(
       (one) => one !== undefined,
     );
