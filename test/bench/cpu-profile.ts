@@ -24,8 +24,8 @@ const STAGES: readonly (readonly [stage: string, filesBelowSrc: readonly string[
   [
     'head and envelope',
     [
-      ...['delivery/mails/mail-composer', 'delivery/mails/mail-bytes', 'delivery/mails/headers'],
-      ...['delivery/mails/message-id', 'delivery/relays/provider-tag'],
+      ...['delivery/sending/mail-composer', 'delivery/mails/mail-bytes', 'delivery/mails/headers'],
+      ...['delivery/message/message-id', 'delivery/relays/provider-tag'],
     ],
   ],
   [
@@ -36,13 +36,17 @@ const STAGES: readonly (readonly [stage: string, filesBelowSrc: readonly string[
     'ledger: barrier and end',
     [
       ...['delivery/ledger/ledger.service', 'delivery/ledger/ledger.queries'],
-      ...['delivery/ledger/accepted-journal', 'delivery/ledger/settlement'],
+      ...['delivery/ledger/accepted-journal', 'delivery/replies/settlement'],
     ],
   ],
   [
     'claim, pace and hours',
     [
-      ...['delivery/ledger/due-messages', 'delivery/ledger/ledger-claims', 'delivery/ledger/claimed-queue'],
+      ...[
+        'delivery/sending/due-messages',
+        'delivery/sending/ledger-claims',
+        'delivery/sending/claimed-queue',
+      ],
       ...['delivery/waiting/', 'delivery/pacing/', 'delivery/generation/'],
       ...['delivery/relays/relays.', 'delivery/relays/relay-choice', 'delivery/relays/breaker'],
     ],
