@@ -1,5 +1,7 @@
 import type { MailProvider } from '../values/mail-providers.js';
 import { Inject, Injectable } from '@nestjs/common';
+import { createHash } from 'node:crypto';
+import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { RateLimits } from '../infra/rate-limits/rate-limits.service.js';
@@ -7,7 +9,7 @@ import { DomainError } from '../values/domain-error.js';
 import { BouncesService } from './bounces.service.js';
 import type { JudgedMail } from './judged-mail.js';
 import { isSignedByMailgun, mailgunBody, readMailgunEvent } from './providers/mailgun.js';
-import { isFromPostmark, readPostmarkEvent } from './providers/postmark.js';
+import { isFromPostmark, postmarkEventAt, readPostmarkEvent } from './providers/postmark.js';
 import { isSignedBySendgrid, readSendgridEvents } from './providers/sendgrid.js';
 import { readSesEvent } from './providers/ses.js';
 import { snsMessage } from './providers/sns.js';
@@ -30,10 +32,12 @@ const MAX_AHEAD_MS = 300_000;
 const MAX_AGE_MS = { ses: 65 * 60_000, sendgrid: 25 * HOUR_MS, mailgun: 9 * HOUR_MS } as const;
 /** Mailgun signs no event, only a token, so each token is good for one call for as long as its time would be. */
 const MAILGUN_TOKEN = { name: 'mailgun-token', points: 1, seconds: 10 * 3_600 };
+/** Where our answer was lost, the same call comes once more: it is known, and a refusal would be tried for eight hours. */
+const MAILGUN_CALL = { ...MAILGUN_TOKEN, name: 'mailgun-call' };
 
 interface SignedReports {
   reports: JudgedMail[];
-  signedAt?: Date;
+  signedAt?: Date | undefined;
 }
 
 /** Webhooks of mail providers. The answer is 2xx only when all of a call is counted; else the provider sends it again. */
@@ -65,10 +69,21 @@ export class HooksService {
     const signedAt = this.inTime(Number(timestamp) * 1000, MAX_AGE_MS.mailgun);
     const judged = readMailgunEvent(body);
     if (judged === null) return;
-    await this.bounces.take({ judged, source: 'mailgun', envelopeTo: [], signedAt }, async (manager) => {
+    const call = createHash('sha256')
+      .update(JSON.stringify([token, body['event-data']]))
+      .digest('base64url');
+    let isKnown = false;
+    const once = async (manager: EntityManager): Promise<void> => {
       // Spent with the event or not at all: Mailgun's next try with this token is to be heard.
-      if (!(await this.limits.take(MAILGUN_TOKEN, token, 1, manager)).allowed) throw unsigned();
-    });
+      const unspent = (await this.limits.take(MAILGUN_TOKEN, token, 1, manager)).allowed;
+      isKnown = !(await this.limits.take(MAILGUN_CALL, call, 1, manager)).allowed;
+      if (!unspent) throw unsigned();
+    };
+    try {
+      await this.bounces.take({ judged, source: 'mailgun', envelopeTo: [], signedAt }, once);
+    } catch (error) {
+      if (!isKnown) throw error;
+    }
   }
 
   private async read(provider: Exclude<MailProvider, 'mailgun'>, call: HookCall): Promise<SignedReports> {
@@ -88,7 +103,10 @@ export class HooksService {
       case 'postmark':
         if (!isFromPostmark(key(this.config.postmarkWebhookSecret), call.header('authorization')))
           throw unsigned();
-        return { reports: event(() => [readPostmarkEvent(call.body)].filter((one) => one !== null)) };
+        return event(() => ({
+          reports: [readPostmarkEvent(call.body)].filter((one) => one !== null),
+          signedAt: postmarkEventAt(call.body),
+        }));
       default:
         return provider satisfies never;
     }

@@ -17,6 +17,12 @@ const event = z.object({
   Metadata: z.record(z.string(), z.unknown()).nullish(),
 });
 
+const eventTimes = z.object({
+  BouncedAt: z.string().nullish(),
+  DeliveredAt: z.string().nullish(),
+  ChangedAt: z.string().nullish(),
+});
+
 /** Postmark's own classes, for a bounce whose reply no rule knows. */
 const TYPES: Readonly<Record<string, ReplyReason>> = {
   HardBounce: 'user_unknown',
@@ -63,6 +69,16 @@ export function readPostmarkEvent(body: unknown): JudgedMail | null {
     default:
       return null;
   }
+}
+
+/**
+ * When it happened: a call that is repeated says so again, on whatever day, and is no second event. A repeated
+ * "unsubscribed" must not end somebody who has confirmed anew since.
+ */
+export function postmarkEventAt(body: unknown): Date | undefined {
+  const { BouncedAt, DeliveredAt, ChangedAt } = eventTimes.parse(body);
+  const at = new Date(BouncedAt ?? DeliveredAt ?? ChangedAt ?? Number.NaN);
+  return Number.isNaN(at.getTime()) ? undefined : at;
 }
 
 /** Postmark signs nothing: the secret stands in the address it calls, as `https://hooks:SECRET@…` (HTTP Basic). */

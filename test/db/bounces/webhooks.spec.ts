@@ -178,6 +178,27 @@ describe('webhooks of mail providers', () => {
       expect([await counted(dead), await counted(full)]).toEqual([1, 1]);
     });
 
+    it('a call that is repeated on another day ended a reader who had confirmed anew since', async () => {
+      const mail = await sent();
+      const left = {
+        RecordType: 'SubscriptionChange',
+        Recipient: mail.email,
+        SuppressSending: true,
+        SuppressionReason: 'ManualSuppression',
+        ChangedAt: t.clock.now().toISOString(),
+        Metadata: { wellspring: mail.tag },
+      };
+      expect((await post(left)).status).toBe(200);
+      expect(await statusOf(mail)).toBe('unsubscribed');
+      await t.dataSource.query(`update subscriber set status = 'active' where email = $1`, [mail.email]);
+      t.clock.advance(24 * 3_600_000);
+      expect((await post(left)).status).toBe(200);
+      expect(await statusOf(mail)).toBe('active');
+      const again = { ...left, ChangedAt: t.clock.now().toISOString() };
+      expect((await post(again)).status).toBe(200);
+      expect(await statusOf(mail)).toBe('unsubscribed');
+    });
+
     it('refuses a call without the secret', async () => {
       const mail = await sent();
       for (const secret of [null, '', 'wrong-secret-of-length']) {
@@ -249,6 +270,15 @@ describe('webhooks of mail providers', () => {
         (await t.http.post('/api/public/hooks/mailgun').send({ 'event-data': failed(mail) })).status,
       ).toBe(422);
       expect([await statusOf(mail), await counted(mail)]).toEqual(['active', 0]);
+    });
+
+    it('a call whose answer was lost was refused, and so tried for eight hours', async () => {
+      const [mail, other] = [await sent(), await sent()];
+      const signed = signature();
+      for (let call = 0; call < 3; call++) expect((await post(failed(mail), signed)).status).toBe(200);
+      expect(await counted(mail)).toBe(1);
+      expect((await post(failed(other), signed)).status).toBe(403);
+      expect(await counted(other)).toBe(0);
     });
 
     it('hears a call again that could not be counted', async () => {
