@@ -64,8 +64,11 @@ export class BroadcastReports {
     if (state !== 'planning' && state !== 'running') return null;
     const unwritten = state === 'planning' ? await this.unwritten(report) : 0;
     const more = { unwritten, lane: laneKey(sender.email, 'other'), testMs: this.testMs(report) };
-    const { remaining, waitsForTest, completesAt, perSecond } = await this.sending.estimate(id, more);
-    return { remaining, unwritten, waitsForTest, completesAt, perSecond };
+    const { remaining, waitsForTest, completesAt, perSecond, limitedBy } = await this.sending.estimate(
+      id,
+      more,
+    );
+    return { remaining, unwritten, waitsForTest, completesAt, perSecond, limitedBy };
   }
 
   /** Less those of them who are held out, as far as a share tells. */

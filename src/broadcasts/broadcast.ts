@@ -106,6 +106,8 @@ export interface BroadcastEstimate {
   /** Null: at the present rates it cannot be said. */
   completesAt: Date | null;
   perSecond: number | null;
+  /** As of the estimate of all mails: what decides, or lets nothing through. */
+  limitedBy: string | null;
 }
 
 /** A broadcast with what the ledger says of its mails. */

@@ -308,6 +308,10 @@ export const broadcastReport = broadcastResponse.extend({
         .meta({ description: 'Of `remaining`: held until the split test is judged.' }),
       completesAt: z.string().nullable(),
       perSecond: z.number().nullable(),
+      limitedBy: z.string().nullable().meta({
+        description:
+          'As of `GET /api/v1/sending/estimate`: the limit that decides, or what lets nothing through.',
+      }),
     })
     .nullable()
     .meta({

@@ -52,6 +52,12 @@ export function broadcastDetail({
   };
 }
 
+/** What lets none of them go, by `limitedBy`. */
+const STOPS: Readonly<Record<string, string>> = {
+  ledger: 'none goes until you confirm the ledger on the page Sending',
+  signing: 'some wait for a DKIM key that is missing or bad',
+};
+
 function estimateText({ estimate }: BroadcastReport): string | null {
   if (estimate === null || estimate.remaining === 0) return null;
   const { remaining, unwritten, waitsForTest } = estimate;
@@ -61,7 +67,8 @@ function estimateText({ estimate }: BroadcastReport): string | null {
     ...(waitsForTest === 0 ? [] : [`${waitsForTest.toLocaleString('en')} of them wait for the test`]),
   ];
   const left = parts.join(', ');
-  return estimate.completesAt === null ? `${left}; nothing was sent lately that would tell how long` : left;
+  if (estimate.completesAt !== null) return left;
+  return `${left}; ${STOPS[estimate.limitedBy ?? ''] ?? 'nothing was sent lately that would tell how long'}`;
 }
 
 function resultsView(results: BroadcastResults): object[] {

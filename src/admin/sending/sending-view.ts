@@ -17,6 +17,10 @@ export function limitName(key: string): string {
   switch (kind) {
     case 'global':
       return 'All mails';
+    case 'ledger':
+      return 'the ledger';
+    case 'signing':
+      return 'DKIM keys';
     case 'relay':
       return 'what the relays take';
     case 'sender':
@@ -31,6 +35,15 @@ export function limitName(key: string): string {
     default:
       return key;
   }
+}
+
+/** Why nothing goes, of an estimate without a time; null: nothing stands in the way. */
+export function stopWords(limitedBy: string | null, { relays }: Pick<SendingState, 'relays'>): string | null {
+  if (limitedBy === 'ledger') return 'the ledger waits for your confirmation';
+  if (limitedBy === 'signing') return 'some of them wait for a DKIM key that is missing or bad';
+  return limitedBy === 'relay' && relays.every(({ state }) => state !== 'closed')
+    ? 'no mail relay works'
+    : null;
 }
 
 /** `12 a second`, `6 a minute`, `1 an hour`: whichever is a number people can picture. */

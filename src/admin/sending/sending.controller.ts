@@ -16,7 +16,7 @@ import {
   type HeldForm,
   type SequenceForm,
 } from '../access/admin.schemas.js';
-import { limitName, paceWords, sendingPage } from './sending-view.js';
+import { limitName, paceWords, sendingPage, stopWords } from './sending-view.js';
 
 /** How sending stands, and the decisions that only the owner can take. */
 @Controller('admin/sending')
@@ -54,6 +54,7 @@ export class SendingPageController {
       estimate: {
         ...estimate,
         pace: paceWords(estimate.perSecond),
+        stop: stopWords(estimate.limitedBy, { relays: state.relays }),
         limitedBy: estimate.limitedBy === null ? null : limitName(estimate.limitedBy),
       },
     };

@@ -256,6 +256,7 @@ export class LedgerQueries {
    */
   async reap({ now, begun = true }: { now: Date; begun?: boolean }): Promise<Reaped> {
     await this.dataSource.query(LEASES_OF_THE_DEAD);
+    await this.shortenLeases();
     const rows: { state: string; count: number }[] = await this.dataSource.query(
       `with left_behind as (
          select id, lease_epoch, coalesce(data_at, lease_until) as at, data_at is null as unsent,
@@ -284,6 +285,17 @@ export class LedgerQueries {
     );
     const counts = Object.fromEntries(rows.map(({ state, count }) => [state, count]));
     return { returned: counts['ready'] ?? 0, unknown: counts['unknown'] ?? 0, resent: counts['again'] ?? 0 };
+  }
+
+  /**
+   * Leases longer than any are of a clock that was ahead: nobody would take up their mails until then. Each gets the usual time
+   * from now on, as its worker may live. Served by `message_lease`; locks what it changes, and waits for nobody.
+   */
+  private async shortenLeases(): Promise<void> {
+    await this.dataSource.query(
+      `update message m set lease_until = ${LEASE}, data_at = case when m.data_at > clock_timestamp() then clock_timestamp() else m.data_at end
+       where m.id in (select id from message where state = 'leased' and lease_until > ${LEASE} + interval '1 minute' for update skip locked)`,
+    );
   }
 
   /** The same few senders stand in every row: parsed once each. */

@@ -14,11 +14,14 @@ export interface LaneLoad {
 
 export interface Estimate {
   remaining: number;
-  /** Null: nothing was sent lately that would tell, or it would take more than ten years. */
+  /** Null: nothing goes, nothing was sent lately that would tell, or it would take more than ten years. */
   completesAtMs: number | null;
   /** Mails a second on average until then. */
   perSecond: number | null;
-  /** The limit that decides, by its bucket's key; `relay`: as fast as mails are taken; null when nothing waits. */
+  /**
+   * The limit that decides, by its bucket's key; `relay`: as fast as mails are taken. Without a time it may also be what lets
+   * nothing through: `relay`, `ledger` or `signing`. Null when nothing waits.
+   */
   limitedBy: string | null;
 }
 
@@ -35,6 +38,9 @@ export function withUnwritten(lanes: readonly LaneLoad[], count: number, laneKey
   }
   return lanes.map((lane) => ({ ...lane, ready: lane.ready + (count * lane.ready) / written }));
 }
+
+/** What stops all mails however much their limits let through: no relay works, the ledger waits for its owner, or a DKIM key is bad. */
+export type Stop = 'relay' | 'ledger' | 'signing';
 
 /** Milliseconds until the bucket, refilled at `bucket.refilledAtMs`, has let `count` mails through; null: never. */
 export function passMs(bucket: Bucket, count: number): number | null {
@@ -74,10 +80,11 @@ export function estimate(
     bucketsOf: (laneKey: string) => readonly string[];
     observedPerSecond: number | null;
   },
-  { nowMs, lastDueAtMs }: { nowMs: number; lastDueAtMs: number | null },
+  { nowMs, lastDueAtMs, stop = null }: { nowMs: number; lastDueAtMs: number | null; stop?: Stop | null },
 ): Estimate {
   const remaining = Math.round(lanes.reduce((sum, { ready }) => sum + ready, 0));
   if (remaining === 0) return { remaining, completesAtMs: nowMs, perSecond: null, limitedBy: null };
+  if (stop !== null) return { remaining, completesAtMs: null, perSecond: null, limitedBy: stop };
   const asked = lanes.filter(({ ready }) => ready > 0);
   const times = buckets
     .map((bucket) => ({

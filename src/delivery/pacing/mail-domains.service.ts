@@ -209,7 +209,7 @@ export class MailDomainsService {
   private async staleDomains(limit: number): Promise<string[]> {
     const rows: { domain: string }[] = await this.dataSource.query(
       `select domain from mail_domain where checked_at < clock_timestamp() - case when mx_host is null then interval '1 day'
-         else interval '7 days' end order by checked_at limit $1`,
+         else interval '7 days' end or checked_at > clock_timestamp() + interval '1 hour' order by checked_at limit $1`,
       [limit],
     );
     return rows.map(({ domain }) => domain);

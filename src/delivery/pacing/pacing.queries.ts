@@ -5,7 +5,7 @@ import type { Bucket } from './token-bucket.js';
 const BUCKET = `select key, rate_per_second as "ratePerSecond", burst, tokens,
   (extract(epoch from refilled_at) * 1000)::float8 as "refilledAtMs", daily_quota::float8 as "dailyQuota",
   to_char(quota_day, 'YYYY-MM-DD') as "quotaDay", used_today::float8 as "usedToday", slow_factor as "slowFactor",
-  to_char(ramp_started_on, 'YYYY-MM-DD') as "rampStartedOn", (extract(epoch from slowed_at) * 1000)::float8 as "slowedAtMs",
+  to_char(ramp_started_on, 'YYYY-MM-DD') as "rampStartedOn", ramp_days_used as "rampDaysUsed", (extract(epoch from slowed_at) * 1000)::float8 as "slowedAtMs",
   (extract(epoch from updated_at) * 1000)::float8 as "updatedAtMs",
   (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowMs" from send_bucket`;
 
@@ -57,17 +57,18 @@ export class PacingQueries {
   private async write(manager: EntityManager, buckets: readonly Bucket[]): Promise<void> {
     await manager.query(
       `update send_bucket b set tokens = u.tokens, refilled_at = to_timestamp(u."refilledAtMs" / 1000),
-         quota_day = u."quotaDay", used_today = u."usedToday"
-       from jsonb_to_recordset($1::jsonb) as u (key text, tokens float8, "refilledAtMs" float8, "quotaDay" date, "usedToday" bigint)
+         quota_day = u."quotaDay", used_today = u."usedToday", ramp_days_used = u."rampDaysUsed"
+       from jsonb_to_recordset($1::jsonb) as u (key text, tokens float8, "refilledAtMs" float8, "quotaDay" date, "usedToday" bigint, "rampDaysUsed" int)
        where b.key = u.key`,
       [
         JSON.stringify(
-          buckets.map(({ key, tokens, refilledAtMs, quotaDay, usedToday }) => ({
+          buckets.map(({ key, tokens, refilledAtMs, quotaDay, usedToday, rampDaysUsed }) => ({
             key,
             tokens,
             refilledAtMs,
             quotaDay,
             usedToday,
+            rampDaysUsed,
           })),
         ),
       ],
@@ -124,7 +125,7 @@ export class PacingQueries {
     await manager.query('select 1 from send_bucket order by key for update');
   }
 
-  /** Leaves exactly these limits, and the lanes that were slowed down. A new limit starts with a full burst. */
+  /** Leaves exactly these limits, and the lanes that were slowed down. A new limit starts with a full burst, a warm-up whose first day is changed anew. */
   async putLimits(
     manager: EntityManager,
     limits: Pick<Bucket, 'key' | 'ratePerSecond' | 'burst' | 'dailyQuota' | 'rampStartedOn'>[],
@@ -138,6 +139,7 @@ export class PacingQueries {
        from jsonb_to_recordset($1::jsonb) as u (key text, "ratePerSecond" float8, burst float8, "dailyQuota" bigint, "rampStartedOn" date)
        order by u.key
        on conflict (key) do update set burst = excluded.burst, daily_quota = excluded.daily_quota,
+         ramp_days_used = case when send_bucket.ramp_started_on = excluded.ramp_started_on then send_bucket.ramp_days_used else 0 end,
          ramp_started_on = excluded.ramp_started_on, updated_at = excluded.updated_at,
          tokens = case when send_bucket.rate_per_second is null then excluded.tokens else send_bucket.tokens end,
          rate_per_second = excluded.rate_per_second`,

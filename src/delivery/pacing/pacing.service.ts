@@ -5,7 +5,7 @@ import { bucketKeysOf, laneOfAll } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { Receivers } from './receivers.service.js';
 import { LaneMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
-import { allocate, giveBack, giveBackDay, refill, waitMs } from './token-bucket.js';
+import { allocate, CLOCK_STEP_MS, giveBack, giveBackDay, refill, waitMs } from './token-bucket.js';
 import type { LaneReady } from '../ledger/due-places.js';
 
 /** How long a worker may not know of a limit that was just set. */
@@ -135,7 +135,7 @@ export class PacingService {
       return true;
     }
     await this.queries.updatePace(key, (row) => {
-      if (row.slowedAtMs !== null && row.nowMs - row.slowedAtMs < STEP_PAUSE_MS) return null;
+      if (row.slowedAtMs !== null && isWithin(row.nowMs - row.slowedAtMs, STEP_PAUSE_MS)) return null;
       const next = slowed({ ratePerSecond: row.ratePerSecond ?? 1, factor: row.slowFactor }, code);
       return { ratePerSecond: next.ratePerSecond, slowFactor: next.factor, stepped: true };
     });
@@ -168,7 +168,7 @@ export class PacingService {
   private async recover(laneKey: string, nowMs: number): Promise<void> {
     const key = `lane:${laneKey}`;
     if (!this.#keys.last?.has(key)) return;
-    if (nowMs - (this.#recoveredAtMs.get(key) ?? 0) < RECOVERY_EVERY_MS) return;
+    if (isWithin(nowMs - (this.#recoveredAtMs.get(key) ?? 0), RECOVERY_EVERY_MS)) return;
     this.#recoveredAtMs.set(key, nowMs);
     await this.queries.updatePace(key, (row) => {
       const pace = { ratePerSecond: row.ratePerSecond ?? 1, factor: row.slowFactor };
@@ -188,7 +188,7 @@ export class PacingService {
     const own = `${laneKey}|${receiver}`;
     if (!this.#keys.last?.has(`lane:${own}`)) return laneKey;
     const before = this.#splitOffAtMs.get(receiver) ?? Number.NEGATIVE_INFINITY;
-    if (nowMs - before >= MOVED_AGAIN_EVERY_MS) await this.splitOff(receiver, nowMs);
+    if (!isWithin(nowMs - before, MOVED_AGAIN_EVERY_MS)) await this.splitOff(receiver, nowMs);
     return own;
   }
 
@@ -235,6 +235,14 @@ export class PacingService {
     const known = await this.#keys.get();
     return [...new Set(laneKeys.flatMap(bucketKeysOf))].filter((key) => known.has(key)).sort();
   }
+}
+
+/**
+ * Whether that was so little ago. What is to come by more than workers race is of a clock that was ahead, and would count as
+ * little until then.
+ */
+function isWithin(agoMs: number, spanMs: number): boolean {
+  return agoMs < spanMs && agoMs > -CLOCK_STEP_MS;
 }
 
 /** Whether many receivers are in the lane. */

@@ -57,7 +57,7 @@ export class SendingController {
   @ApiRoute({
     summary: 'Estimate when the mails that wait will have gone out',
     description:
-      'At the present limits and rates. `limitedBy` names the limit that decides; `completesAt` is null while nothing was sent that would tell. Of a broadcast, what is written so far; its own report counts also what is still to be written.',
+      'At the present limits and rates. `limitedBy` names the limit that decides; `completesAt` is null while nothing can go, which `limitedBy` then says, or nothing was sent that would tell. Of a broadcast, what is written so far; its own report counts also what is still to be written.',
     tag: 'sending',
     response: estimateResponse,
   })

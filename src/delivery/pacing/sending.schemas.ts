@@ -46,7 +46,7 @@ const senderLimit = z
     ...limitFields,
     warmUp: z.strictObject({ startedOn: day }).optional().meta({
       description:
-        'Warm-up of a new domain: 100 mails on the first day and 1.4 times as many on each day after it, for 28 days.',
+        'Warm-up of a new domain: 100 mails on its first day of sending, not before `startedOn`, and 1.4 times as many on each day of sending after it, for 28 of them. Days on which nothing went do not count; another `startedOn` begins anew.',
     }),
   })
   .refine(burstNeedsRate, NEEDS_RATE);
@@ -107,7 +107,10 @@ export const estimateResponse = z.object({
     .meta({ description: 'Of `remaining`: held until the split test of the broadcast is judged.' }),
   completesAt: z.string().nullable(),
   perSecond: z.number().nullable(),
-  limitedBy: z.string().nullable(),
+  limitedBy: z.string().nullable().meta({
+    description:
+      'The limit that decides; `relay`: what the relays take. With `completesAt` null it may be what lets nothing through: `relay` (none works), `ledger` (it waits for your confirmation) or `signing` (a DKIM key is missing or bad).',
+  }),
 });
 
 export const confirmBody = z.strictObject({

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { bucketKeysOf } from './bucket-keys.js';
-import { estimate, withUnwritten } from './estimate.js';
+import { estimate, withUnwritten, type Stop } from './estimate.js';
 import { HeldService } from '../waiting/held.service.js';
 import { PacingService } from './pacing.service.js';
 import { RelaysService } from '../relays/relays.service.js';
@@ -75,11 +75,15 @@ export class SendingService {
     { unwritten = 0, lane = '', testMs = 0 }: Partial<Unwritten> = {},
   ): Promise<Omit<z.output<typeof estimateResponse>, 'completesAt'> & { completesAt: Date | null }> {
     const now = this.clock.now();
-    const [load, buckets, observedPerSecond] = await Promise.all([
+    const [load, buckets, observedPerSecond, guard, anyWorks] = await Promise.all([
       this.queries.load(broadcastId, now),
       this.pacing.buckets(),
       this.queries.observedPerSecond(),
+      this.guard.state(),
+      this.relays.anyWorks(),
     ]);
+    const isUnsigned = load.some(({ unsigned }) => unsigned > 0);
+    const stop: Stop | null = !guard.ok ? 'ledger' : !anyWorks ? 'relay' : isUnsigned ? 'signing' : null;
     const lastDueAtMs = Math.max(0, ...load.map(({ lastDueAt }) => lastDueAt?.getTime() ?? 0));
     const waitsForTest = load.reduce((sum, { waiting }) => sum + waiting, 0);
     const { remaining, completesAtMs, perSecond, limitedBy } = estimate(
@@ -89,7 +93,7 @@ export class SendingService {
         bucketsOf: bucketKeysOf,
         observedPerSecond,
       },
-      { nowMs: now.getTime(), lastDueAtMs: lastDueAtMs === 0 ? null : lastDueAtMs },
+      { nowMs: now.getTime(), lastDueAtMs: lastDueAtMs === 0 ? null : lastDueAtMs, stop },
     );
     // Nothing of it goes while the test is under way.
     const shiftMs = waitsForTest + unwritten > 0 ? testMs : 0;

@@ -164,7 +164,12 @@ export class LaneMeter {
   }
 
   #notice(nowMs: number): void {
-    if (!(nowMs - this.#lastEventMs <= FORGET_MS)) {
+    // Of a clock that was ahead: no lane would go slower until then.
+    if (nowMs < this.#lastEventMs - FORGET_MS) {
+      this.#slots.length = 0;
+      this.#lastStepMs = Number.NEGATIVE_INFINITY;
+    }
+    if (!(Math.abs(nowMs - this.#lastEventMs) <= FORGET_MS)) {
       this.#forget();
       this.#sinceMs = nowMs;
       this.#halvedMs = nowMs;

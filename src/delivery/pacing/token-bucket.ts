@@ -18,26 +18,32 @@ export interface Bucket {
   slowFactor: number;
   /** First day of the warm-up of a new sender domain; null when it is not warmed up. */
   rampStartedOn: string | null;
+  /** Days of the warm-up before `quotaDay` on which mails went: receivers get to know a sender by its mails, not by the calendar. */
+  rampDaysUsed: number;
 }
 
 const DAY_MS = 86_400_000;
 /** Sending ends its look for due mails at most every two seconds: a smaller burst would leave part of the rate unused. */
 const BURST_SECONDS = 2;
 /** A clock that was put right by more than this has nothing to do with two workers racing. */
-const CLOCK_STEP_MS = 60_000;
+export const CLOCK_STEP_MS = 60_000;
 /** Adding up parts of a token leaves 0.9999999 where 1 is meant. */
 const ROUNDING = 1e-9;
 
 /** Part of a day's quota that is kept for confirmations, receipts and the like, in hundredths. */
 const RESERVE_PERCENT = 5;
 
-/** Mails on the first day of a warm-up, their growth from day to day, and its length: 100, 140, 196 ... 880,000. */
+/** Mails on the first day of a warm-up, their growth from one day of sending to the next, and its length: 100, 140, 196 ... 880,000. */
 const RAMP_FIRST_DAY = 100;
 const RAMP_GROWTH = 1.4;
 export const RAMP_DAYS = 28;
 
 export function utcDay(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10);
+}
+
+function daysBetween(from: string, to: string): number {
+  return Math.round((Date.parse(to) - Date.parse(from)) / DAY_MS);
 }
 
 /** Mails a second that the bucket lets through now; null: no limit. */
@@ -50,15 +56,22 @@ function burstOf(bucket: Bucket): number {
   return Math.max(1, (burst ?? (ratePerSecond ?? 0) * BURST_SECONDS) * Math.min(1, slowFactor));
 }
 
-/** Mails that day `day` of a warm-up may carry; null when it is over. Before its first day as on the first. */
-export function rampQuota(startedOn: string, day: string): number | null {
-  const age = Math.max(0, Math.round((Date.parse(day) - Date.parse(startedOn)) / DAY_MS));
-  return age >= RAMP_DAYS ? null : Math.round(RAMP_FIRST_DAY * RAMP_GROWTH ** age);
+/** Mails that a day of a warm-up may carry, after `daysUsed` others on which mails went; null when it is over. */
+export function rampQuota(daysUsed: number): number | null {
+  return daysUsed >= RAMP_DAYS ? null : Math.round(RAMP_FIRST_DAY * RAMP_GROWTH ** daysUsed);
 }
 
-/** The smaller of the owner's quota and the warm-up's; null: no limit. */
-export function quotaOn({ dailyQuota, rampStartedOn }: Bucket, day: string): number | null {
-  const ramp = rampStartedOn === null ? null : rampQuota(rampStartedOn, day);
+/**
+ * The smaller of the owner's quota and the warm-up's; null: no limit. Of a day to come, if mails go on each until then. Before the
+ * first day of a warm-up as on the first.
+ */
+export function quotaOn(
+  { dailyQuota, rampStartedOn, rampDaysUsed, quotaDay }: Bucket,
+  day: string,
+): number | null {
+  const from = quotaDay === null || (rampStartedOn ?? '') > quotaDay ? rampStartedOn : quotaDay;
+  const ahead = quotaDay === null || from === null ? 0 : Math.max(0, daysBetween(from, day));
+  const ramp = rampStartedOn === null ? null : rampQuota(rampDaysUsed + ahead);
   if (ramp === null) return dailyQuota;
   return dailyQuota === null ? ramp : Math.min(dailyQuota, ramp);
 }
@@ -77,13 +90,17 @@ export function refill(bucket: Bucket, nowMs: number): Bucket {
   const refilledAtMs = stepped ? nowMs : Math.max(nowMs, bucket.refilledAtMs);
   const seconds = stepped ? 0 : (refilledAtMs - bucket.refilledAtMs) / 1000;
   const today = utcDay(refilledAtMs);
-  const newDay = bucket.quotaDay === null || today > bucket.quotaDay;
+  const { quotaDay, usedToday, rampStartedOn, rampDaysUsed } = bucket;
+  const isNewDay = quotaDay === null || today > quotaDay;
+  const wasWarmed = quotaDay !== null && rampStartedOn !== null && quotaDay >= rampStartedOn && usedToday > 0;
   return {
     ...bucket,
     tokens: Math.min(burstOf(bucket), bucket.tokens + (rateOf(bucket) ?? 0) * seconds),
     refilledAtMs,
-    quotaDay: newDay ? today : bucket.quotaDay,
-    usedToday: newDay ? 0 : bucket.usedToday,
+    // A day to come is of a clock that was ahead: what went on it went today. Kept, it would be no new day until then.
+    quotaDay: today,
+    usedToday: isNewDay ? 0 : usedToday,
+    rampDaysUsed: isNewDay && wasWarmed ? rampDaysUsed + 1 : rampDaysUsed,
   };
 }
 

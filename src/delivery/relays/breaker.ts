@@ -19,7 +19,7 @@ const RULES: Readonly<
   // Counted by `PutOffs`. It may be the words of a broadcast: a receipt that comes up is not to wait for long.
   putting_off: { opensAfter: 1, firstPauseSeconds: 15, longestPauseSeconds: 120 },
 };
-const LONGEST_PAUSE_SECONDS = 15 * 60;
+export const LONGEST_PAUSE_SECONDS = 15 * 60;
 
 export interface Breaker {
   state: BreakerState;

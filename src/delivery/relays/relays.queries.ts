@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
-import type { Breaker, BreakerState } from './breaker.js';
+import { LONGEST_PAUSE_SECONDS, type Breaker, type BreakerState } from './breaker.js';
 import { afterTaken, NO_PUT_OFFS, withPutOffs, type PutOffs } from './put-offs.js';
 
 export interface RelayStateRow {
@@ -21,6 +21,9 @@ export interface RelayStateRow {
 /** A worker that died while it tried a relay must not keep the others from trying. */
 const PROBE_LEASE = `clock_timestamp() + interval '90 seconds'`;
 
+/** One that is longer than any is of a clock that was ahead: nothing would be sent until then. */
+const PAUSE_IS_OVER = `(opened_until <= clock_timestamp() or opened_until > clock_timestamp() + interval '${LONGEST_PAUSE_SECONDS + 60} seconds')`;
+
 /** Longer than a breaker's longest pause and the try after it. Between tries further apart nobody knows how the relay was. */
 export const GAP_MS = 30 * 60_000;
 
@@ -38,7 +41,7 @@ export class RelaysQueries {
   async all(): Promise<RelayStateRow[]> {
     return this.dataSource.query(
       `select key, state, failures, opened_until as "openedUntil", reason, out_since as "outSince", tried_at as "triedAt", put_offs as "putOffs",
-         state <> 'closed' and opened_until <= clock_timestamp() as "mayProbe" from relay_state order by key`,
+         state <> 'closed' and ${PAUSE_IS_OVER} as "mayProbe" from relay_state order by key`,
     );
   }
 
@@ -46,7 +49,7 @@ export class RelaysQueries {
   async takeProbe(key: string): Promise<boolean> {
     const [rows]: [unknown[], number] = await this.dataSource.query(
       `update relay_state set state = 'half_open', opened_until = ${PROBE_LEASE}, updated_at = clock_timestamp()
-       where key = $1 and state <> 'closed' and opened_until <= clock_timestamp() returning key`,
+       where key = $1 and state <> 'closed' and ${PAUSE_IS_OVER} returning key`,
       [key],
     );
     return rows.length === 1;
@@ -74,7 +77,7 @@ export class RelaysQueries {
       );
       const now = this.clock.now();
       const [rows]: [Breaker[], number] = await manager.query(
-        `update relay_state set out_since = case when tried_at >= $3 then coalesce(out_since, $2) else $2 end, tried_at = $2
+        `update relay_state set out_since = case when tried_at >= $3 then least(coalesce(out_since, $2), $2) else $2 end, tried_at = $2
          where key = $1 returning state, failures, pause_seconds as "pauseSeconds"`,
         [key, now, new Date(now.getTime() - GAP_MS)],
       );

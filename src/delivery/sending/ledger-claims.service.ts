@@ -147,12 +147,13 @@ async function putBack(
   });
 }
 
-/** What the people have got, or are about to; served by `message_subscriber`. */
+/** What the people have got, or are about to; served by `message_subscriber`. What is to come is of a clock that was ahead: until then nobody would get more. */
 const SENT = `
 select m.subscriber_id as "subscriberId", case when m.state = 'leased' then $4::timestamptz else coalesce(m.accepted_at, m.data_at) end as at
 from message m
 where m.subscriber_id = any($1::bigint[]) and m.class = 'marketing' and m.id <> all($2::bigint[])
-  and (m.state = 'leased' or (m.state in ('accepted', 'unknown') and coalesce(m.accepted_at, m.data_at) > $3))`;
+  and (m.state = 'leased' or (m.state in ('accepted', 'unknown') and coalesce(m.accepted_at, m.data_at) > $3
+    and coalesce(m.accepted_at, m.data_at) < $4::timestamptz + interval '1 hour'))`;
 
 /**
  * As if they had not been claimed. Their new time is no delay of an outage's making, so it is also what they were planned

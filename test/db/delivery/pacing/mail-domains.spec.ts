@@ -97,6 +97,14 @@ describe('whose servers take the mail of a domain', () => {
     expect(await known()).toContainEqual({ domain: 'company.example.com', group: 'gmail' });
   });
 
+  it('is asked anew although it was last on a clock that was thirty days ahead', async () => {
+    await subscribe('a@company.example.com');
+    await domains.resolveNew({ signal });
+    expect(await domains.resolveNew({ signal })).toBe(0);
+    await db.query(`update mail_domain set checked_at = checked_at + interval '30 days'`);
+    expect(await domains.resolveNew({ signal })).toBe(1);
+  });
+
   it.each(['ECONNREFUSED', 'ESERVFAIL', 'ETIMEOUT'])(
     'is found as soon as the DNS is back that gave no answer (%s): a whole list went as of all others for a day',
     async (code) => {

@@ -99,6 +99,23 @@ describe('the pace that all workers share', () => {
     });
   });
 
+  it('let a warm-up grow by the calendar: it grows by the days on which mails went', MIDNIGHT, async () => {
+    const startedOn = new Date(Date.now() - 30 * 86_400_000).toISOString().slice(0, 10);
+    const warmUp = { senders: { 'example.com': { warmUp: { startedOn } } } };
+    await limit(warmUp);
+    const daysLater = async (days: number): Promise<number> => {
+      await t.db.query('update send_bucket set quota_day = quota_day - $1::int', [days]);
+      return (await allow({ [GMAIL]: 5_000 }, 5_000))[GMAIL] ?? 0;
+    };
+    expect(await daysLater(0)).toBe(95);
+    expect(await daysLater(10)).toBe(133);
+    // Somebody looks at a limit on a day on which nothing goes.
+    await t.db.query('update send_bucket set used_today = 0');
+    expect(await daysLater(1)).toBe(133);
+    await limit(warmUp);
+    expect(await daysLater(1)).toBe(187);
+  });
+
   it('takes back what was not sent', async () => {
     await limit({ global: { perSecond: 0.001, burst: 5, perDay: 5 } });
     expect(await allow({ [GMAIL]: 5 })).toEqual({ [GMAIL]: 5 });

@@ -16,6 +16,7 @@ const bucket = (key: string, change: Partial<Bucket>): Bucket => ({
   usedToday: 0,
   slowFactor: 1,
   rampStartedOn: null,
+  rampDaysUsed: 0,
   ...change,
 });
 const of = (

@@ -29,6 +29,7 @@ const bucket = (change: Partial<Bucket> = {}): Bucket => ({
   usedToday: 0,
   slowFactor: 1,
   rampStartedOn: null,
+  rampDaysUsed: 0,
   ...change,
 });
 
@@ -141,21 +142,47 @@ describe('a token bucket', () => {
 });
 
 describe('the warm-up of a sender domain', () => {
-  it('begins with a hundred mails, grows every day and ends after four weeks', () => {
-    const quotas = Array.from({ length: RAMP_DAYS }, (_, day) =>
-      rampQuota('2026-03-01', utcDay(Date.parse('2026-03-01') + day * DAY_MS)),
-    );
+  it('begins with a hundred mails, grows with every day of sending and ends after 28 of them', () => {
+    const quotas = Array.from({ length: RAMP_DAYS }, (_, day) => rampQuota(day));
     expect(quotas.slice(0, 4)).toEqual([100, 140, 196, 274]);
     for (const [day, quota] of quotas.entries()) expect(quota).toBeGreaterThan(quotas[day - 1] ?? 0);
-    expect(rampQuota('2026-03-01', '2026-03-29')).toBeNull();
-    expect(rampQuota('2026-03-10', '2026-03-01')).toBe(100);
+    expect(rampQuota(RAMP_DAYS)).toBeNull();
+  });
+
+  it('let 880,000 mails go on the first day of sending, four weeks after the day that was set', () => {
+    const idle = refill(
+      bucket({ rampStartedOn: '2026-01-01', quotaDay: '2026-01-01' }),
+      Date.parse('2026-01-28T09:00Z'),
+    );
+    expect(quotaOn(idle, '2026-01-28')).toBe(100);
+  });
+
+  it('grows by days on which mails went alone, and by none before its first day', () => {
+    let warm = bucket({ ratePerSecond: null, burst: null, rampStartedOn: '2026-03-03' });
+    const quotas: (number | null)[] = [];
+    for (const used of [7, 0, 1, 1, 0, 0, 1, 0]) {
+      quotas.push(quotaOn(warm, warm.quotaDay ?? ''));
+      warm = refill(spend(warm, used), warm.refilledAtMs + DAY_MS);
+    }
+    expect(quotas).toEqual([100, 100, 100, 140, 196, 196, 196, 274]);
+  });
+
+  it('expects a day of sending on each day to come', () => {
+    const warm = bucket({ rampStartedOn: '2026-03-01', rampDaysUsed: 2 });
+    expect(['2026-03-02', '2026-03-03', '2026-03-04'].map((day) => quotaOn(warm, day))).toEqual([
+      196, 274, 384,
+    ]);
+    const early = bucket({ rampStartedOn: '2026-03-04' });
+    expect(['2026-03-02', '2026-03-04', '2026-03-05'].map((day) => quotaOn(early, day))).toEqual([
+      100, 100, 140,
+    ]);
   });
 
   it('keeps below the quota that is set beside it', () => {
     const warm = { rampStartedOn: '2026-03-01' };
-    expect(quotaOn(bucket({ ...warm, dailyQuota: 150 }), '2026-03-01')).toBe(100);
-    expect(quotaOn(bucket({ ...warm, dailyQuota: 150 }), '2026-03-10')).toBe(150);
-    expect(quotaOn(bucket(warm), '2026-04-10')).toBeNull();
+    expect(quotaOn(bucket({ ...warm, dailyQuota: 150 }), '2026-03-02')).toBe(100);
+    expect(quotaOn(bucket({ ...warm, dailyQuota: 150, rampDaysUsed: 5 }), '2026-03-02')).toBe(150);
+    expect(quotaOn(bucket({ ...warm, rampDaysUsed: RAMP_DAYS }), '2026-03-02')).toBeNull();
   });
 });
 
