@@ -112,10 +112,10 @@ export class BouncesQueries {
     return rows[0]?.id ?? null;
   }
 
-  /** Mails to the address that failed softly since `since` and since the last one that arrived. */
+  /** Mails to the address that failed softly since `since`, since the last one that arrived, and since its owner confirmed. */
   async softInARow(manager: EntityManager, about: ReportsOf): Promise<number> {
     const rows: { count: number }[] = await manager.query(
-      `${inARow(`b.verdict = 'soft'`)} select count(distinct mail)::int as count from in_a_row`,
+      `${inARow(`b.verdict = 'soft' and b.received_at > coalesce((select s.confirmed_at from subscriber s where s.id = $2), '-infinity')`)} select count(distinct mail)::int as count from in_a_row`,
       [about.addressHash, about.subscriberId, about.since, about.now],
     );
     return rows[0]?.count ?? 0;

@@ -12,7 +12,7 @@ import { BouncesQueries } from './bounces.queries.js';
 import { LEAVING_TYPES } from './feedback-report.js';
 import type { Finding } from './judged-mail.js';
 
-/** Five mails in a row within a month that could not be delivered: the mailbox is as good as gone. */
+/** Five mails in a row within a month that could not be delivered: no more marketing, until the reader confirms anew. */
 const SOFT_LIMIT = 5;
 const SOFT_DAYS = 30;
 /** A domain may be unreachable for a weekend. */
@@ -36,7 +36,7 @@ export class OutcomesService {
     const { broadcastId } = message;
     const isComplaint = found.verdict === 'complaint';
     if (isComplaint || (await this.isGone(manager, message, found)))
-      await this.giveUp(manager, message, found, isComplaint ? 'complaint' : 'hard_bounce');
+      await this.giveUp(manager, message, found, whyGone(found));
     if (found.reason === 'unsubscribed') await this.leaving.leaveByMail(manager, message, 'provider');
     if (LEAVING_TYPES.has(found.reason)) await this.leaving.leaveByMail(manager, message, 'report');
     if (found.verdict === 'sender') await this.alertSender(manager, message, found);
@@ -64,7 +64,7 @@ export class OutcomesService {
     manager: EntityManager,
     { addressHash, subscriberId }: ReportedMessage,
     { reason }: Finding,
-    why: 'complaint' | 'hard_bounce',
+    why: 'complaint' | 'hard_bounce' | 'soft_bounce',
   ): Promise<void> {
     const source = `${why === 'complaint' ? 'complaint' : 'bounce'}: ${reason}`;
     await this.undeliverable.giveUp(manager, why, { addressHash, subscriberId, source });
@@ -105,4 +105,9 @@ export class OutcomesService {
   private daysAgo(days: number): Date {
     return new Date(this.clock.now().getTime() - days * DAY_MS);
   }
+}
+
+function whyGone({ verdict }: Finding): 'complaint' | 'hard_bounce' | 'soft_bounce' {
+  if (verdict === 'complaint') return 'complaint';
+  return verdict === 'soft' ? 'soft_bounce' : 'hard_bounce';
 }

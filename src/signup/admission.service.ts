@@ -39,7 +39,7 @@ export class AdmissionService {
   ) {}
 
   /**
-   * `refused`, with nothing changed, for an address that bounced or whose owner complained: no form lifts that. `left`,
+   * `refused`, with nothing changed, for an address that is dead or whose owner complained: no form lifts that. `left`,
    * with nothing changed either, for somebody who has left since this sign-up: an old link is no new consent.
    */
   async admit(

@@ -31,7 +31,7 @@ export type Confirmation =
   | { kind: 'confirmed'; form: Form; download: { url: string; name: string } | null }
   /** Confirmed once, and gone since: an old link is no new consent. */
   | { kind: 'left'; form: Form }
-  /** The address bounced or its owner complained; a form does not lift that. */
+  /** The address is dead or its owner complained; a form does not lift that. */
   | { kind: 'refused'; form: Form };
 
 /** Double opt-in: the mail with the link, and what happens when its button is pressed. Owns `signup` with the sign-up. */

@@ -56,7 +56,13 @@ export class SignupService {
         visitorId,
         source,
       });
-      if (person.status === 'bounced' || person.status === 'complained') return;
+      if (person.status === 'complained') return;
+      // A mailbox that was full may have room again; a dead one gets no mail.
+      if (
+        person.status === 'bounced' &&
+        !(await this.suppressions.mayComeBack(submission.email.key, manager))
+      )
+        return;
       // Who has left, all mails or this topic, or is suppressed, is asked first: with single opt-in anybody could put
       // them back on the list.
       const isFree = !left && (await this.suppressions.of(submission.email.key, manager)).length === 0;

@@ -51,7 +51,8 @@ export interface Suppression {
   emailHash: string;
   /** `marketing` still lets receipts and confirmations through; `all` nothing. */
   scope: 'all' | 'marketing';
-  reason: 'unsubscribed' | 'hard_bounce' | 'complaint' | 'erased' | 'manual';
+  /** `soft_bounce`: several mails in a row did not arrive, and no server has said that the address is dead. */
+  reason: 'unsubscribed' | 'hard_bounce' | 'soft_bounce' | 'complaint' | 'erased' | 'manual';
   source: string;
   createdAt: Date;
 }

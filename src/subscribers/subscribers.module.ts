@@ -12,6 +12,7 @@ import { SuppressionsService } from './suppressions.service.js';
 import { TagsController } from './tags.controller.js';
 import { TagsService } from './tags.service.js';
 import { TopicsService } from './topics.service.js';
+import { UndeliverableController } from './undeliverable.controller.js';
 import { UndeliverableService } from './undeliverable.service.js';
 
 /**
@@ -27,6 +28,7 @@ import { UndeliverableService } from './undeliverable.service.js';
     FieldsController,
     ListsController,
     SuppressionsController,
+    UndeliverableController,
   ],
   providers: [
     SubscribersService,

@@ -128,7 +128,10 @@ export const suppressionSchema = z
     id: z.string(),
     emailHash: z.string().meta({ description: 'HMAC of the address; the address itself is not kept.' }),
     scope: z.enum(['all', 'marketing']),
-    reason: z.enum(['unsubscribed', 'hard_bounce', 'complaint', 'erased', 'manual']),
+    reason: z.enum(['unsubscribed', 'hard_bounce', 'soft_bounce', 'complaint', 'erased', 'manual']).meta({
+      description:
+        '`soft_bounce`: five mails in a row did not arrive, and no server has said that the address is dead. It ends marketing alone, and whoever confirms anew takes it off, or `POST /api/v1/subscribers/{id}/write-again`.',
+    }),
     source: z.string(),
     createdAt: z.iso.datetime(),
   })

@@ -111,8 +111,8 @@ export class SubscribersService {
 
   /**
    * The owner of the address has said yes just now; the caller has recorded the consent. Lifts the suppression that
-   * unsubscribing made and no other. `refused` for an address that bounced or complained, and `left` for somebody who
-   * has left and not agreed anew since: nothing changes. `fields` are what they have answered, `gapsOnly` leaves alone what is
+   * unsubscribing made, or mails that did not arrive, and no other. `refused` for an address that is dead or complained,
+   * and `left` for somebody who has left and not agreed anew since: nothing changes. `fields` are what they have answered, `gapsOnly` leaves alone what is
    * known. Throws `SUBSCRIBER_NOT_FOUND`.
    */
   async activate(
@@ -121,11 +121,13 @@ export class SubscribersService {
     { fields = {}, gapsOnly = false }: { fields?: SubscriberFields; gapsOnly?: boolean } = {},
   ): Promise<'activated' | 'already_active' | 'refused' | 'left'> {
     const subscriber = await this.lock(manager, subscriberId);
-    const status = nextStatus(subscriber.status, 'confirm');
+    const comesBack =
+      subscriber.status === 'bounced' && (await this.suppressions.mayComeBack(subscriber.emailKey, manager));
+    const status = comesBack ? 'active' : nextStatus(subscriber.status, 'confirm');
     if (status === null) return 'refused';
-    if (subscriber.status === 'unsubscribed' && !(await agreedSinceLeaving(manager, subscriberId)))
-      return 'left';
-    await this.suppressions.liftUnsubscribed(manager, subscriber.emailKey);
+    const mayHaveLeft = comesBack || subscriber.status === 'unsubscribed';
+    if (mayHaveLeft && !(await agreedSinceLeaving(manager, subscriberId))) return 'left';
+    await this.suppressions.liftConfirmed(manager, subscriber.emailKey);
     const filled = gapsOnly ? { ...fields, ...subscriber.fields } : fields;
     // Whoever arrives is told of as a whole.
     if (Object.keys(fields).length > 0)
@@ -174,6 +176,9 @@ export class SubscribersService {
       source,
     });
     const status = nextStatus(subscriber.status, 'unsubscribe');
+    // An address that bounced may come back: not by a link from before its owner left.
+    if (subscriber.status === 'bounced' && (await agreedSinceLeaving(manager, subscriberId)))
+      await this.recordConsent(manager, { subscriberId, kind: 'withdrawn', purpose: 'marketing' });
     if (status === null || status === subscriber.status) return false;
     await manager.query(`update subscriber set status = $2, updated_at = $3 where id = $1`, [
       subscriberId,

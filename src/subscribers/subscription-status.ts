@@ -7,8 +7,9 @@ export type SubscriptionEvent = 'confirm' | 'unsubscribe' | 'bounce' | 'complain
 type Row = Readonly<Record<SubscriptionEvent, SubscriberStatus | null>>;
 
 /**
- * Where each event leads; null is refused. An address that bounced or whose owner called us spam comes back by a
- * decision of the sender, never by a form: writing to it again costs the reputation every other mail travels on.
+ * Where each event leads; null is refused. An address that a server called dead, or whose owner called us spam, is not
+ * written to again: it costs the reputation every other mail travels on. One whose mails only did not arrive, as its
+ * mailbox was full, comes back when its owner confirms anew or the sender decides so: see `SuppressionsService.mayComeBack`.
  */
 const TRANSITIONS: Readonly<Record<SubscriberStatus, Row>> = {
   pending: { confirm: 'active', unsubscribe: 'unsubscribed', bounce: 'bounced', complain: 'complained' },

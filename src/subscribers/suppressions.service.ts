@@ -9,8 +9,12 @@ import type { Suppression } from './subscriber.js';
 const SUPPRESSION = `select id, encode(email_hash, 'hex') as "emailHash", scope, reason, source, created_at as "createdAt"
   from suppression`;
 
-/** Than the owner's own block, which the owner may lift, and confirming anew may not; what follows from unsubscribing is less. */
-const IS_STRONGER = `suppression.reason = 'manual' and excluded.reason <> 'unsubscribed'`;
+/**
+ * Than the owner's own block, which the owner may lift, and confirming anew may not; what follows from unsubscribing and from
+ * mails that did not arrive is less. Of these two a person's word is the stronger.
+ */
+const IS_STRONGER = `(suppression.reason = 'manual' and excluded.reason not in ('unsubscribed', 'soft_bounce'))
+  or (suppression.reason = 'soft_bounce' and excluded.reason <> 'soft_bounce')`;
 
 /**
  * Addresses we do not write to, known by their hash alone, so that the list outlives the people on it. The only writer
@@ -57,12 +61,30 @@ export class SuppressionsService {
     return rows[0]?.id ?? '';
   }
 
-  /** For a person who has just confirmed again: only what they themselves caused by unsubscribing. */
-  async liftUnsubscribed(manager: EntityManager, emailKey: string): Promise<void> {
+  /** For a person who has just confirmed again: what they caused by unsubscribing, and mails that did not arrive before. */
+  async liftConfirmed(manager: EntityManager, emailKey: string): Promise<void> {
     await manager.query(
-      `delete from suppression where email_hash = $1 and scope = 'marketing' and reason = 'unsubscribed'`,
+      `delete from suppression where email_hash = $1 and scope = 'marketing' and reason in ('unsubscribed', 'soft_bounce')`,
       [this.hash(emailKey)],
     );
+  }
+
+  /** For a decision of the owner; false when no such entry was there. */
+  async liftSoft(manager: EntityManager, emailKey: string): Promise<boolean> {
+    const [lifted]: [unknown[], number] = await manager.query(
+      `delete from suppression where email_hash = $1 and scope = 'marketing' and reason = 'soft_bounce' returning id`,
+      [this.hash(emailKey)],
+    );
+    return lifted.length > 0;
+  }
+
+  /**
+   * Whether an address that bounced may come back: its mails did not arrive, and no server has said that it is dead. What is
+   * known dead, or whose owner complained or was erased, gets no mail at all.
+   */
+  async mayComeBack(emailKey: string, manager?: EntityManager): Promise<boolean> {
+    const entries = await this.of(emailKey, manager);
+    return entries.length > 0 && entries.every(({ scope }) => scope === 'marketing');
   }
 
   /** Every entry for the address; empty when we may write. */
@@ -93,7 +115,9 @@ export class SuppressionsService {
     if (reason !== 'manual') {
       throw new DomainError(
         'SUPPRESSION_REMOVE_CONFLICT',
-        `Only entries made by hand can be removed; this one is there because of "${reason}"`,
+        reason === 'soft_bounce'
+          ? 'Mails to this address did not arrive: the person may confirm anew, or use POST /api/v1/subscribers/{id}/write-again'
+          : `Only entries made by hand can be removed; this one is there because of "${reason}"`,
         { id, reason },
       );
     }

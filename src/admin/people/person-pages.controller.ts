@@ -4,6 +4,7 @@ import { MembershipsService } from '../../orders/memberships/memberships.service
 import type { Subscriber } from '../../subscribers/subscriber.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { TopicsService } from '../../subscribers/topics.service.js';
+import { UndeliverableService } from '../../subscribers/undeliverable.service.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
 import { checkedId } from '../forms/page-id.schemas.js';
 import { PersonChangesService } from './person-changes.service.js';
@@ -27,6 +28,7 @@ export class PersonPagesController {
     private readonly changes: PersonChangesService,
     private readonly topics: TopicsService,
     private readonly memberships: MembershipsService,
+    private readonly undeliverable: UndeliverableService,
     private readonly dataSource: DataSource,
   ) {}
 
@@ -36,6 +38,7 @@ export class PersonPagesController {
     const subscriber = await this.person(id);
     return new Page('subscriber', {
       subscriber,
+      mayBeWrittenAgain: await this.undeliverable.mayBeWrittenAgain(subscriber),
       ...(await this.changes.known(subscriber)),
       messages: await messagesOf(db, id),
       enrollments: await enrollmentsOf(db, id),
@@ -60,6 +63,13 @@ export class PersonPagesController {
     const again = await this.changes.change(subscriber, body);
     if (again === null) return new SeeOther(`/admin/subscribers/${id}`);
     return new Page('subscriber-edit', { subscriber, ...again }, 422);
+  }
+
+  @Post('write-again')
+  async writeAgain(@Param('id') id: string): Promise<Answer> {
+    const subscriber = await this.person(id);
+    if (await this.undeliverable.mayBeWrittenAgain(subscriber)) await this.undeliverable.writeAgain(id);
+    return new SeeOther(`/admin/subscribers/${id}`);
   }
 
   /** Throws `SUBSCRIBER_NOT_FOUND`. */

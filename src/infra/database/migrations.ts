@@ -82,6 +82,7 @@ import { Uncounted1765550000000 } from './migrations/1765550000000-uncounted.js'
 import { RelayPause1765560000000 } from './migrations/1765560000000-relay-pause.js';
 import { PutOffs1765610000000 } from './migrations/1765610000000-put-offs.js';
 import { LinkAmpersands1765620000000 } from './migrations/1765620000000-link-ampersands.js';
+import { SoftBounces1765650000000 } from './migrations/1765650000000-soft-bounces.js';
 import { WarmUpDays1765660000000 } from './migrations/1765660000000-warm-up-days.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -170,5 +171,6 @@ export const migrations = [
   RelayPause1765560000000,
   PutOffs1765610000000,
   LinkAmpersands1765620000000,
+  SoftBounces1765650000000,
   WarmUpDays1765660000000,
 ];
