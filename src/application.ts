@@ -22,6 +22,7 @@ import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from './infra/database/embedded-postgres.js';
+import { KeptLeavings } from './subscribers/kept-leavings.service.js';
 import { DatabaseWatch } from './infra/database/database-watch.service.js';
 import { migrate, openDataSource } from './infra/database/migrate.js';
 import { configureWebServer, createWebAdapter } from './infra/http/web-server.js';
@@ -63,6 +64,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
       .lookAtStart({ isWorker: config.roles.includes('worker') });
     if (!config.demo) undo.push(time.keep(clockAlert(app.get(AlertsService, { strict: false }))));
     await app.get(DatabaseWatch, { strict: false }).look();
+    await app.get(KeptLeavings, { strict: false }).start();
     await app.get(IntakeWatch, { strict: false }).start();
     const offset = new ClockOffset(dataSource, clock);
     await offset.load();

@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
+import { KeptLeavings } from '../subscribers/kept-leavings.service.js';
 import { SEND_DUE } from './ledger/send-due.js';
 import { Reaper } from './sending/reaper.service.js';
 import { SenderService } from './sending/sender.service.js';
@@ -10,6 +11,7 @@ import { UnmadeMails } from './mails/unmade-mails.service.js';
 export class DeliveryJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
+    private readonly leavings: KeptLeavings,
     private readonly sender: SenderService,
     private readonly reaper: Reaper,
     private readonly unmade: UnmadeMails,
@@ -22,6 +24,7 @@ export class DeliveryJobs implements OnModuleInit {
       everySeconds: 2,
       lockSeconds: 600,
       run: async (context) => {
+        await this.leavings.takeUp();
         await this.sender.sendDue(context);
       },
     });

@@ -6,6 +6,7 @@ import { BroadcastGuard } from './guards/broadcast-guard.service.js';
 import { DeliveryJobs } from './delivery.jobs.js';
 import { DkimKeys } from './signing/dkim-keys.service.js';
 import { DkimService } from './signing/dkim.service.js';
+import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { DueMessages } from './sending/due-messages.service.js';
 import { LedgerClaims } from './sending/ledger-claims.service.js';
 import { LedgerQueries } from './ledger/ledger.queries.js';
@@ -32,7 +33,7 @@ import { UnmadeMails } from './mails/unmade-mails.service.js';
  * `message_attempt`, `email_template`, `link` and `signed_domain`. Decides nothing about who gets what: that is planned elsewhere.
  */
 @Module({
-  imports: [PacingModule],
+  imports: [PacingModule, SubscribersModule],
   controllers: [MessagesController],
   providers: [
     MessagesService,

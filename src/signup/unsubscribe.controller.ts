@@ -40,10 +40,10 @@ export class UnsubscribeController {
 
   @Get(':token')
   async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
-    const holder = await this.leave.holder('unsubscribe', token);
-    if (holder === null) return this.missing(reply);
-    await this.messages.linkUsed(holder.messageId);
-    const view = { action: `/u/${token}`, ...senderOf(holder.senderName) };
+    if (!this.leave.isOurs(token)) return this.missing(reply);
+    // While the database is away the button is there all the same: what it does is kept.
+    const senderName = await this.senderOfMail(token).catch(() => null);
+    const view = { action: `/u/${token}`, ...senderOf(senderName) };
     sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribe', view));
   }
 
@@ -56,6 +56,8 @@ export class UnsubscribeController {
     const byPage = fromPage.safeParse(body).success;
     const leaving = await this.unsubscribe.byToken(token, byPage ? 'page' : 'one_click');
     if (!byPage) return this.brief(reply, leaving.kind);
+    if (leaving.kind === 'kept')
+      return sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribed', { isKept: true }));
     if (leaving.kind !== 'left') return this.missing(reply, leaving.kind);
     const holder = await this.leave.holder('unsubscribe', token);
     const view = { reasonAction: `/u/${token}/reason`, ...senderOf(holder?.senderName) };
@@ -77,10 +79,18 @@ export class UnsubscribeController {
     sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribed', { thanks: given.success }));
   }
 
+  private async senderOfMail(token: string): Promise<string | null> {
+    const holder = await this.leave.holder('unsubscribe', token);
+    if (holder === null) return null;
+    await this.messages.linkUsed(holder.messageId);
+    return holder.senderName;
+  }
+
   /** A mailbox provider reads the status at most: one that is told of a success would tell the person so. */
   private async brief(reply: FastifyReply, kind: Leaving['kind']): Promise<void> {
-    const words = kind === 'left' ? 'Unsubscribed.' : `${MISSING[kind].heading}.`;
-    await withPrivateHeaders(reply.status(kind === 'left' ? 200 : 404))
+    const isDone = kind === 'left' || kind === 'kept';
+    const words = isDone ? 'Unsubscribed.' : `${MISSING[kind].heading}.`;
+    await withPrivateHeaders(reply.status(isDone ? 200 : 404))
       .type('text/plain; charset=utf-8')
       .send(`${words}\n`);
   }

@@ -1,6 +1,7 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
+import { KeptLeavings } from '../subscribers/kept-leavings.service.js';
 import { LeaveService, type Leaving } from '../subscribers/leave.service.js';
 import type { UnsubscribeSource } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
@@ -8,15 +9,30 @@ import { SubscribersService } from '../subscribers/subscribers.service.js';
 /** Leaving, and what it ends: status, suppression and sequences change in one transaction. */
 @Injectable()
 export class UnsubscribeService {
+  readonly #log = new Logger('Leavings');
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly leave: LeaveService,
+    private readonly kept: KeptLeavings,
     private readonly subscribers: SubscribersService,
     private readonly enrollments: EnrollmentsService,
   ) {}
 
-  /** As `LeaveService.leaveByToken`. */
-  async byToken(token: string, via: UnsubscribeSource): Promise<Leaving> {
+  /**
+   * As `LeaveService.leaveByToken`; `kept` while the database is away. Throws `LEAVING_UNAVAILABLE` when the disk does not
+   * take it then.
+   */
+  async byToken(token: string, via: 'one_click' | 'page'): Promise<Leaving> {
+    try {
+      return await this.byTokenNow(token, via);
+    } catch (error) {
+      this.#log.warn(`A leaving is kept on disk: ${error instanceof Error ? error.message : String(error)}`);
+      return this.kept.keep(token, via);
+    }
+  }
+
+  private async byTokenNow(token: string, via: UnsubscribeSource): Promise<Leaving> {
     return this.dataSource.transaction(async (manager) => {
       const leaving = await this.leave.leaveByToken(token, via, manager);
       if (leaving.kind === 'left' && leaving.subscriberId !== null)

@@ -6,6 +6,7 @@ import { Wake } from '../infra/jobs/wake.js';
 import { MAX_COMMENT_CHARS, type LeaveReason } from './leave-reason.js';
 import { readLeaveToken, type LeavePurpose, type LeaveTicket } from './leave-token.js';
 import type { UnsubscribeSource } from './subscriber.js';
+import { agreedSince } from './subscribers.queries.js';
 import { SubscribersService } from './subscribers.service.js';
 import { SuppressionsService } from './suppressions.service.js';
 
@@ -14,6 +15,8 @@ export const EXIT_LEFT = 'sequences.exit-left';
 
 export type Leaving =
   | { kind: 'not_ours' }
+  /** The database is away: it stands on disk, and comes into force when the database is back. */
+  | { kind: 'kept' }
   /** A restored backup knows neither the mail nor its reader, so nobody could be taken off. */
   | { kind: 'lost' }
   /** Nobody is left under this link when `subscriberId` is null; the address is suppressed all the same. */
@@ -61,6 +64,22 @@ export class LeaveService {
     if (ticket === null) return { kind: 'not_ours' };
     if (manager) return this.leave(manager, ticket, via);
     return this.dataSource.transaction(async (own) => this.leave(own, ticket, via));
+  }
+
+  /** As by the link at the time `at`, which lies in the past: whoever has said yes once more since then stays. */
+  async leaveLate(token: string, via: UnsubscribeSource, at: Date): Promise<Leaving> {
+    const ticket = readLeaveToken(this.config.secretKey, 'unsubscribe', token);
+    if (ticket === null) return { kind: 'not_ours' };
+    return this.dataSource.transaction(async (manager) => {
+      const { subscriberId } = await this.holderOf(manager, ticket);
+      const stays = subscriberId !== null && (await agreedSince(manager, subscriberId, at));
+      return stays ? { kind: 'left', subscriberId } : this.leave(manager, ticket, via);
+    });
+  }
+
+  /** Whether the link is one that we wrote; asks nobody. */
+  isOurs(token: string): boolean {
+    return readLeaveToken(this.config.secretKey, 'unsubscribe', token) !== null;
   }
 
   /** As by the link of that mail, for whoever holds it now: the caller knows who says so. In the caller's transaction. */

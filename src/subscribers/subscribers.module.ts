@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { BatchChangesQueries } from './batch-changes.queries.js';
 import { FieldsController } from './fields.controller.js';
 import { FieldsService } from './fields.service.js';
+import { KeptLeavings } from './kept-leavings.service.js';
 import { LeaveService } from './leave.service.js';
 import { ListsController } from './lists.controller.js';
 import { ListsService } from './lists.service.js';
@@ -35,6 +36,7 @@ import { UndeliverableService } from './undeliverable.service.js';
     SuppressionsService,
     TopicsService,
     LeaveService,
+    KeptLeavings,
     UndeliverableService,
     BatchChangesQueries,
     FieldsService,
@@ -46,6 +48,7 @@ import { UndeliverableService } from './undeliverable.service.js';
     SuppressionsService,
     TopicsService,
     LeaveService,
+    KeptLeavings,
     UndeliverableService,
     BatchChangesQueries,
     FieldsService,

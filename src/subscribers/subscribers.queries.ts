@@ -79,6 +79,16 @@ export async function agreedSinceLeaving(db: EntityManager, subscriberId: string
   return rows[0]?.agreed ?? false;
 }
 
+/** Whether somebody has said yes to mails after that time. Served by consent_event_subscriber. */
+export async function agreedSince(db: EntityManager, subscriberId: string, at: Date): Promise<boolean> {
+  const rows: unknown[] = await db.query(
+    `select 1 from consent_event
+     where subscriber_id = $1 and purpose = 'marketing' and kind <> 'withdrawn' and at > $2 limit 1`,
+    [subscriberId, at],
+  );
+  return rows.length === 1;
+}
+
 /** Newest first; names are unique, so the row's id pages. */
 export async function listTags(
   db: EntityManager,

@@ -1,7 +1,8 @@
-import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../infra/config.js';
+import { writeDurably } from '../infra/files/durable-file.js';
 import { type HitBatch, readHitBatch } from './hit-batch.js';
 
 /** Some 1,500,000 hits. An outage that fills it has other trouble than statistics. */
@@ -83,21 +84,7 @@ export class HitSpool {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const name = this.#nameOf(batch);
     const path = join(this.#folder, name);
-    try {
-      const file = await open(path + UNFINISHED, 'w', 0o600);
-      try {
-        await file.writeFile(text);
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
-      await rename(path + UNFINISHED, path);
-    } catch (error) {
-      // A disk that is full must not be kept full by what did not fit.
-      await unlink(path + UNFINISHED).catch(() => undefined);
-      throw error;
-    }
-    await syncFolder(this.#folder);
+    await writeDurably(path, text, path + UNFINISHED);
     const remember = this.#rememberedHits + batch.hits.length <= MOST_REMEMBERED_HITS;
     if (remember) this.#rememberedHits += batch.hits.length;
     this.#files.push({ name, sinceMs: sinceMsOf(name), bytes, batch: remember ? batch : null });
@@ -193,15 +180,5 @@ async function sizeOf(path: string): Promise<number> {
   } catch (error) {
     if (isMissing(error)) return 0;
     throw error;
-  }
-}
-
-/** The name itself must survive a power cut too. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -45,18 +45,23 @@ export interface TestApp {
 /**
  * The real application on a fresh database, with the built-in mailbox and the demo funnel; only the clock is ours.
  * `baseUrl` is for a test that lets the application listen, so that links in mails lead to it; `variables` are more of
- * the environment; `relay` is an SMTP server in place of the mailbox.
+ * the environment; `relay` is an SMTP server in place of the mailbox, `databaseUrl` a database of the test's own.
  */
 export async function startTestApp({
   baseUrl = 'http://localhost:3000',
   variables = {},
   relay,
+  databaseUrl,
 }: {
   baseUrl?: string;
   variables?: Record<string, string>;
   relay?: string | undefined;
+  databaseUrl?: string;
 } = {}): Promise<TestApp> {
-  const database = await createTestDatabase();
+  const database =
+    databaseUrl === undefined
+      ? await createTestDatabase()
+      : { url: databaseUrl, drop: async () => undefined };
   const dataDir = await mkdtemp(join(tmpdir(), 'wellspring-test-'));
   const env = readConfig({
     DATA_DIR: dataDir,

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -18,6 +17,7 @@ import { clickToken } from '../../../src/tracking/tracking-token.js';
 import { VerdictsService } from '../../../src/tracking/verdicts.service.js';
 import { START, type TestApp } from '../../support/app.js';
 import { FixedClock } from '../../support/clock.js';
+import { DatabaseFront } from '../../support/database-front.js';
 import { DurablePostgres } from '../../support/durable-postgres.js';
 import { acceptedMail, type Mail, verdicts, visit } from './trail.js';
 
@@ -25,32 +25,13 @@ const SECRET = Buffer.alloc(32, 5);
 
 let cluster: DurablePostgres;
 let database: string;
-let port: number;
-let front: Server;
-const sockets = new Set<Socket>();
+let front: DatabaseFront;
 let dataDir: string;
 let t: TestApp;
 let mail: Mail;
 
-/** The cluster has another port after each start; applications keep the address they were given. */
-function openFront(): Promise<void> {
-  front = createServer((socket) => {
-    const { host, port: behind } = cluster.address;
-    const onward = connect(behind, host);
-    for (const each of [socket, onward]) {
-      sockets.add(each);
-      each.on('close', () => sockets.delete(each));
-      each.on('error', () => undefined);
-    }
-    onward.on('close', () => socket.destroy());
-    socket.on('close', () => onward.destroy());
-    socket.pipe(onward).pipe(socket);
-  });
-  return new Promise((resolve) => front.listen(port, '127.0.0.1', resolve));
-}
-
 async function startApp(): Promise<TestApp> {
-  const url = cluster.url(database, { host: '127.0.0.1', port });
+  const url = cluster.url(database, { host: '127.0.0.1', port: front.port });
   const env = readConfig({
     DATA_DIR: dataDir,
     DATABASE_URL: url,
@@ -76,8 +57,7 @@ beforeAll(async () => {
   cluster = await DurablePostgres.start();
   database = await cluster.createDatabase();
   dataDir = await mkdtemp(join(tmpdir(), 'wellspring-outage-'));
-  port = await freePort();
-  await openFront();
+  front = await new DatabaseFront(() => cluster.address, await freePort()).open();
   t = await startApp();
   await t.dataSource.query(
     `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at)
@@ -87,10 +67,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(async () => {
   await t.close();
-  await new Promise((resolve) => {
-    front.close(resolve);
-    for (const socket of sockets) socket.destroy();
-  });
+  await front.close();
   await cluster.close();
   await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
 }, 60_000);

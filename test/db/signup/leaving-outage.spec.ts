@@ -1,0 +1,149 @@
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { freePort } from '../../../src/infra/free-port.js';
+import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
+import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { DatabaseFront } from '../../support/database-front.js';
+
+const ONE_CLICK = 'List-Unsubscribe=One-Click';
+
+let database: TestDatabase;
+let front: DatabaseFront;
+let t: TestApp;
+let folder: string;
+let count = 0;
+let reader: string;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const url = new URL(database.url);
+  const server = { host: url.hostname, port: Number(url.port) };
+  front = await new DatabaseFront(() => server, await freePort()).open();
+  [url.hostname, url.port] = ['127.0.0.1', String(front.port)];
+  t = await startTestApp({ databaseUrl: url.href });
+  t.app.useLogger(false);
+  folder = join(t.app.get<Config>(CONFIG).dataDir, 'leavings');
+});
+afterAll(async () => {
+  await t.close();
+  await front.close();
+  await database.drop();
+});
+beforeEach(() => {
+  reader = `leaver${++count}@example.com`;
+});
+afterEach(async () => rm(folder, { recursive: true, force: true }));
+
+const status = async (): Promise<string> => {
+  const rows: { status: string }[] = await t.dataSource.query(
+    'select status from subscriber where email_key = $1',
+    [reader],
+  );
+  return rows[0]?.status ?? 'nobody';
+};
+const confirm = async (): Promise<void> => {
+  await t.http.post('/p/niches').type('form').send({ email: reader }).expect(200);
+  await t.runDue();
+  const mail = (await t.mailsTo(reader)).findLast(({ html }) => html.includes('/confirm/')) as TestMail;
+  await t.http.post(linkIn(mail, /\/confirm\//)).expect(200);
+};
+const unsubscribeLink = async (): Promise<string> => {
+  await confirm();
+  await t.runDue();
+  return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, /\/u\//);
+};
+const oneClick = async (link: string) => t.http.post(link).type('form').send(ONE_CLICK);
+const kept = async (): Promise<string[]> => readdir(folder).catch(() => []);
+const takeUp = async (): Promise<void> => t.app.get(KeptLeavings, { strict: false }).takeUp();
+
+describe('leaving while the database is away', () => {
+  it('is told to be done and counts when the database is back: it was answered 500 and forgotten', async () => {
+    const link = await unsubscribeLink();
+    await front.close();
+    const answers = [await oneClick(link), await oneClick(link)];
+    expect(answers.map(({ status: code, text }) => [code, text])).toEqual([
+      [200, 'Unsubscribed.\n'],
+      [200, 'Unsubscribed.\n'],
+    ]);
+    await takeUp();
+    expect(await kept()).toHaveLength(1);
+    await front.open();
+    expect(await status()).toBe('active');
+    await takeUp();
+    expect([await status(), await kept()]).toEqual(['unsubscribed', []]);
+    const rows: unknown[] = await t.dataSource.query(
+      `select scope, source from suppression where email_hash = (select address_hash from message where address = $1 limit 1)`,
+      [reader],
+    );
+    expect(rows).toEqual([{ scope: 'marketing', source: 'one_click' }]);
+  });
+
+  it('counts before the next mails go', async () => {
+    const link = await unsubscribeLink();
+    const before = (await t.mailsTo(reader)).length;
+    await front.close();
+    await oneClick(link);
+    await front.open();
+    t.clock.advance(10 * 86_400_000);
+    await t.runDue();
+    expect([await status(), (await t.mailsTo(reader)).length]).toEqual(['unsubscribed', before]);
+  });
+
+  it('has its page and its button', async () => {
+    const link = await unsubscribeLink();
+    await front.close();
+    const page = await t.http.get(link).expect(200);
+    expect(page.text).toContain('<button');
+    const done = await t.http.post(link).type('form').send({ from: 'page' }).expect(200);
+    expect(done.text).toContain('Noted: no more mails');
+    await front.open();
+    await takeUp();
+    expect(await status()).toBe('unsubscribed');
+  });
+
+  it('keeps nothing for a link that we did not write', async () => {
+    const link = await unsubscribeLink();
+    await front.close();
+    const forged = await oneClick(link.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')));
+    await front.open();
+    expect([forged.status, await kept()]).toEqual([404, []]);
+  });
+
+  it('is to be asked for once more when the disk does not take it either', async () => {
+    const link = await unsubscribeLink();
+    await writeFile(folder, '');
+    await front.close();
+    const answer = await oneClick(link);
+    await front.open();
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '60']);
+    expect(await status()).toBe('active');
+  });
+
+  it('does not undo a yes that came after it', async () => {
+    const link = await unsubscribeLink();
+    await front.close();
+    await oneClick(link);
+    await front.open();
+    // On the disk of a machine that comes back later.
+    await rename(folder, `${folder}.elsewhere`);
+    t.clock.advance(60_000);
+    await confirm();
+    await rename(`${folder}.elsewhere`, folder);
+    expect(await kept()).toHaveLength(1);
+    await takeUp();
+    expect([await status(), await kept()]).toEqual(['active', []]);
+  });
+
+  it('goes on behind a file that is none', async () => {
+    const link = await unsubscribeLink();
+    await front.close();
+    await oneClick(link);
+    await front.open();
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, `${'0'.repeat(64)}.json`), '{"token":');
+    await takeUp();
+    expect([await status(), await kept()]).toEqual(['unsubscribed', [`${'0'.repeat(64)}.json.bad`]]);
+  });
+});
