@@ -105,6 +105,8 @@ describe('a relay that takes its time over the end of a mail', () => {
       await time.pass(HALF_A_MINUTE, 3);
       await run;
       t.sink.onBody = onBody;
+      // Three slow ones have made the lane go slower, which is not asked here.
+      await t.db.query('truncate send_bucket');
       await t.plan(`taken${round}@example.org`);
       expect(await t.sendDue()).toBe(1);
     }
