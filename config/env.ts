@@ -146,7 +146,7 @@ const envSchema = z.object({
 });
 
 /** What the process was told, checked. `null` stands for "not set". */
-export interface Config {
+export interface EnvConfig {
   port: number;
   host: string;
   /** Without a trailing slash; every absolute link is built from it, never from a Host header. */
@@ -160,8 +160,6 @@ export interface Config {
   /** `null`: the embedded PostgreSQL is started and its address filled in by `main`. */
   databaseUrl: string | null;
   mongoUri: string | null;
-  /** Of the first relay. `null`: the built-in mailbox takes the place of a relay. */
-  smtpUrl: string | null;
   /** Takes bounces and unsubscribe mails; `null`: the return path is the sender's own address. */
   bounceDomain: string | null;
   /** The built-in SMTP listener for `bounceDomain`; `null`: none is started. */
@@ -220,7 +218,7 @@ function setIn(env: Record<string, string | undefined>): Record<string, string |
 }
 
 /** Throws {@link EnvError}. */
-export function readConfig(env: Record<string, string | undefined> = process.env): Config {
+export function readConfig(env: Record<string, string | undefined> = process.env): EnvConfig {
   const given = setIn(env);
   const parsed = envSchema.safeParse(given);
   const problems = parsed.error?.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`) ?? [];
@@ -264,7 +262,6 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     feedbackSenderId: e.FEEDBACK_SENDER_ID,
     cfblAddress: e.CFBL_ADDRESS ?? null,
     complaintReporters: e.COMPLAINT_REPORTERS,
-    smtpUrl: e.SMTP_URL?.[0]?.url ?? null,
     relays: e.SMTP_URL ?? [],
     dkimRecordCheck: e.DKIM_RECORD_CHECK,
     secretKey: e.SECRET_KEY ?? null,

@@ -4,7 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { pino, type Logger } from 'pino';
 import type { DataSource } from 'typeorm';
-import type { Config as EnvConfig } from '../config/env.js';
+import type { EnvConfig } from '../config/env.js';
 import { OwnerService } from './admin/access/owner.service.js';
 import { setupCode } from './admin/access/setup-code.js';
 import { AppModule, type AppParts } from './app.module.js';
@@ -184,7 +184,7 @@ async function openDatabase(
   const ran = await migrate(dataSource);
   if (ran.length > 0)
     print(`Database brought up to date (${ran.length} migration${ran.length === 1 ? '' : 's'})`);
-  const smtpUrl = env.smtpUrl ?? `smtp://127.0.0.1:${await freePort()}`;
+  const smtpUrl = env.relays[0]?.url ?? `smtp://127.0.0.1:${await freePort()}`;
   return {
     config: Object.freeze({ ...env, databaseUrl, secretKey: key, smtpUrl }),
     dataSource,

@@ -10,8 +10,7 @@ import {
   type AffiliateFigures,
   type Balance,
 } from './affiliate.js';
-
-const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
+import { money } from '../infra/http/money.schemas.js';
 
 const code = objectKey
   .max(40, 'at most 40 characters')

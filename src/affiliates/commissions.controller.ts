@@ -7,8 +7,8 @@ import { moneyOf } from '../values/money.js';
 import { COMMISSION_STATES, type CommissionRecord, commissionState } from './commission-record.js';
 import { CommissionsService } from './commissions.service.js';
 import { explainCommission } from './explain-commission.js';
+import { money } from '../infra/http/money.schemas.js';
 
-const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
 const fields = {
   id: z.string(),
   affiliateId: z.string(),

@@ -7,12 +7,12 @@ import { sendCsv } from '../infra/http/send-csv.js';
 import { isCurrency, moneyOf } from '../values/money.js';
 import { type Payout, PAYOUT_STATES } from './affiliate.js';
 import { PayoutsService } from './payouts.service.js';
+import { money } from '../infra/http/money.schemas.js';
 
 const currency = z
   .string()
   .refine(isCurrency, 'use an ISO 4217 code in capitals, such as EUR')
   .meta({ description: 'ISO 4217.' });
-const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
 const state = z.enum(PAYOUT_STATES, { error: `use one of ${PAYOUT_STATES.join(', ')}` });
 
 const payoutSchema = z

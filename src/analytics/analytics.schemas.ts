@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { FunnelHeadline, FunnelReport } from './analytics.service.js';
 import type { Period } from './period.js';
+import { money } from '../infra/http/money.schemas.js';
 
-const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
 const rate = z.number().min(0).max(1).nullable();
 const count = z.number().int().min(0);
 

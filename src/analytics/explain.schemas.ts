@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { idSchema } from '../infra/http/page.js';
-import type { Answer } from './explain.service.js';
+import type { Explained } from './explain.service.js';
 
 const key = z.string().min(1).max(200);
 
@@ -35,6 +35,6 @@ export const explanationResponse = z
   })
   .meta({ id: 'Explanation' });
 
-export function explanationJson(answer: Answer): z.output<typeof explanationResponse> {
+export function explanationJson(answer: Explained): z.output<typeof explanationResponse> {
   return { ...answer, chain: answer.chain.map((rule) => ({ ...rule, at: rule.at?.toISOString() ?? null })) };
 }

@@ -32,7 +32,7 @@ import {
 import { ExplainWaits } from './explain-waits.service.js';
 import type { Explanation } from './explanation.js';
 
-export interface Answer extends Explanation {
+export interface Explained extends Explanation {
   /** The mail that was explained; null when there is none. */
   messageId: string | null;
 }
@@ -48,7 +48,7 @@ export class ExplainService {
   ) {}
 
   /** Throws `MESSAGE_NOT_FOUND`. */
-  async message(id: string): Promise<Answer> {
+  async message(id: string): Promise<Explained> {
     const row = await messageRow(this.dataSource.manager, id);
     if (!row) throw new DomainError('MESSAGE_NOT_FOUND', `there is no message ${id}`, { id });
     return { messageId: id, ...explainMessage(await this.messageFacts(row)) };
@@ -59,7 +59,7 @@ export class ExplainService {
    * `SUBSCRIBER_NOT_FOUND`, `FUNNEL_NOT_FOUND`, and `STEP_NOT_FOUND` when no version of
    * the sequence has it.
    */
-  async step(subscriberId: string, funnel: string, step: string): Promise<Answer> {
+  async step(subscriberId: string, funnel: string, step: string): Promise<Explained> {
     const db = this.dataSource.manager;
     const person = await this.person(db, subscriberId);
     const sequence = await sequenceOf(db, funnel);
@@ -91,7 +91,7 @@ export class ExplainService {
   }
 
   /** Throws `SUBSCRIBER_NOT_FOUND` and `BROADCAST_NOT_FOUND`. */
-  async broadcast(subscriberId: string, broadcastId: string): Promise<Answer> {
+  async broadcast(subscriberId: string, broadcastId: string): Promise<Explained> {
     const db = this.dataSource.manager;
     const person = await this.person(db, subscriberId);
     const hash = addressHash(this.config.secretKey, person.addressKey);

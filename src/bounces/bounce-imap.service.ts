@@ -3,7 +3,7 @@ import type { FetchMessageObject, ImapFlow, ListResponse } from 'imapflow';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { JobContext } from '../infra/jobs/job.js';
-import { FIRST_BYTES, IntakeService } from './intake.service.js';
+import { FIRST_BYTES, BounceIntake } from './bounce-intake.service.js';
 
 const CONNECT_TIMEOUT_MS = 15_000;
 const SOCKET_TIMEOUT_MS = 60_000;
@@ -43,7 +43,7 @@ export class BounceImap {
   #read = new Map<string, Shelf>();
 
   constructor(
-    private readonly intake: IntakeService,
+    private readonly intake: BounceIntake,
     private readonly alerts: AlertsService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}

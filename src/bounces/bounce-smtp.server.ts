@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls';
 import { Injectable, Logger } from '@nestjs/common';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import { DomainError } from '../values/domain-error.js';
-import { FIRST_BYTES, IntakeService } from './intake.service.js';
+import { FIRST_BYTES, BounceIntake } from './bounce-intake.service.js';
 import { MailBeginning } from './mail-beginning.js';
 
 /** A report may carry our whole mail back, which is far smaller; what it says stands in its first pages. */
@@ -49,7 +49,7 @@ export class BounceSmtpServer {
   #wholeReports = 0;
   readonly #logger = new Logger(BounceSmtpServer.name);
 
-  constructor(private readonly intake: IntakeService) {}
+  constructor(private readonly intake: BounceIntake) {}
 
   /**
    * Returns the port, which is another one when 0 was asked for. STARTTLS is offered with `tls` only; throws

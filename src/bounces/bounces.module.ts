@@ -12,7 +12,7 @@ import { BringerProof } from './bringer-proof.service.js';
 import { HooksController } from './hooks.controller.js';
 import { HooksService } from './hooks.service.js';
 import { IntakeWatch } from './intake-watch.service.js';
-import { IntakeService } from './intake.service.js';
+import { BounceIntake } from './bounce-intake.service.js';
 import { OutcomesService } from './outcomes.service.js';
 import { ReporterProof } from './reporter-proof.service.js';
 import { RatesWatch } from './rates-watch.service.js';
@@ -33,7 +33,7 @@ import { SnsVerifier } from './sns-verifier.service.js';
     RatesWatch,
     ReporterProof,
     BringerProof,
-    IntakeService,
+    BounceIntake,
     IntakeWatch,
     BounceSmtpServer,
     BounceImap,

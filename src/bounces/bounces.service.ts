@@ -11,7 +11,6 @@ import {
 } from '../delivery/ledger/message-evidence.queries.js';
 import { MessagesService } from '../delivery/planning/messages.service.js';
 import { classifyReply, replyClass } from '../delivery/replies/reply-class.js';
-import { ERASED } from '../delivery/message/message.js';
 import { isReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
@@ -27,6 +26,8 @@ import {
   messageIdHeaders,
   type ReportClues,
 } from './report-identity.js';
+import { DAY_MS } from '../values/time-units.js';
+import { ERASED } from '../subscribers/erased.js';
 
 export type BounceSource = 'smtp' | 'imap' | MailProvider;
 
@@ -57,7 +58,6 @@ export type Taken = 'counted' | 'repeated' | 'untrusted' | 'nothing';
  */
 type ReportProof = 'server' | 'shown';
 
-const DAY_MS = 86_400_000;
 /** Anybody can send reports that prove nothing: they may not fill the disk. */
 const UNTRUSTED_A_DAY = 1_000;
 const MAX_MTA_CHARS = 255;

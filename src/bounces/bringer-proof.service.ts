@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { Inject, Injectable } from '@nestjs/common';
-import { CONFIG, type Config } from '../infra/config.js';
+import { CONFIG, relaysOf, type Config } from '../infra/config.js';
 import { DNS, type DnsResolver } from '../infra/dns.js';
 import { domainOf } from '../values/email-address.js';
 import { sameOrganisation } from './complaint-reporter.js';
@@ -68,9 +68,7 @@ export class BringerProof {
   }
 
   private relayHosts(): string[] {
-    const { relays, smtpUrl } = this.config;
-    const urls = relays.length > 0 ? relays.map(({ url }) => url) : [smtpUrl];
-    return urls.map((url) => new URL(url).hostname.replace(/^\[(.*)\]$/, '$1'));
+    return relaysOf(this.config).map(({ url }) => new URL(url).hostname.replace(/^\[(.*)\]$/, '$1'));
   }
 
   /** Whether the host at `ip` is one of the relay's or one that writes for the domain. */

@@ -14,6 +14,7 @@ import { isSignedBySendgrid, readSendgridEvents } from './providers/sendgrid.js'
 import { readSesEvent } from './providers/ses.js';
 import { snsMessage } from './providers/sns.js';
 import { SnsVerifier } from './sns-verifier.service.js';
+import { HOUR_MS } from '../values/time-units.js';
 
 export interface HookCall {
   raw: Buffer;
@@ -21,7 +22,6 @@ export interface HookCall {
   header: (name: string) => string;
 }
 
-const HOUR_MS = 3_600_000;
 /** How far a provider's clock may be ahead of ours. */
 const MAX_AHEAD_MS = 300_000;
 /**

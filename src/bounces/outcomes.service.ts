@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { BroadcastGuard } from '../delivery/guards/broadcast-guard.service.js';
 import type { ReportedMessage } from '../delivery/ledger/message-evidence.queries.js';
 import { HARD_REASONS } from '../delivery/replies/reply-reason.js';
-import { SENDER_ALERT } from '../delivery/replies/sender-refusal.js';
+import { SENDER_REFUSED_ALERT } from '../delivery/replies/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { LeaveService } from '../subscribers/leave.service.js';
@@ -11,13 +11,13 @@ import { UndeliverableService } from '../subscribers/undeliverable.service.js';
 import { BouncesQueries } from './bounces.queries.js';
 import { LEAVING_TYPES } from './feedback-report.js';
 import type { Finding } from './judged-mail.js';
+import { DAY_MS } from '../values/time-units.js';
 
 /** Five mails in a row within a month that could not be delivered: no more marketing, until the reader confirms anew. */
 const SOFT_LIMIT = 5;
 const SOFT_DAYS = 30;
 /** A domain may be unreachable for a weekend. */
 const HOST_UNKNOWN_DAYS = 3;
-const DAY_MS = 86_400_000;
 
 /** What a report that is surely about a mail of ours does. Everything in the caller's transaction. */
 @Injectable()
@@ -93,7 +93,7 @@ export class OutcomesService {
       : '';
     await this.alerts.raise(
       {
-        key: `${SENDER_ALERT}${domain}:${reason}`,
+        key: `${SENDER_REFUSED_ALERT}${domain}:${reason}`,
         severity: 'warning',
         message: `Mails from ${domain} are ${reason === 'fraud' ? 'reported as' : 'refused because of the sender:'} ${reason.replaceAll('_', ' ')}${release}`,
         facts: { reason, status, replyCode, broadcastId, held },

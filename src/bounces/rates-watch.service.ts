@@ -2,12 +2,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import { BroadcastGuard } from '../delivery/guards/broadcast-guard.service.js';
 import { complaintHealth, sequenceHealth } from '../delivery/guards/sending-health.js';
 import { SequencePauses } from '../delivery/waiting/sequence-pauses.service.js';
-import { refusedFor, SENDER_ALERT } from '../delivery/replies/sender-refusal.js';
+import { refusedFor, SENDER_REFUSED_ALERT } from '../delivery/replies/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { BouncesQueries } from './bounces.queries.js';
+import { DAY_MS } from '../values/time-units.js';
 
-const DAY_MS = 86_400_000;
 const COMPLAINT_DAYS = 7;
 const COMPLAINT_ALERT = 'complaints:provider:';
 /** Nothing was refused because of the sender for so long: whatever was wrong is put right, or nothing is sent. */
@@ -56,7 +56,7 @@ export class RatesWatch {
     for (const { key, lastSeenAt, facts } of await this.alerts.open()) {
       const over = key.startsWith(COMPLAINT_ALERT)
         ? !troubled.has(key)
-        : key.startsWith(SENDER_ALERT) &&
+        : key.startsWith(SENDER_REFUSED_ALERT) &&
           !held.some((end) => key.endsWith(end)) &&
           (facts['held'] === true || lastSeenAt < quietSince);
       if (over) await this.alerts.resolve(key);

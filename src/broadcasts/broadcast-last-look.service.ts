@@ -7,7 +7,7 @@ import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { BroadcastPreflight, inWords } from './broadcast-preflight.service.js';
 import { nextState } from './broadcast-status.js';
-import { SENDER_ALERT, UNTRIED_ALERT, VALUES_ALERT } from './broadcast-upkeep.service.js';
+import { SENDER_FAULT_ALERT, UNTRIED_ALERT, VALUES_ALERT } from './broadcast-upkeep.service.js';
 import type { Broadcast } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 
@@ -77,9 +77,9 @@ export class BroadcastLastLook {
     try {
       const broadcast = await this.queries.find(id);
       // Who was told, and let it go on, has given their word: their relay may sign, or our DNS see another world.
-      if (broadcast === null || (await this.alerts.wasRaised(SENDER_ALERT + id))) return;
+      if (broadcast === null || (await this.alerts.wasRaised(SENDER_FAULT_ALERT + id))) return;
       const fault = await this.preflight.senderFault(broadcast);
-      if (fault !== null) await this.pause(broadcast, fault, { alert: SENDER_ALERT, todo: MENDED });
+      if (fault !== null) await this.pause(broadcast, fault, { alert: SENDER_FAULT_ALERT, todo: MENDED });
     } catch (error) {
       this.tell(`the sender of broadcast ${id} was not looked up`, error);
     }

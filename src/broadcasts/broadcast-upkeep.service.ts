@@ -14,18 +14,18 @@ import { nextState, type BroadcastAction } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { armKey } from './split.js';
 import { dueAfterPause, EXPIRY_MARGIN_MS, shiftAfterPause } from './timing.js';
+import { HOUR_MS } from '../values/time-units.js';
 
 const BATCH = 2_000;
-const HOUR_MS = 3_600_000;
 const OVERDUE = 'broadcast:overdue:';
 /** Of one whose sender was found wrong before its first mail. */
-export const SENDER_ALERT = 'broadcast:sender:';
+export const SENDER_FAULT_ALERT = 'broadcast:sender:';
 /** Of one that breaks on what some of its readers have, found before its first mail; and of one of which not all was tried. */
 export const VALUES_ALERT = 'broadcast:values:';
 export const UNTRIED_ALERT = 'broadcast:untried:';
 const ARM = 'broadcast:arm:';
 const OFFER = 'broadcast:offer:';
-const KINDS = [OVERDUE, SENDER_ALERT, VALUES_ALERT, UNTRIED_ALERT, ARM, OFFER];
+const KINDS = [OVERDUE, SENDER_FAULT_ALERT, VALUES_ALERT, UNTRIED_ALERT, ARM, OFFER];
 /** How long after its end the owner is told of an arm that was stopped. */
 const NEWS_MS = 7 * 86_400_000;
 

@@ -8,8 +8,7 @@ import { SplitMails } from './split-mails.service.js';
 import type { Split } from './split.js';
 import { decisionOf, lookAt, newBreaches, type ArmFigures } from './split-results.js';
 import { SplitQueries } from './split.queries.js';
-
-const MINUTE_MS = 60_000;
+import { MINUTE_MS } from '../values/time-units.js';
 
 type Tested = Broadcast & { split: Split };
 

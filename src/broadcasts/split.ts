@@ -7,7 +7,7 @@ import { plannedShares } from '../experiments/test-plan.js';
 import { nextShares } from '../experiments/thompson.js';
 import { DomainError } from '../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
-import { isCurrency, parsePercentBps } from '../values/money.js';
+import { isCurrency, parsePercentBps, FULL_BPS } from '../values/money.js';
 import { localTime } from '../values/option-parts.js';
 import { broadcastOfferSchema, firstEnd, type BroadcastOffer } from './broadcast-offer.js';
 import type { ArmTime, BroadcastTiming } from './timing.js';
@@ -15,7 +15,6 @@ import type { ArmTime, BroadcastTiming } from './timing.js';
 const MAX_ARMS = 5;
 const MINUTES_A_WEEK = 7 * 24 * 60;
 const CURRENCY_ADVICE = 'use the ISO 4217 code of a currency, such as EUR';
-const FULL_BPS = 10_000;
 
 export const subjectSchema = z
   .string()

@@ -1,5 +1,6 @@
 import { DomainError } from '../values/domain-error.js';
 import { instantOfLocalMs, timeZoneOr } from '../values/zoned-time.js';
+import { MINUTE_MS, HOUR_MS, DAY_MS } from '../values/time-units.js';
 
 export const IF_PASSED = ['nextDay', 'send', 'skip'] as const;
 /** What becomes of those whose clock is past the hour when the broadcast begins: the same hour a day later, at once, or nothing. */
@@ -48,11 +49,8 @@ export interface MailTime {
   passed: boolean;
 }
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 3_600_000;
 /** A mail that is due so long before it expires can be sent. */
 export const EXPIRY_MARGIN_MS = 300_000;
-const DAY_MS = 86_400_000;
 /** No clock on earth is further ahead or further behind. */
 const FARTHEST_EAST_MS = 14 * HOUR_MS;
 const FARTHEST_WEST_MS = 12 * HOUR_MS;

@@ -34,8 +34,3 @@ function insideOf(text: string, changed: (apostrophes: string) => string): strin
     sign === undefined ? all : `${before}${changed(apostrophes)}${sign}`,
   );
 }
-
-/** Names as one cell holds them, so that `splitNames` finds the same. */
-export function joinNames(names: readonly string[]): string {
-  return names.map((name) => (/[",]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name)).join(', ');
-}

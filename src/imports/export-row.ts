@@ -1,7 +1,8 @@
 import { checkFieldValue, type FieldDefinition } from '../subscribers/field.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
 import { OWN_ADDRESS_HEADER } from './columns.js';
-import { exportCell, joinNames } from './export-cell.js';
+import { exportCell } from './export-cell.js';
+import { namesText } from '../values/name-list.js';
 
 /** A subscriber with all that an export holds of them. */
 export interface ExportedPerson {
@@ -61,7 +62,7 @@ export function exportRow(person: ExportedPerson, definitions: ReadonlyMap<strin
   const time = (at: Date | null): string => at?.toISOString() ?? '';
   const known = [
     ...[person.email, person.name ?? '', person.status, person.timeZone ?? '', person.locale ?? ''],
-    ...[joinNames(person.tags), joinNames(person.lists), time(person.createdAt), time(person.confirmedAt)],
+    ...[namesText(person.tags), namesText(person.lists), time(person.createdAt), time(person.confirmedAt)],
     ...[person.consentText ?? '', time(person.consentAt), person.consentIp ?? '', person.confirmedIp ?? ''],
     ...[time(person.leftAt), String(person.trackingConsent)],
     Object.keys(others).length === 0 ? '' : JSON.stringify(others),

@@ -16,6 +16,7 @@ import {
 } from './import-job.js';
 import { ImportsQueries, type OfOthers, type ReportedRow } from './imports.queries.js';
 import { type OnProgress, StagingService } from './staging.service.js';
+import { DAY_MS } from '../values/time-units.js';
 
 export const RUN_IMPORTS = 'imports.run';
 
@@ -27,7 +28,6 @@ const MERGE_ATTEMPTS = 5;
 const REPORT_DAYS = 30;
 /** A file holds everybody of it, also who asks to be erased meanwhile. */
 const FILE_DAYS = 1;
-const DAY_MS = 86_400_000;
 
 interface RunOptions {
   signal?: AbortSignal;

@@ -17,7 +17,7 @@ export type FetchOutcome =
   | { kind: 'refused'; reason: string }
   | { kind: 'failed'; reason: string };
 
-export type Download =
+export type Fetched =
   | (Extract<FetchOutcome, { kind: 'answered' }> & { bytes: Buffer | null; contentType: string })
   | Exclude<FetchOutcome, { kind: 'answered' }>;
 
@@ -72,7 +72,7 @@ export class SafeFetch {
   }
 
   /** A file and where redirects led to it. `bytes`: null when it is larger than `maxBytes`, of which no more is read. */
-  async download(url: string, maxBytes: number): Promise<Download> {
+  async download(url: string, maxBytes: number): Promise<Fetched> {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     let found: { bytes: Buffer | null; contentType: string } = { bytes: null, contentType: '' };
     const outcome = await this.follow(url, 'GET', signal, async ({ headers, body }) => {

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import type { Offer, Product } from './offer.js';
 import { pageOf } from '../infra/http/page.js';
-
-const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
+import { money } from '../infra/http/money.schemas.js';
 
 export const slugParam = z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the key as the funnel file writes it');
 

@@ -24,7 +24,7 @@ export interface CheckoutFormState {
 export class CheckoutPages {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    private readonly renderer: KeptPages,
+    private readonly keptPages: KeptPages,
     private readonly orders: OrdersService,
     private readonly receipts: ReceiptsService,
     private readonly offers: OffersService,
@@ -52,7 +52,7 @@ export class CheckoutPages {
         ? {}
         : { bump: offer.bump, totalWithBump: checkoutTotal(price, offer.bump.price) }),
     };
-    sendPrivatePage(reply, status, await this.renderer.render(offer.content.pages, 'pages/checkout', view));
+    sendPrivatePage(reply, status, await this.keptPages.render(offer.content.pages, 'pages/checkout', view));
   }
 
   /** To the payment page; an order without anything to pay is paid at once. */
@@ -86,19 +86,19 @@ export class CheckoutPages {
       ...footer,
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
     };
-    sendPrivatePage(reply, 200, await this.renderer.render(pages, 'pages/thanks', view));
+    sendPrivatePage(reply, 200, await this.keptPages.render(pages, 'pages/thanks', view));
   }
 
   async testPayment(reply: FastifyReply, order: Order, action: string): Promise<void> {
     const { pages: _, ...footer } = await this.seller(order);
     const view = { total: order.total, action, ...(await this.back(order)), ...footer };
-    sendPrivatePage(reply, 200, await this.renderer.render(undefined, 'pages/test-payment', view));
+    sendPrivatePage(reply, 200, await this.keptPages.render(undefined, 'pages/test-payment', view));
   }
 
   async declined(reply: FastifyReply, order: Order, retryUrl: string): Promise<void> {
     const { pages, ...footer } = await this.seller(order);
     const view = { retryUrl, ...(await this.back(order)), ...footer };
-    sendPrivatePage(reply, 200, await this.renderer.render(pages, 'pages/declined', view));
+    sendPrivatePage(reply, 200, await this.keptPages.render(pages, 'pages/declined', view));
   }
 
   /** Back to the checkout as the same reader of the same mail, so that the price is the same. */
@@ -112,7 +112,7 @@ export class CheckoutPages {
       message: 'An order waits a day for its payment. Nothing was charged.',
       action: { url: `/checkout/${encodeURIComponent(slug)}`, label: 'Start again' },
     };
-    sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/expired-link', view));
+    sendPrivatePage(reply, 410, await this.keptPages.render(undefined, 'pages/expired-link', view));
   }
 
   async upsellExpired(reply: FastifyReply, orderPath: string): Promise<void> {
@@ -121,25 +121,25 @@ export class CheckoutPages {
       message: 'It was for the hour after your order. The order itself is paid and waits for you.',
       action: { url: orderPath, label: 'Open my order' },
     };
-    sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/expired-link', view));
+    sendPrivatePage(reply, 410, await this.keptPages.render(undefined, 'pages/expired-link', view));
   }
 
   async orderLinkExpired(reply: FastifyReply): Promise<void> {
     const message = 'Links to an order work for 30 days. Reply to your receipt to get a new one.';
-    sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/expired-link', { message }));
+    sendPrivatePage(reply, 410, await this.keptPages.render(undefined, 'pages/expired-link', { message }));
   }
 
   async refunded(reply: FastifyReply, order: Order): Promise<void> {
     const message = `Order ${order.number} was refunded, so its downloads are closed.`;
     const { pages: _, ...footer } = await this.seller(order);
     const view = { status: 410, heading: 'This order was refunded', message, ...footer };
-    sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/error', view));
+    sendPrivatePage(reply, 410, await this.keptPages.render(undefined, 'pages/error', view));
   }
 
   async noOffer(reply: FastifyReply, slug: string): Promise<void> {
     const ended = await this.offers.findEnded(slug);
     if (ended !== null) {
-      sendPrivatePage(reply, 410, await this.renderer.render(undefined, 'pages/error', endedView(ended)));
+      sendPrivatePage(reply, 410, await this.keptPages.render(undefined, 'pages/error', endedView(ended)));
       return;
     }
     const message =
@@ -147,7 +147,7 @@ export class CheckoutPages {
     sendPrivatePage(
       reply,
       404,
-      await this.renderer.render(undefined, 'pages/error', {
+      await this.keptPages.render(undefined, 'pages/error', {
         status: 404,
         heading: 'No such offer',
         message,
@@ -161,7 +161,7 @@ export class CheckoutPages {
     sendPrivatePage(
       reply,
       404,
-      await this.renderer.render(undefined, 'pages/error', {
+      await this.keptPages.render(undefined, 'pages/error', {
         status: 404,
         heading: 'No such order',
         message,

@@ -1,4 +1,5 @@
 import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../values/signed-token.js';
+import { HOUR_MS } from '../values/time-units.js';
 
 /**
  * `order` opens the payment page, `order-page` the page with the downloads, `upsell` (with the id of an upsell) an offer
@@ -6,7 +7,6 @@ import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../values/si
  */
 export type OrderTokenPurpose = 'order' | 'order-page' | 'upsell';
 
-const HOUR_MS = 3_600_000;
 /** A price that was agreed at the checkout holds this long. */
 const CHECKOUT_MS = 24 * HOUR_MS;
 /** The link in the receipt, under which fresh downloads are handed out. */

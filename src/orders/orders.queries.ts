@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { DomainError } from '../values/domain-error.js';
 import type { Order } from './order.js';
+import { ERASED } from '../subscribers/erased.js';
 
 const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 
@@ -210,9 +211,6 @@ export async function insertOrder(
     );
   }
 }
-
-/** Stands in an order for the address of somebody who was erased; no address parses to it. */
-export const ERASED = 'erased';
 
 /** Of a person, locked in the order of their ids. By the address it reads the table, as `forgetBuyer` does. */
 export async function holdOrders(

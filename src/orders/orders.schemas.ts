@@ -3,8 +3,7 @@ import { idSchema, pageOf } from '../infra/http/page.js';
 import { isCurrency } from '../values/money.js';
 import { ORDER_STATUSES } from './order-status.js';
 import type { Order } from './order.js';
-
-const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
+import { money } from '../infra/http/money.schemas.js';
 
 export const orderResponse = z.object({
   id: z.string(),

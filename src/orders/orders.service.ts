@@ -10,7 +10,6 @@ import { OrderEffects } from './order-effects.service.js';
 import { canBecome } from './order-status.js';
 import type { Order } from './order.js';
 import {
-  ERASED,
   findLicence,
   findOrder,
   forgetBuyer,
@@ -25,6 +24,7 @@ import {
   type OrderPage,
 } from './orders.queries.js';
 import { ReceiptsService } from './receipts.service.js';
+import { ERASED } from '../subscribers/erased.js';
 
 /** The mark of a browser is another one each day: later it finds no order. */
 const MARK_KEPT_MS = 86_400_000;

@@ -8,11 +8,11 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../values/signed-token.js';
+import { MINUTE_MS } from '../values/time-units.js';
 
 /** `my-data` hands out the file; `erase` forgets the person. Neither link stands in for the other. */
 export type DataPurpose = 'my-data' | 'erase';
 
-const MINUTE_MS = 60_000;
 export const DATA_LINK_MINUTES = 30;
 /** One mail in ten minutes and three a day: a forwarded mail must not become a way to flood its reader. */
 const PAUSE_MS = 10 * MINUTE_MS;

@@ -8,7 +8,7 @@ import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { maskEmailAddress } from '../values/email-address.js';
 import { DATA_LINK_MINUTES, DataRequestService } from './data-request.service.js';
 import { ErasureService } from './erasure.service.js';
-import { footerOf, refusedLink } from './preferences.js';
+import { footerOf, refusedLink, FROM_PREFERENCES } from './preferences.js';
 
 const anything = z.unknown();
 const eraseForm = z.object({ understood: z.string().min(1) });
@@ -40,7 +40,7 @@ export class EraseController {
     if (!eraseForm.safeParse(body).success) return this.page(reply, token, person);
     // Asked before: once they are forgotten, nothing leads from the link to a sender.
     const footer = footerOf(await this.requests.senderName(person.id));
-    await this.erasure.erase(person.id, 'preferences page');
+    await this.erasure.erase(person.id, FROM_PREFERENCES);
     sendPrivatePage(reply, 200, await this.pages.render('pages/erased', footer));
   }
 

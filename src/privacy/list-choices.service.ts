@@ -3,10 +3,8 @@ import { DataSource } from 'typeorm';
 import type { ListOfPerson } from '../subscribers/list.js';
 import { ListsService } from '../subscribers/lists.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
-import { listChanges, listWords, type PreferencesForm } from './preferences.js';
+import { listChanges, listWords, type PreferencesForm, FROM_PREFERENCES } from './preferences.js';
 import type { Where } from './preferences.service.js';
-
-const PAGE = 'preferences page';
 
 /** Lists that people join and leave by themselves. Each decision is kept as evidence with its words. */
 @Injectable()
@@ -31,7 +29,7 @@ export class ListChoicesService {
         else await this.lists.remove(id, subscriberId, manager);
         await this.subscribers.recordConsent(manager, {
           ...where,
-          pageUrl: PAGE,
+          pageUrl: FROM_PREFERENCES,
           subscriberId,
           kind: wanted ? 'granted' : 'withdrawn',
           purpose: `list:${key}`,

@@ -5,8 +5,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import type { PauseDays } from './preferences.js';
-
-const DAY_MS = 86_400_000;
+import { DAY_MS } from '../values/time-units.js';
 
 /**
  * Nothing but what they asked for themselves for a while. Steps of sequences that come up wait for the end and follow one

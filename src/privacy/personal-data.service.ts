@@ -3,11 +3,10 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { Subscriber, Suppression } from '../subscribers/subscriber.js';
-import { SubscribersService } from '../subscribers/subscribers.service.js';
+import { SubscribersService, subscriberNotFound } from '../subscribers/subscribers.service.js';
 import { SuppressionsService } from '../subscribers/suppressions.service.js';
 import type { Topic } from '../subscribers/topic.js';
 import { TopicsService } from '../subscribers/topics.service.js';
-import { DomainError } from '../values/domain-error.js';
 import { receiptKey, signReceipt, type ReceiptPublicKey } from './consent-receipt.js';
 import {
   consentsOf,
@@ -44,7 +43,7 @@ export class PersonalDataService {
   async of(subscriberId: string): Promise<PersonalData> {
     return this.dataSource.transaction('REPEATABLE READ', async (manager) => {
       const subscriber = await this.subscribers.find(subscriberId, manager);
-      if (subscriber === null) throw notFound(subscriberId);
+      if (subscriber === null) throw subscriberNotFound(subscriberId);
       const { tags, emailKey, ...profile } = subscriber;
       const consents = await consentsOf(manager, subscriberId);
       return {
@@ -77,8 +76,4 @@ export class PersonalDataService {
       publishedAt: `${this.config.baseUrl}/.well-known/jwks.json`,
     };
   }
-}
-
-export function notFound(id: string): DomainError {
-  return new DomainError('SUBSCRIBER_NOT_FOUND', `There is no subscriber with the id ${id}`, { id });
 }

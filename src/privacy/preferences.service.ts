@@ -6,7 +6,7 @@ import { LeaveService } from '../subscribers/leave.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import type { Topic } from '../subscribers/topic.js';
-import type { PreferencesForm } from './preferences.js';
+import { FROM_PREFERENCES, type PreferencesForm } from './preferences.js';
 import { TopicChoicesService } from './topic-choices.service.js';
 import { TrackingChoiceService } from './tracking-choice.service.js';
 
@@ -15,7 +15,6 @@ export interface Where {
   userAgent: string;
 }
 
-const PAGE = 'preferences page';
 const TRIES = 5;
 
 /** What a person decides about themselves by the link in their mails. */
@@ -54,7 +53,7 @@ export class PreferencesService {
 
   /** In force at once: the barrier reads it before the next mail's body. */
   async save(subscriberId: string, form: PreferencesForm, where: Where): Promise<void> {
-    const evidence = { ...where, pageUrl: PAGE };
+    const evidence = { ...where, pageUrl: FROM_PREFERENCES };
     // Whoever judges hits holds some of them, and waits for others that go with a consent.
     await retriedAfterDeadlock(TRIES, async () =>
       this.dataSource.transaction(async (manager) => {

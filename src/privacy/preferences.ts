@@ -1,6 +1,9 @@
 import type { ListOfPerson } from '../subscribers/list.js';
 import type { Topic } from '../subscribers/topic.js';
 
+/** Where a reader's word came from, as it stands in the history of the person. */
+export const FROM_PREFERENCES = 'preferences page';
+
 /** The words by which somebody agrees to be counted, or no longer does. They are kept with the decision. */
 export const TRACKING_WORDS = 'Count the mails I open and the links I press';
 

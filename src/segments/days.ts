@@ -1,7 +1,7 @@
 import { instantOfLocalMs, localClockMs, startOfLocalDay } from '../values/zoned-time.js';
 import type { TimeWindow } from './condition.js';
+import { DAY_MS } from '../values/time-units.js';
 
-const DAY_MS = 86_400_000;
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
 
 /**

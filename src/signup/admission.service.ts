@@ -9,10 +9,10 @@ import { TopicsService } from '../subscribers/topics.service.js';
 import type { Form } from './forms.service.js';
 import type { Origin } from './origin.js';
 import { SignupTraces } from './signup-traces.service.js';
+import { DAY_MS } from '../values/time-units.js';
 
 /** How long the link to the lead magnet works: people come back to a mail weeks later. */
 const LEAD_MAGNET_DAYS = 30;
-const DAY_MS = 86_400_000;
 
 export interface Admission {
   form: Form;

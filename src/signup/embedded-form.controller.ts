@@ -6,7 +6,7 @@ import { PageRenderer } from '../infra/http/page-renderer.js';
 import { DomainError } from '../values/domain-error.js';
 import { suggestionFor } from '../values/email-address-advice.js';
 import { FormsService, type Form } from './forms.service.js';
-import { IntakeService } from './intake.service.js';
+import { FormIntake } from './form-intake.service.js';
 
 const body = z.strictObject({
   email: z.string().max(1_000),
@@ -25,7 +25,7 @@ const body = z.strictObject({
 export class EmbeddedFormController {
   constructor(
     private readonly forms: FormsService,
-    private readonly intake: IntakeService,
+    private readonly intake: FormIntake,
     private readonly pages: PageRenderer,
     @Inject(CONFIG) private readonly config: Config,
   ) {}

@@ -12,7 +12,7 @@ import { ConfirmationService } from './confirmation.service.js';
 import { EmbeddedFormController } from './embedded-form.controller.js';
 import { FormsController } from './forms.controller.js';
 import { FormsService } from './forms.service.js';
-import { IntakeService } from './intake.service.js';
+import { FormIntake } from './form-intake.service.js';
 import { SignupLimits } from './signup-limits.service.js';
 import { SignupTraces } from './signup-traces.service.js';
 import { SignupService } from './signup.service.js';
@@ -46,7 +46,7 @@ import { UnsubscribeService } from './unsubscribe.service.js';
     SignupTraces,
     ConfirmationService,
     AdmissionService,
-    IntakeService,
+    FormIntake,
     SignupLimits,
     UnsubscribeService,
   ],

@@ -8,7 +8,7 @@ import { TrackingService } from '../tracking/tracking.service.js';
 import { suggestionFor } from '../values/email-address-advice.js';
 import type { FormField } from './form-fields.js';
 import { FormsService, type Form } from './forms.service.js';
-import { IntakeService } from './intake.service.js';
+import { FormIntake } from './form-intake.service.js';
 import type { SubmissionErrors, TypedValues } from './submission.js';
 
 /** Loose on purpose: a visitor with a strange browser gets a page with words, not an error of a machine. */
@@ -19,7 +19,7 @@ const LIMITED = 'Too many sign-ups came from your network. Please try again in t
 export class SqueezePageController {
   constructor(
     private readonly forms: FormsService,
-    private readonly intake: IntakeService,
+    private readonly intake: FormIntake,
     private readonly tracking: TrackingService,
     private readonly pages: KeptPages,
     @Inject(CONFIG) private readonly config: Config,

@@ -106,7 +106,7 @@ export class SubscribersService {
         evidence.at ?? this.clock.now(),
       ],
     );
-    if (rows.length === 0) throw notFound(evidence.subscriberId);
+    if (rows.length === 0) throw subscriberNotFound(evidence.subscriberId);
   }
 
   /**
@@ -334,7 +334,7 @@ export class SubscribersService {
   async get(id: string): Promise<Subscriber> {
     const subscriber = await this.find(id);
     if (subscriber) return subscriber;
-    throw notFound(id);
+    throw subscriberNotFound(id);
   }
 
   async findByEmailKey(
@@ -356,11 +356,11 @@ export class SubscribersService {
   private async lock(manager: EntityManager, id: string): Promise<LockedSubscriber> {
     const subscriber = await lockSubscriber(manager, id);
     if (subscriber) return subscriber;
-    throw notFound(id);
+    throw subscriberNotFound(id);
   }
 }
 
-function notFound(id: string): DomainError {
+export function subscriberNotFound(id: string): DomainError {
   return new DomainError('SUBSCRIBER_NOT_FOUND', `There is no subscriber with the id ${id}`, { id });
 }
 

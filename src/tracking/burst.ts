@@ -37,7 +37,7 @@ export interface MailHit extends Hit {
 }
 
 /** Judges the hits of ONE mail together, in any order. The answer has every hit's id. */
-export function judgeMail(hits: readonly MailHit[]): Map<string, HitVerdict> {
+export function judgeMailHits(hits: readonly MailHit[]): Map<string, HitVerdict> {
   const own = hits
     .map((hit) => ({ hit, verdict: classifyHit(hit), ms: hit.at.getTime() }))
     .toSorted((a, b) => a.ms - b.ms);

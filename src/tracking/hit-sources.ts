@@ -2,9 +2,9 @@ import { dailyHash } from './daily-hash.js';
 import { headerFacts, type HitSource, type RequestFacts } from './hit-batch.js';
 import { isLoopback } from './hit-class.js';
 import { networkOf } from './mail-networks.js';
+import { DAY_MS } from '../values/time-units.js';
 
 const MOST_REMEMBERED = 2_000;
-const DAY_MS = 86_400_000;
 
 /** What is known of a client, worked out once while its hits come one after the other. */
 export class HitSources {

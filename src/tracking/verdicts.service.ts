@@ -7,7 +7,7 @@ import { AfterWork } from './after-work.service.js';
 import {
   CHECKED_AT_DELIVERY_MS,
   closeTogether,
-  judgeMail,
+  judgeMailHits,
   LOOK_AROUND_MS,
   SEVERAL_MAILS,
   severalMails,
@@ -257,7 +257,7 @@ function judgeByMail(hits: readonly StoredHit[]): { hit: StoredHit; verdict: Hit
     else mails.set(hit.messageId, [hit]);
   }
   return [...mails.values()].flatMap((mail) => {
-    const verdicts = judgeMail(mail);
+    const verdicts = judgeMailHits(mail);
     return mail.flatMap((hit) => {
       const verdict = verdicts.get(hit.id);
       return verdict ? [{ hit, verdict }] : [];

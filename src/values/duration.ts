@@ -1,5 +1,6 @@
 import { DomainError } from './domain-error.js';
 import { instantOfLocalMs, startOfLocalDay, steadyLocalClockMs } from './zoned-time.js';
+import { MINUTE_MS, HOUR_MS, DAY_MS } from './time-units.js';
 
 export const DURATION_UNITS = ['minutes', 'hours', 'days', 'weeks', 'months'] as const;
 export type DurationUnit = (typeof DURATION_UNITS)[number];
@@ -10,9 +11,6 @@ export interface Duration {
   readonly unit: DurationUnit;
 }
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
 /** A calendar span can exceed its days by clocks put back on the way. */
 const CLOCK_CHANGE_MS = 3 * HOUR_MS;
 const LONGEST_MONTH_DAYS = 31;

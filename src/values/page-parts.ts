@@ -1,9 +1,10 @@
 import { posix } from 'node:path';
-import { Liquid, toValueSync, type Template } from 'liquidjs';
+import { Liquid } from 'liquidjs';
 import { pathOfPart } from './template-paths.js';
+import { withChildren } from './liquid-tree.js';
 
 /** Far more than a page has. */
-const PARSE_LIMIT_CHARACTERS = 2_000_000;
+export const PARSE_LIMIT_CHARACTERS = 2_000_000;
 /** Parses only: no file is read. */
 const parser = new Liquid({ parseLimit: PARSE_LIMIT_CHARACTERS, templates: {} });
 
@@ -19,11 +20,4 @@ export function partsOfPage(text: string, path: string): string[] {
       found.add(pathOfPart(isRelative ? posix.dirname(path) : '.', template.file));
     }
   return [...found];
-}
-
-function* withChildren(templates: Iterable<Template>): Generator<Template> {
-  for (const template of templates) {
-    yield template;
-    if (template.children) yield* withChildren(toValueSync<Template[]>(template.children(false, true)));
-  }
 }

@@ -1,5 +1,6 @@
 import { zoneOffsets } from './zone-offsets.js';
 import { parseLocalTime, startOfLocalDay, weekdayIndex, WEEKDAYS, type Weekday } from './zoned-time.js';
+import { MINUTE_MS, HOUR_MS } from './time-units.js';
 
 /** Local times of day; from `from` up to but not including `to`. When `to` is the smaller, it ends on the next day. */
 export interface LocalSpan {
@@ -25,8 +26,6 @@ export interface OpenHours {
   readonly timeZone: string;
 }
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MINUTES = 1_440;
 const WEEK_MINUTES = 7 * DAY_MINUTES;
 export const WHOLE_WEEK: readonly WeekSpan[] = [{ start: 0, end: WEEK_MINUTES }];

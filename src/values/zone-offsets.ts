@@ -1,8 +1,7 @@
 import { IANAZone } from 'luxon';
 import { DomainError } from './domain-error.js';
+import { MINUTE_MS, DAY_MS } from './time-units.js';
 
-const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
 /** Blocks kept per zone before its table is dropped: about ten years of days, some 200 kB. */
 const MAX_BLOCKS = 4_000;
 /** More than the names Intl knows; only differing letter case can reach it. */

@@ -1,11 +1,10 @@
 import { DomainError } from './domain-error.js';
 import { zoneOffsets } from './zone-offsets.js';
+import { HOUR_MS, DAY_MS } from './time-units.js';
 
 export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 export type Weekday = (typeof WEEKDAYS)[number];
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 /** Local clocks run from UTC-12 to UTC+14; one hour of slack each way. */
 const FARTHEST_EAST_MS = 15 * HOUR_MS;
 const FARTHEST_WEST_MS = 13 * HOUR_MS;

@@ -21,7 +21,7 @@ describe('the environment', () => {
       dataDir: './data',
       databaseUrl: null,
       mongoUri: null,
-      smtpUrl: null,
+      relays: [],
       secretKey: null,
       roles: ['web', 'worker'],
       apiKey: null,

@@ -21,7 +21,7 @@ const SRC = new URL('../../src/', import.meta.url).pathname;
  * send, such as mails, forms and headers, has no place here, unless its text is cut before.
  */
 const ONLY_SHORT: Readonly<Record<string, string>> = {
-  'admin/forms/name-list.ts': 'finds something at every place where it is tried, so no place is tried twice',
+  'values/name-list.ts': 'finds something at every place where it is tried, so no place is tried twice',
   'imports/import-row.ts': 'finds something at every place where it is tried, so no place is tried twice',
   'tracking/user-agent.ts': 'a user agent, cut to 500 characters when the hit comes in',
   'values/email-address.ts': 'an address, refused before when it has more than 1,000 characters',

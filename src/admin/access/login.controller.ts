@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Post, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fieldProblems, messagesByField } from '../../infra/http/field-problems.js';
-import { firstRunForm, loginForm, typedEmail } from './admin.schemas.js';
+import { firstRunForm, loginForm, typedEmail } from './login.schemas.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
 import { OwnerAccess } from './owner-access.service.js';
 import { SignedOut } from './owner.guard.js';

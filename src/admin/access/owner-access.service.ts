@@ -8,7 +8,7 @@ import { seeOther, sendPage } from '../../infra/http/send-page.js';
 import { DomainError } from '../../values/domain-error.js';
 import { signExpiring, verifyExpiring } from '../../values/signed-token.js';
 import { urlOf } from '../../values/url.js';
-import { loginForm } from './admin.schemas.js';
+import { loginForm } from './login.schemas.js';
 import { type HeldForm, heldForm, withoutSignIn } from './held-form.js';
 import { rememberOwner } from './owner-of-request.js';
 import { OwnerService, type OpenedSession } from './owner.service.js';

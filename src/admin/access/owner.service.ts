@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { hash, verify } from '@node-rs/argon2';
 import { DataSource } from 'typeorm';
@@ -8,6 +8,8 @@ import { RateLimits, type RateLimit } from '../../infra/rate-limits/rate-limits.
 import { addressBlock } from '../../values/address-block.js';
 import type { EmailAddressParse } from '../../values/email-address.js';
 import type { Owner } from './owner-of-request.js';
+import { sha256 } from '../../values/sha256.js';
+import { limitKey } from '../../infra/rate-limits/limit-key.js';
 
 export interface Credentials {
   email: Extract<EmailAddressParse, { ok: true }>;
@@ -128,8 +130,8 @@ export class OwnerService {
   private triesOf(emailKey: string, { ip, browserId }: LoginPlace): [RateLimit, string][] {
     if (browserId !== null) return [[TRIES_PER_BROWSER, browserId]];
     return [
-      [TRIES_PER_PLACE, this.keyed(`ip:${addressBlock(ip)}`)],
-      [TRIES_PER_ACCOUNT, this.keyed(`email:${emailKey}`)],
+      [TRIES_PER_PLACE, limitKey(this.config.secretKey, `ip:${addressBlock(ip)}`)],
+      [TRIES_PER_ACCOUNT, limitKey(this.config.secretKey, `email:${emailKey}`)],
     ];
   }
 
@@ -141,12 +143,4 @@ export class OwnerService {
     }
     return null;
   }
-
-  private keyed(value: string): string {
-    return createHmac('sha256', this.config.secretKey).update(`rate-limit\0${value}`).digest('base64url');
-  }
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

@@ -4,6 +4,7 @@ import { commissionState } from '../../affiliates/commission-record.js';
 import { explainCommission } from '../../affiliates/explain-commission.js';
 import { type Money, moneyOf } from '../../values/money.js';
 import { typedTexts } from '../forms/typed-text.js';
+import type { FormProblem } from '../forms/form-problems.schemas.js';
 
 const MAX_TYPED_CHARS = 300;
 
@@ -41,15 +42,12 @@ export function typedOfAffiliate(affiliate: Affiliate, recruiter: string): Affil
   return { name: name ?? '', email: email ?? '', code, recruiter, isPaused: state === 'paused' };
 }
 
-export interface FormProblem {
-  name: string;
-  message: string;
-}
-
 const FORM_FIELDS: Readonly<Record<string, string>> = { recruiterId: 'recruiter' };
 
 /** Messages by field as the form shows them: `recruiterId: no …` stands at the field for the code of the recruiter. */
-export function problemsByField(errors: Readonly<Record<string, string>>): FormProblem[] {
+export function problemsByField(
+  errors: Readonly<Record<string, string>>,
+): Pick<FormProblem, 'name' | 'message'>[] {
   return Object.entries(errors).map(([field, message]) => ({
     name: FORM_FIELDS[field] ?? field,
     message: message.replace(/^\w+: /, ''),

@@ -8,7 +8,7 @@ import type { ArmResult } from '../../experiments/results.js';
 import { DEFAULT_ALPHA } from '../../experiments/test-options.js';
 import { liftText, pValueText } from '../experiments/experiment-view.js';
 import { audienceText } from './broadcast-form.js';
-import { durationText, timingText } from './broadcast-start-form.js';
+import { minutesText, timingText } from './broadcast-start-form.js';
 import { broadcastView } from './broadcast-view.js';
 
 export interface BroadcastDetail {
@@ -142,7 +142,7 @@ function splitView(report: BroadcastReport): object | null {
 function timeOf(
   arm: { at?: string | undefined; delayMinutes?: number | undefined } | undefined,
 ): string | null {
-  return arm?.delayMinutes === undefined ? (arm?.at ?? null) : `${durationText(arm.delayMinutes)} later`;
+  return arm?.delayMinutes === undefined ? (arm?.at ?? null) : `${minutesText(arm.delayMinutes)} later`;
 }
 
 /** What is offered, in words. */
@@ -167,7 +167,7 @@ function planText(split: Split): string {
   const judged =
     judge === 'clicks' ? 'readers with a click that a person made' : 'money per reader, each up to the cap';
   const heldOut = holdout === undefined ? '' : ` ${holdout} are held out and get nothing.`;
-  return `${testPercent} % of the audience try ${arms.length} arms; after ${durationText(waitMinutes)} the rest gets the better one, by ${judged}. Without a winner it gets arm A.${heldOut}`;
+  return `${testPercent} % of the audience try ${arms.length} arms; after ${minutesText(waitMinutes)} the rest gets the better one, by ${judged}. Without a winner it gets arm A.${heldOut}`;
 }
 
 /** What the owner has asked for beyond the usual. */

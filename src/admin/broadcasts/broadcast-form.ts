@@ -7,7 +7,7 @@ import { armKey, type Split } from '../../broadcasts/split.js';
 import { DomainError } from '../../values/domain-error.js';
 import { isCurrency, moneyToText, parseMoney } from '../../values/money.js';
 import { offerFields, offerOf, offerTyped } from './broadcast-offer-form.js';
-import { namesIn, namesText } from '../forms/name-list.js';
+import { namesIn, namesText } from '../../values/name-list.js';
 
 /** What was typed, by field name; a field of which several can be ticked has each of them. */
 export type BroadcastTyped = Record<string, string[]>;

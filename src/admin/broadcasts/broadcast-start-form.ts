@@ -111,7 +111,7 @@ export function timingText({
   if (timing === null) return null;
   const hours = split !== null && hasHours(split);
   const { local, spreadMinutes } = timing;
-  const spread = spreadMinutes === 0 ? '' : `spread over ${durationText(spreadMinutes)}`;
+  const spread = spreadMinutes === 0 ? '' : `spread over ${minutesText(spreadMinutes)}`;
   if (local === null) return spread === '' ? null : spread;
   const reading = DateTime.fromISO(local.atLocal, { zone: 'UTC' }).setLocale('en-GB');
   const clock = reading.toFormat('ccc d LLL yyyy, HH:mm');
@@ -126,7 +126,7 @@ export function timingText({
 }
 
 /** `45 minutes`, `4 hours`, `1.5 hours`. */
-export function durationText(minutes: number): string {
+export function minutesText(minutes: number): string {
   if (minutes < 60) return `${minutes} ${minutes === 1 ? 'minute' : 'minutes'}`;
   const hours = Math.round(minutes / 6) / 10;
   return `${hours} ${hours === 1 ? 'hour' : 'hours'}`;

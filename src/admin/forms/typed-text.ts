@@ -13,3 +13,16 @@ export function typedTexts(given: unknown, maxChars: number): (name: string) => 
       : '';
   };
 }
+
+/** What was typed, by field name. */
+export type Typed = Record<string, string>;
+
+/** The fields of a POST, as text: what is none of the form's is left out. */
+export function typedFields(body: unknown, isOfForm: (name: string) => boolean, maxChars: number): Typed {
+  const given = typeof body === 'object' && body !== null ? Object.entries(body) : [];
+  return Object.fromEntries(
+    given
+      .filter(([name, value]) => typeof value === 'string' && isOfForm(name))
+      .map(([name, value]) => [name, String(value).trim().slice(0, maxChars)]),
+  );
+}

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Drafts } from '../../delivery/preflight/drafts.service.js';
-import { sampleData } from '../../delivery/mails/sample-data.js';
+import { sampleData, SAMPLE_READER } from '../../delivery/mails/sample-data.js';
 import { kindOf } from '../../delivery/preflight/variables.templates.js';
 import { TemplatesService } from '../../delivery/mails/templates.service.js';
 import { fieldDefinitionsOf } from '../../funnels/schemas/field.schemas.js';
@@ -19,7 +19,6 @@ import type { Texts } from '../../values/template-texts.js';
 import { MailFrame, PageFrame } from '../answers/answer.js';
 import { samplePage } from './page-samples.js';
 
-const READER = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
 const MAIL = /^(emails\/.+)\.mjml$/;
 const PAGE = /^(.+)\.liquid$/;
 
@@ -68,7 +67,7 @@ export class FunnelPreviews {
       const kind = kindOf(`${template.source}${template.html}`);
       const data = sampleData(kind, this.config.baseUrl, this.clock.now());
       const draft = { template, kind, data, sender, funnelTitle: title };
-      return (await this.drafts.render(draft, READER, false)).html;
+      return (await this.drafts.render(draft, SAMPLE_READER, false)).html;
     });
   }
 }

@@ -1,11 +1,13 @@
 import type { FunnelDefinition } from '../../funnels/schemas/funnel.schemas.js';
 import type { FormField } from '../../signup/form-fields.js';
 import { applyDiscountBps, type Money, moneyOf, parseMoney, parsePercentBps } from '../../values/money.js';
+import { DAY_MS } from '../../values/time-units.js';
+import { SAMPLE_READER } from '../../delivery/mails/sample-data.js';
 
 /** Nothing happens where it leads: the page is shown in a frame that sends no form. */
 const NOWHERE = '#';
-const READER = { email: 'reader@example.com', name: 'Grace Hopper' };
-const DAY_MS = 86_400_000;
+const { email, name } = SAMPLE_READER;
+const READER = { email, name };
 
 /**
  * What a page of the funnel prints, as the product would give it for an invented reader; null for a template that is no page

@@ -2,11 +2,9 @@ import { readTables, guessTargets, TARGETS } from '../../imports/columns.js';
 import type { ImportJob, ImportOptions, ImportPreview } from '../../imports/import-job.js';
 import { importOptions } from '../../imports/imports.schemas.js';
 import type { FieldDefinition } from '../../subscribers/field.js';
-import { namesIn, namesText } from '../forms/name-list.js';
+import { namesIn, namesText } from '../../values/name-list.js';
 import { NEW_FIELD_TARGETS } from './new-fields.js';
-
-/** What was typed, by field name; columns are `column.0` and so on. */
-export type Typed = Record<string, string>;
+import { type Typed, typedFields } from '../forms/typed-text.js';
 
 const MAX_TYPED_CHARS = 2_500;
 
@@ -59,7 +57,7 @@ export function headersOf(preview: ImportPreview): string[] {
 }
 
 /** The form as it is first shown: columns as they seem to be, options as they are. */
-export function typedOf(
+export function typedOfMapping(
   preview: ImportPreview,
   options: ImportOptions,
   definitions: ReadonlyMap<string, FieldDefinition>,
@@ -89,13 +87,8 @@ export function typedOf(
 }
 
 /** The fields of a POST, as text: what is none of the form's is left out. */
-export function typedFrom(body: unknown): Typed {
-  const given = typeof body === 'object' && body !== null ? Object.entries(body) : [];
-  return Object.fromEntries(
-    given
-      .filter(([name, value]) => typeof value === 'string' && NAMES.test(name))
-      .map(([name, value]) => [name, String(value).trim().slice(0, MAX_TYPED_CHARS)]),
-  );
+export function mappingTypedFrom(body: unknown): Typed {
+  return typedFields(body, (name) => NAMES.test(name), MAX_TYPED_CHARS);
 }
 
 const NAMES = /^(?:status|consentText|existing|tags|lists|dateOrder|dryRun|column\.\d{1,3})$/;

@@ -13,10 +13,11 @@ import { FieldsService } from '../../subscribers/fields.service.js';
 import { ListsService } from '../../subscribers/lists.service.js';
 import { DomainError } from '../../values/domain-error.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
-import { headersOf, mappingView, readMapping, type Typed, typedFrom, typedOf } from './import-form.js';
+import { headersOf, typedOfMapping, mappingView, readMapping, mappingTypedFrom } from './import-form.js';
 import { importView } from './import-view.js';
 import { newFieldsIn } from './new-fields.js';
 import { checkedId } from '../forms/page-id.schemas.js';
+import type { Typed } from '../forms/typed-text.js';
 
 const PAGE_ROWS = 20;
 const LOOK_AGAIN_SECONDS = 2;
@@ -51,7 +52,11 @@ export class ImportPagesController {
   async show(@Param('id') id: string, @Res({ passthrough: true }) reply: FastifyReply): Promise<Answer> {
     const job = await this.imports.get(checkedId(id, 'import'));
     if (job.state === 'mapping' && job.preview !== null) {
-      const typed = typedOf(job.preview, importOptions.parse(job.options), await this.fields.definitions());
+      const typed = typedOfMapping(
+        job.preview,
+        importOptions.parse(job.options),
+        await this.fields.definitions(),
+      );
       return this.showMapping({ job, status: 200, typed, errors: {} });
     }
     const view = importView(job);
@@ -63,7 +68,7 @@ export class ImportPagesController {
   async begin(@Param('id') id: string, @Body() body: unknown): Promise<Answer> {
     const job = await this.imports.get(checkedId(id, 'import'));
     if (job.state !== 'mapping') throw notNow(job, 'begin');
-    const typed = typedFrom(body);
+    const typed = mappingTypedFrom(body);
     const preview = job.preview ?? { tables: [] };
     const definitions = await this.fields.definitions();
     const made = newFieldsIn(typed, headersOf(preview), definitions);

@@ -1,6 +1,6 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { Drafts } from '../../delivery/preflight/drafts.service.js';
-import { sampleData } from '../../delivery/mails/sample-data.js';
+import { sampleData, SAMPLE_READER } from '../../delivery/mails/sample-data.js';
 import { TemplatesService } from '../../delivery/mails/templates.service.js';
 import { WRITTEN, type WrittenMail, type WrittenMailPlace } from '../../delivery/mails/written-mail.js';
 import { type StoredWrittenMail, WrittenMailsService } from '../../delivery/mails/written-mails.service.js';
@@ -19,7 +19,6 @@ const MAX_BODY = 100_000;
 const MAX_LINE = 200;
 /** Of what is read: what is too long is shown again whole, as it was typed. */
 const MAX_READ = 1_000_000;
-const READER = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
 /** Only a preview shows it: a broadcast says who it is from. */
 const SENDER = { name: 'You', email: 'you@example.com', postalAddress: 'Your postal address' };
 const LABELS = { subject: 'Subject', preview: 'Preview', body: 'The mail' };
@@ -109,7 +108,7 @@ export class MailPagesController {
     const template = await this.templates.compileWritten({ ...typed, key: `${WRITTEN}preview` });
     const data = sampleData('sequence', this.config.baseUrl, this.clock.now());
     const draft = { template, kind: 'sequence' as const, data, sender: SENDER, funnelTitle: 'Your news' };
-    return new MailFrame((await this.drafts.render(draft, READER, false)).html);
+    return new MailFrame((await this.drafts.render(draft, SAMPLE_READER, false)).html);
   }
 }
 

@@ -3,7 +3,7 @@ import type { Subscriber, SubscriberFields } from '../../subscribers/subscriber.
 import { nameSchema, tagName } from '../../subscribers/subscribers.schemas.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
 import type { FormProblem } from '../forms/form-problems.schemas.js';
-import { namesIn, namesText } from '../forms/name-list.js';
+import { namesIn, namesText } from '../../values/name-list.js';
 import { typedTexts } from '../forms/typed-text.js';
 
 const MAX_CHARS = 6_000;

@@ -1,6 +1,6 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { z } from 'zod';
-import { ExplainService, type Answer as Explained } from '../../analytics/explain.service.js';
+import { ExplainService, type Explained } from '../../analytics/explain.service.js';
 import { idSchema } from '../../infra/http/page.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { DomainError } from '../../values/domain-error.js';

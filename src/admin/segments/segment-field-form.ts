@@ -1,7 +1,7 @@
 import type { FieldCondition } from '../../segments/condition.js';
 import { OPERATORS_OF_TYPE } from '../../segments/segment-fields.js';
 import { type FieldDefinition, type FieldType, readFieldText } from '../../subscribers/field.js';
-import { namesIn, namesText } from '../forms/name-list.js';
+import { namesIn, namesText } from '../../values/name-list.js';
 import type { Choice } from './segment-leaves.js';
 import { OPERATOR_WORDS } from './segment-words.js';
 

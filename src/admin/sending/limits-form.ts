@@ -1,8 +1,6 @@
 import { OVERDUE_POLICIES } from '../../delivery/message/overdue.js';
 import { sendingSettings, type Limit, type SendingSettings } from '../../delivery/pacing/sending.schemas.js';
-
-/** What was typed, by field name such as `global.perSecond` or `senders.0.domain`. */
-export type Typed = Record<string, string>;
+import { type Typed, typedFields } from '../forms/typed-text.js';
 
 export interface LimitsFormError {
   /** By field name. */
@@ -24,7 +22,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 /** The fields of the form, filled with the limits that are set, with one empty row for another sender. */
-export function typedOf({ global, senders, groups, overdue }: SendingSettings): Typed {
+export function typedOfLimits({ global, senders, groups, overdue }: SendingSettings): Typed {
   const typed: Typed = { 'overdue.policy': overdue.policy, 'overdue.afterHours': String(overdue.afterHours) };
   const put = (name: string, limit: Limit | null | undefined): void => {
     typed[`${name}.perSecond`] = String(limit?.perSecond ?? '');
@@ -42,13 +40,8 @@ export function typedOf({ global, senders, groups, overdue }: SendingSettings): 
 }
 
 /** The fields of a POST, as text: what is none of the form's is left out. */
-export function typedFrom(body: unknown): Typed {
-  const given = typeof body === 'object' && body !== null ? Object.entries(body) : [];
-  return Object.fromEntries(
-    given
-      .filter(([name, value]) => typeof value === 'string' && /^(global|groups|senders|overdue)\./.test(name))
-      .map(([name, value]) => [name, String(value).trim().slice(0, MAX_TYPED_CHARS)]),
-  );
+export function limitsTypedFrom(body: unknown): Typed {
+  return typedFields(body, (name) => /^(global|groups|senders|overdue)\./.test(name), MAX_TYPED_CHARS);
 }
 
 /** How many rows of senders were typed. */

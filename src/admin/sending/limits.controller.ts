@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Post } from '@nestjs/common';
 import { SendingSettingsService } from '../../delivery/pacing/sending-settings.service.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
-import { limitsPage, readLimits, typedFrom, typedOf } from './limits-form.js';
+import { limitsPage, readLimits, limitsTypedFrom, typedOfLimits } from './limits-form.js';
 
 /** The limits of sending as a form; the same settings as `PUT /api/v1/sending`. */
 @Controller('admin/sending/limits')
@@ -10,12 +10,12 @@ export class LimitsController {
 
   @Get()
   async show(): Promise<Answer> {
-    return new Page('limits', limitsPage(typedOf(await this.settings.read()), {}));
+    return new Page('limits', limitsPage(typedOfLimits(await this.settings.read()), {}));
   }
 
   @Post()
   async save(@Body() body: unknown): Promise<Answer> {
-    const typed = typedFrom(body);
+    const typed = limitsTypedFrom(body);
     const read = readLimits(typed, await this.settings.read());
     if ('errors' in read) return new Page('limits', limitsPage(typed, read.errors), 422);
     await this.settings.replace(read);

@@ -10,12 +10,12 @@ import { DomainError } from '../../values/domain-error.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
 import {
   confirmForm,
-  heldForm,
+  heldMailsForm,
   sequenceForm,
   type ConfirmForm,
-  type HeldForm,
+  type HeldMailsForm,
   type SequenceForm,
-} from '../access/admin.schemas.js';
+} from './decisions.schemas.js';
 import { limitName, paceWords, sendingPage, stopWords } from './sending-view.js';
 
 /** How sending stands, and the decisions that only the owner can take. */
@@ -85,7 +85,7 @@ export class SendingPageController {
   }
 
   @Post('held')
-  async decideHeld(@Body({ schema: heldForm }) { reason, decision }: HeldForm): Promise<Answer> {
+  async decideHeld(@Body({ schema: heldMailsForm }) { reason, decision }: HeldMailsForm): Promise<Answer> {
     await (decision === 'release' ? this.held.release({ reason }) : this.held.cancel({ reason }));
     return new SeeOther('/admin/sending');
   }

@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
@@ -14,6 +14,8 @@ import type { EmailAddressParse } from '../../values/email-address.js';
 import { decodeIds, verifyExpiring } from '../../values/signed-token.js';
 import { LOGIN_PURPOSE, PartnerMails } from './partner-mails.service.js';
 import { affiliateOf, affiliateOfSession, endSession, isOpenLogin, useLogin } from './partner.queries.js';
+import { sha256 } from '../../values/sha256.js';
+import { limitKey } from '../../infra/rate-limits/limit-key.js';
 
 const SESSION_MS = 7 * 24 * 3_600_000;
 const TOKEN_BYTES = 32;
@@ -44,7 +46,10 @@ export class PartnerAccess implements OnModuleDestroy {
 
   /** Counts one more asking from this place. */
   async take(ip: string): Promise<RateLimitVerdict> {
-    return this.limits.take(isLoopback(ip) ? PER_LOOPBACK : PER_BLOCK, this.keyed(`ip:${addressBlock(ip)}`));
+    return this.limits.take(
+      isLoopback(ip) ? PER_LOOPBACK : PER_BLOCK,
+      limitKey(this.config.secretKey, `ip:${addressBlock(ip)}`),
+    );
   }
 
   /**
@@ -97,7 +102,8 @@ export class PartnerAccess implements OnModuleDestroy {
 
   private async mail(emailKey: string): Promise<void> {
     for (const limit of PER_ADDRESS)
-      if (!(await this.limits.take(limit, this.keyed(`email:${emailKey}`))).allowed) return;
+      if (!(await this.limits.take(limit, limitKey(this.config.secretKey, `email:${emailKey}`))).allowed)
+        return;
     const affiliate = await affiliateOf(this.dataSource.manager, emailKey);
     if (affiliate !== null) await this.mails.sendLink({ ...affiliate, emailKey });
   }
@@ -107,14 +113,6 @@ export class PartnerAccess implements OnModuleDestroy {
     if (read === null || read === 'expired') return null;
     return decodeIds(read.payload, 1)?.[0] ?? null;
   }
-
-  private keyed(value: string): string {
-    return createHmac('sha256', this.config.secretKey).update(`rate-limit\0${value}`).digest('base64url');
-  }
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 /** The kind of an error: its message may hold an address. */

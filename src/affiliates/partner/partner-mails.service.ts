@@ -7,12 +7,12 @@ import { CONFIG, type Config } from '../../infra/config.js';
 import { addressHash } from '../../subscribers/address-hash.js';
 import { encodeIds, signExpiring } from '../../values/signed-token.js';
 import { forgetLogins, insertLogin, rememberMail, senderToAffiliates } from './partner.queries.js';
+import { MINUTE_MS } from '../../values/time-units.js';
 
 export const LOGIN_PURPOSE = 'partner-login';
 export const LOGIN_MINUTES = 30;
 
 const TEMPLATE = 'emails/partner-login';
-const MINUTE_MS = 60_000;
 /** How long the owner sees to whom a link was mailed. */
 const KEPT_MS = 30 * 24 * 60 * MINUTE_MS;
 

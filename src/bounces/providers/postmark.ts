@@ -1,9 +1,10 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { TAG } from '../../delivery/relays/provider-tag.js';
 import type { ReplyReason } from '../../delivery/replies/reply-reason.js';
 import type { JudgedMail } from '../judged-mail.js';
 import { bounceEvent, droppedEvent, plainEvent, UNSUBSCRIBED, type ProviderEvent } from './provider-event.js';
+import { sha256 } from '../../values/sha256.js';
 
 const event = z.object({
   RecordType: z.string(),
@@ -87,8 +88,4 @@ export function isFromPostmark(secret: string, authorization: string): boolean {
   const decoded = Buffer.from(given ?? '', 'base64').toString('utf8');
   const password = decoded.slice(decoded.indexOf(':') + 1);
   return timingSafeEqual(sha256(password), sha256(secret));
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

@@ -1,10 +1,10 @@
 import { finding, type Finding } from './finding.js';
+import { DAY_MS } from '../../values/time-units.js';
 
 /** What a TLS handshake with the host of `BASE_URL` showed; `error` is set when a browser would refuse it. */
 export type CertificateSeen =
   { kind: 'seen'; error: string | null; validUntil: Date } | { kind: 'unreached'; reason: string };
 
-const DAY_MS = 86_400_000;
 const SOON_DAYS = 14;
 const NAME = 'https';
 

@@ -1,7 +1,7 @@
 import type { DnsResolver } from '../../infra/dns.js';
 
 /** `none`: the DNS says there is nothing. `unasked`: it did not say anything, so nothing is known. */
-export type Answer<T> =
+export type DnsAnswer<T> =
   | { kind: 'found'; records: T[] }
   | { kind: 'none'; records: [] }
   | { kind: 'unasked'; records: []; reason: string };
@@ -9,7 +9,7 @@ export type Answer<T> =
 /** As node:dns names "no such domain" and "no such record". */
 const NOTHING = new Set(['ENOTFOUND', 'ENODATA']);
 
-export async function ask<T>(question: () => Promise<T[]>): Promise<Answer<T>> {
+export async function ask<T>(question: () => Promise<T[]>): Promise<DnsAnswer<T>> {
   try {
     const records = await question();
     return records.length === 0 ? { kind: 'none', records: [] } : { kind: 'found', records };
@@ -21,7 +21,7 @@ export async function ask<T>(question: () => Promise<T[]>): Promise<Answer<T>> {
 }
 
 /** The strings of each TXT record put together, as every user of them reads it (RFC 7208 §3.3, RFC 6376 §3.6.2.2). */
-export async function askTxt(dns: DnsResolver, name: string): Promise<Answer<string>> {
+export async function askTxt(dns: DnsResolver, name: string): Promise<DnsAnswer<string>> {
   return ask(async () => (await dns.resolveTxt(name)).map((strings) => strings.join('')));
 }
 

@@ -6,8 +6,8 @@ import { CONFIG, type Config } from '../../infra/config.js';
 import { DomainCheckService, type CheckedBy, type DomainReport } from './domain-check.service.js';
 import { domainAlert } from './domain-alert.js';
 import { putSetting, readSetting } from '../../infra/database/settings.js';
+import { DAY_MS } from '../../values/time-units.js';
 
-const DAY_MS = 86_400_000;
 /** A day, less what a tick may come early. */
 const CHECK_AFTER_MS = DAY_MS - 60 * 60_000;
 const CHECKED_KEY = 'domains.checked';

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { classifyReply } from '../replies/reply-class.js';
 import type { DnsResolver } from '../../infra/dns.js';
-import { ask, type Answer } from './dns.probe.js';
+import { ask, type DnsAnswer } from './dns.probe.js';
 import { finding, unasked, type Finding, type Remark } from './finding.js';
 import type { MailboxReply, RemoteHosts } from './remote-hosts.js';
 
@@ -74,7 +74,7 @@ async function hostsOf(dns: DnsResolver, names: readonly string[]): Promise<Host
   return found;
 }
 
-async function addressOf(dns: DnsResolver, name: string): Promise<Answer<string>> {
+async function addressOf(dns: DnsResolver, name: string): Promise<DnsAnswer<string>> {
   const v4 = await ask(async () => dns.resolve4(name));
   return v4.kind === 'none' ? ask(async () => dns.resolve6(name)) : v4;
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { DnsResolver } from '../../infra/dns.js';
-import { ask, type Answer } from './dns.probe.js';
+import { ask, type DnsAnswer } from './dns.probe.js';
 import { finding, unasked, type Finding } from './finding.js';
 
 /** D6: the name behind the sending address leads back to it. `ip` is known when the owner gives it. */
@@ -15,7 +15,7 @@ export async function checkReverse(dns: DnsResolver, ip: string): Promise<Findin
     ]);
   let silent: string | null = null;
   for (const name of names.records) {
-    const back: Answer<string> = await ask(async () =>
+    const back: DnsAnswer<string> = await ask(async () =>
       version === 4 ? dns.resolve4(name) : dns.resolve6(name),
     );
     if (back.kind === 'unasked') silent = back.reason;

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { ask, askTxt, type Answer } from './dns.probe.js';
+import { ask, askTxt, type DnsAnswer } from './dns.probe.js';
 import type { DnsResolver } from '../../infra/dns.js';
 import { finding, unasked, unaskedRemark, type Finding, type Remark } from './finding.js';
 
@@ -173,7 +173,7 @@ async function nested(walk: Walk, target: string, by: string): Promise<string | 
   return null;
 }
 
-function count(walk: Walk, name: string, answer: Answer<unknown>): void {
+function count(walk: Walk, name: string, answer: DnsAnswer<unknown>): void {
   if (answer.kind === 'none') walk.voids++;
   else if (answer.kind === 'unasked') walk.remarks.push(unaskedRemark(name, answer.reason));
 }

@@ -12,11 +12,12 @@ import { CLAIM, CLAIM_OTHERS, LEASE } from './claim.queries.js';
 import type { PlaceWant } from './due-places.js';
 import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries.js';
 import { ARRIVED, EVIDENCE } from './message-evidence.queries.js';
-import { ERASED, withoutSending, type ClaimedMessage } from '../message/message.js';
+import { withoutSending, type ClaimedMessage } from '../message/message.js';
 import { PRESENT } from './worker-presence.service.js';
 import { ENDED_IN_BODY, LEFT_BEHIND } from '../message/state-reasons.js';
 import { OVERDUE, type OverdueParameters } from '../message/overdue.js';
 import type { Settlement } from '../replies/settlement.js';
+import { ERASED } from '../../subscribers/erased.js';
 
 export type Claim = ToldMail;
 

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import {
-  ERASED,
   MAY_GO_YET,
   NOT_BEGUN,
   SHOWN_STATE,
@@ -11,6 +10,7 @@ import {
 } from '../message/message.js';
 import { PAUSED_BY_READER } from '../message/state-reasons.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
+import { ERASED } from '../../subscribers/erased.js';
 
 export interface MessageRow {
   id: string;

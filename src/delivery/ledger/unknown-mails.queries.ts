@@ -1,8 +1,8 @@
 import type { EntityManager } from 'typeorm';
 import { MAY_BE_SENT, MOMENT } from './mail-moment.queries.js';
 import { EVIDENCE } from './message-evidence.queries.js';
-import { ERASED } from '../message/message.js';
 import { SENT_AGAIN } from '../message/state-reasons.js';
+import { ERASED } from '../../subscribers/erased.js';
 
 export interface UnknownOfSequence {
   funnelKey: string;

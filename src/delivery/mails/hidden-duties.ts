@@ -1,4 +1,4 @@
-import { escapeAttribute, QUOTED } from './mail-links.js';
+import { escapeAttribute, QUOTED, HAS_LIQUID } from './mail-links.js';
 import { shownParts, type ShownParts } from './shown-parts.js';
 
 /** What readers of a marketing mail cannot see, though the law wants it shown (CAN-SPAM 15 USC 7704(a)(5)). */
@@ -49,7 +49,6 @@ const HARMLESS = new RegExp(
   `\\s(?:href|src|alt|title|aria-[a-z]+|role|lang|dir|id|name|target|rel)\\s*=\\s*${QUOTED}`,
   'gi',
 );
-const HAS_LIQUID = /\{[{%]/;
 const BLOCK = /^(?:if|unless|case|for|tablerow|capture|comment|raw)$/;
 
 /**

@@ -21,6 +21,7 @@ import {
   type Scope,
 } from './mail-steps.templates.js';
 import { quotedPrintable } from './quoted-printable.js';
+import { withChildren } from '../../values/liquid-tree.js';
 
 /**
  * What becomes of a link: its id and its address, filled in and not escaped, give the address in the mail; null: its words
@@ -162,12 +163,4 @@ function parsePart(liquid: Liquid, source: string): ParsedPart {
   }
   const linkOf = (template: Template): LinkLike | null => (template instanceof LinkTag ? template : null);
   return { engine: liquid, templates, steps: mailSteps(templates, everything, { fixedOf, linkOf }), fixed };
-}
-
-/** Every template at any depth. */
-function* withChildren(templates: Iterable<Template>): Generator<Template> {
-  for (const template of templates) {
-    yield template;
-    if (template.children) yield* withChildren(toValueSync<Template[]>(template.children(false, true)));
-  }
 }

@@ -17,7 +17,7 @@ const MARKED = new RegExp(
   `\\bhref=(?:"ws-link:(\\d+):((?:[^"{]|${LIQUID})*)"|'ws-link:(\\d+):((?:[^'{]|${LIQUID})*)')`,
   'g',
 );
-const HAS_LIQUID = /\{[{%]/;
+export const HAS_LIQUID = /\{[{%]/;
 
 /** An attribute's value as a browser reads it as an address. The only place that does: saving, checks and mails agree. */
 export function hrefOf(attribute: string): string {

@@ -1,8 +1,6 @@
-import { quotedPrintableRoom, writeQuotedPrintable } from './quoted-printable.js';
+import { quotedPrintableRoom, writeQuotedPrintable, EQUALS, LF } from './quoted-printable.js';
 
 const FIRST_ROOM = 64 * 1024;
-const EQUALS = 0x3d;
-const LF = 0x0a;
 
 /**
  * Octets written one after the other into one room that grows. The room is kept from mail to mail: new memory of this

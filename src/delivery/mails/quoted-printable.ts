@@ -1,11 +1,11 @@
 /** RFC 2045 §6.7 rule 5: at most 76 characters, the closing `=` among them. */
 const MAX_LINE = 76;
-const EQUALS = 0x3d;
+export const EQUALS = 0x3d;
 const DOT = 0x2e;
 const SPACE = 0x20;
 const TAB = 0x09;
 const CR = 0x0d;
-const LF = 0x0a;
+export const LF = 0x0a;
 const HEX = Buffer.from('0123456789ABCDEF', 'latin1');
 
 /** Grows to the longest text; holds nothing between two calls. */

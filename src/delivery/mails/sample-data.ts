@@ -1,11 +1,15 @@
 import type { MailKind } from './template-variables.js';
+import { DAY_MS } from '../../values/time-units.js';
+
+/** Whom samples are written to. */
+export const SAMPLE_READER = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
 
 const EUR = (amountMinor: number): { amountMinor: number; currency: string } => ({
   amountMinor,
   currency: 'EUR',
 });
-const MEMBER_DAYS_MS = 365 * 86_400_000;
-const DAYS_LEFT_MS = 3 * 86_400_000;
+const MEMBER_DAYS_MS = 365 * DAY_MS;
+const DAYS_LEFT_MS = 3 * DAY_MS;
 
 /** Stands in for what a real mail of the kind gets beside subscriber and sender, as long as real values are. */
 export function sampleData(kind: MailKind, baseUrl: string, now: Date): Record<string, unknown> {

@@ -14,9 +14,6 @@ export const withoutSending = (state: string): string =>
   `case when m.unknown_count > 0 and (${state} in ('suppressed', 'cancelled', 'expired') or (${state} = 'rejected' and (m.state = 'leased' or m.unknown_count > 1)))
     then 'unknown' else ${state} end`;
 
-/** In place of the address of somebody who was erased. */
-export const ERASED = 'erased';
-
 /** In SQL, of a mail `m`: its state as it is told. One that is leased is `in_data` once its body is under way, which no row says. */
 export const SHOWN_STATE = `case when m.state = 'leased' and m.data_at is not null then 'in_data' else m.state end`;
 

@@ -1,4 +1,5 @@
 import { LEFT_BEHIND, WAITS_FOR_KEY } from './state-reasons.js';
+import { HOUR_MS } from '../../values/time-units.js';
 
 /** What becomes of marketing mail that an outage has made late. */
 export const OVERDUE_POLICIES = ['send', 'skip', 'ask'] as const;
@@ -34,8 +35,6 @@ export interface OverdueParameters {
    */
   unsigned: { before: Date; action: Action } | null;
 }
-
-const HOUR_MS = 3_600_000;
 
 /**
  * `resumedAt` is when sending went on after the last outage of at least `afterHours`. Not the present: a broadcast that

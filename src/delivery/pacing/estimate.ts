@@ -1,6 +1,6 @@
 import { quotaOn, rateOf, reserveOf, utcDay, type Bucket } from './token-bucket.js';
+import { DAY_MS } from '../../values/time-units.js';
 
-const DAY_MS = 86_400_000;
 /** Nobody plans further ahead; beyond it a bucket counts as one that lets nothing through. */
 const LONGEST_DAYS = 3_650;
 

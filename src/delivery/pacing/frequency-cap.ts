@@ -1,3 +1,5 @@
+import { DAY_MS, WEEK_MS } from '../../values/time-units.js';
+
 /** How many marketing mails one person gets at most, from all sequences and broadcasts together. */
 export interface FrequencyCap {
   /** In any 24 hours; null: as many as there are. */
@@ -21,8 +23,6 @@ export interface HeldBack {
 
 export const FREQUENCY_CAP = 'frequency cap';
 
-const DAY_MS = 86_400_000;
-const WEEK_MS = 7 * DAY_MS;
 /** How far back sent mails count at all. */
 export const LONGEST_SPAN_MS = WEEK_MS;
 

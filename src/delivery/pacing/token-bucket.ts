@@ -1,4 +1,5 @@
 import type { LaneReady } from '../ledger/due-places.js';
+import { DAY_MS } from '../../values/time-units.js';
 /**
  * One limit that every worker shares: mails a second, with a burst, and mails a day. Times are epoch milliseconds, days
  * are `YYYY-MM-DD` in UTC, both by the database's clock. Nothing here knows what a bucket is for.
@@ -22,7 +23,6 @@ export interface Bucket {
   rampDaysUsed: number;
 }
 
-const DAY_MS = 86_400_000;
 /** Sending ends its look for due mails at most every two seconds: a smaller burst would leave part of the rate unused. */
 const BURST_SECONDS = 2;
 /** A clock that was put right by more than this has nothing to do with two workers racing. */

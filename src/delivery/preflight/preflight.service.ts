@@ -19,7 +19,7 @@ import { supportNotes } from './client-support.js';
 import { Drafts, isMarketing, type Draft } from './drafts.service.js';
 import { originOf, probeLinks } from './links.probe.js';
 import { linksOf, mailFindings, type LinkFinding, type PreflightFinding } from './mail-checks.js';
-import { sampleData } from '../mails/sample-data.js';
+import { sampleData, SAMPLE_READER } from '../mails/sample-data.js';
 import {
   emptyPlaces,
   isPrinted,
@@ -65,7 +65,6 @@ export interface PreflightReport {
 
 /** A start is often pressed again after a look at the report; a record that was just mended is to be seen soon. */
 const SENDER_REMEMBERED_MS = 60_000;
-const READER = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
 
 /** What is wrong with a mail, found before the first one is sent. Changes nothing and sends nothing. */
 @Injectable()
@@ -215,7 +214,7 @@ export class PreflightService {
       // Asked for by the filters for money and times, which do without.
       locale: 'en',
       subscriber: {
-        ...{ email: READER.email, name: READER.name, firstName: 'Grace' },
+        ...{ email: SAMPLE_READER.email, name: SAMPLE_READER.name, firstName: 'Grace' },
         fields: Object.fromEntries(
           used.map(ownField).flatMap((name) => (name === null ? [] : [[name, 'x']])),
         ),
@@ -230,8 +229,8 @@ export class PreflightService {
     const marketing = isMarketing(draft.kind);
     try {
       const [tracked, untracked] = [
-        await this.drafts.render(draft, READER, true),
-        await this.drafts.render(draft, READER, false),
+        await this.drafts.render(draft, SAMPLE_READER, true),
+        await this.drafts.render(draft, SAMPLE_READER, false),
       ];
       const { name: senderName, postalAddress } = draft.sender;
       const ownOrigin = new URL(this.config.baseUrl).origin;
@@ -265,7 +264,7 @@ export class PreflightService {
     const names = variablesOf(`${subject}\n${html}\n${text}`).map(ownField);
     const fields = Object.fromEntries(names.flatMap((name) => (name === null ? [] : [[name, 'x']])));
     try {
-      const other = await this.drafts.render(draft, { ...READER, fields }, false);
+      const other = await this.drafts.render(draft, { ...SAMPLE_READER, fields }, false);
       const again = linksOf(other.html, new URL(this.config.baseUrl).origin, other.leftOut).findings;
       return findings.filter(({ message }) => again.some((one) => one.message === message));
     } catch {

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { MailProvider } from '../../values/mail-providers.js';
 import type { RelayTrust } from '../../../config/relays.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
-import { CONFIG, type Config } from '../../infra/config.js';
+import { CONFIG, relaysOf, type Config } from '../../infra/config.js';
 import { Remembered } from '../../infra/remembered.js';
 import { afterTrouble, troubleWords, shownReply } from './breaker.js';
 import type { RelayTrouble } from '../replies/settlement.js';
@@ -58,21 +58,7 @@ export class RelaysService {
       async () => new Map((await queries.all()).map((row) => [row.key, row])),
       STATES_CACHE_MS,
     );
-    const settings =
-      config.relays.length > 0
-        ? config.relays
-        : [
-            {
-              name: new URL(config.smtpUrl).hostname,
-              url: config.smtpUrl,
-              weight: 1,
-              lanes: null,
-              provider: null,
-              tls: null,
-              ca: null,
-            },
-          ];
-    this.#relays = settings.map(({ url, ...rest }) => ({
+    this.#relays = relaysOf(config).map(({ url, ...rest }) => ({
       ...rest,
       url: new URL(url),
       probe: false,

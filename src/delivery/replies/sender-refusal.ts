@@ -3,7 +3,7 @@ import { VERDICT_OF, type ReplyReason } from './reply-reason.js';
 const PREFIX = 'refused because of the sender: ';
 
 /** Where the alerts about refusals because of the sender are kept: `bounces:sender:<domain>:<reason>`. */
-export const SENDER_ALERT = 'bounces:sender:';
+export const SENDER_REFUSED_ALERT = 'bounces:sender:';
 
 const REASONS = (Object.keys(VERDICT_OF) as ReplyReason[]).filter((one) => VERDICT_OF[one] === 'sender');
 

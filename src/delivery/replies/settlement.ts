@@ -2,6 +2,7 @@ import { retryDelayMinutes, type ClaimedMessage, type SendOutcome } from '../mes
 import { replyClass, smtpConsequence, type ReplyStage } from './reply-class.js';
 import type { ReplyReason } from './reply-reason.js';
 import { senderRefusal } from './sender-refusal.js';
+import { storable } from '../../values/storable-text.js';
 
 /** What was wrong with a relay as a whole. None of it says anything about the mail that happened to be on its way. */
 export type RelayTrouble =
@@ -309,11 +310,6 @@ function mayBeOfRecipient(
 ): boolean {
   if (reason === 'mailbox_busy') return true;
   return code !== 421 && !OURS.test(reply) && (stage === 'RCPT TO' || THEIRS.test(reply));
-}
-
-/** PostgreSQL stores no NUL; whatever else a relay says is kept as it said it. */
-function storable(text: string): string {
-  return text.includes('\0') ? text.replaceAll('\0', '') : text;
 }
 
 /** `epoch`: how often the mail was claimed. */

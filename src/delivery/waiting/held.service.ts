@@ -15,7 +15,7 @@ import { OVERDUE } from '../message/overdue.js';
 import { SequencePauses, type SequencePause } from './sequence-pauses.service.js';
 import { OVERDUE_ALERT } from './overdue.service.js';
 import { unknownOfSequences, type UnknownOfSequence } from '../ledger/unknown-mails.queries.js';
-import { SENDER_ALERT, SENDER_REFUSALS } from '../replies/sender-refusal.js';
+import { SENDER_REFUSED_ALERT, SENDER_REFUSALS } from '../replies/sender-refusal.js';
 
 type Change = (manager: EntityManager, part: HeldPart, afterId: string) => Promise<HeldBatch>;
 
@@ -88,6 +88,6 @@ export class HeldService {
   /** The owner has decided about all that was refused because of the sender; the next refusal tells them again. */
   private async closeSenderAlerts(): Promise<void> {
     for (const { key, facts } of await this.alerts.open())
-      if (key.startsWith(SENDER_ALERT) && facts['held'] === true) await this.alerts.resolve(key);
+      if (key.startsWith(SENDER_REFUSED_ALERT) && facts['held'] === true) await this.alerts.resolve(key);
   }
 }

@@ -16,11 +16,11 @@ import {
 } from '../message/overdue.js';
 import { RelaysService } from '../relays/relays.service.js';
 import { putSetting, readSetting } from '../../infra/database/settings.js';
+import { HOUR_MS } from '../../values/time-units.js';
 
 const SETTINGS_KEY = 'sending.overdue';
 const HEARTBEAT_KEY = 'sending.heartbeat';
 export const OVERDUE_ALERT = 'sending:overdue';
-const HOUR_MS = 3_600_000;
 const BEAT_EVERY_MS = 60_000;
 /** What its worker had in its hands when an outage began comes up again, and is held, within two hours. */
 const ALL_HELD_AFTER_MS = 3 * HOUR_MS;

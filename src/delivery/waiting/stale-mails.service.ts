@@ -9,8 +9,8 @@ import { EXPIRY } from '../message/expiry.js';
 import { LONGEST_WAIT_DAYS } from './longest-wait.js';
 import { IS_PAUSED, MOMENT } from '../ledger/mail-moment.queries.js';
 import { RelaysService } from '../relays/relays.service.js';
+import { DAY_MS } from '../../values/time-units.js';
 
-const DAY_MS = 86_400_000;
 const BATCH = 2_000;
 const ALERT = 'relay:stale';
 const UNSIGNED_ALERT = 'signing:stale';

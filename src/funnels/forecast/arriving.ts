@@ -3,8 +3,8 @@ import { timeZoneOr } from '../../values/zoned-time.js';
 import { totalOf, type SignUpHistory } from './newcomers.js';
 import type { Arriving, Join } from './outlook.js';
 import { pathsFrom, type ForecastPath, type PathQuestion } from './paths.js';
+import { DAY_MS } from '../../values/time-units.js';
 
-const DAY_MS = 86_400_000;
 /** Each is about as much work as a group of people who are in a sequence now. */
 const MOST_WALKS = 90;
 

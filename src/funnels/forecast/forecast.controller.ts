@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { ForecastService } from './forecast.service.js';
 import type { Amounts, Band } from './outlook.js';
+import { money } from '../../infra/http/money.schemas.js';
 
 const MOST_DAYS = 90;
 const forecastQuery = z.strictObject({
@@ -24,7 +25,6 @@ const forecastQuery = z.strictObject({
 
 const count = z.number().min(0);
 const band = z.object({ expected: count, low: count, high: count });
-const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
 
 const amounts = {
   mails: z.array(band.extend({ date: z.string() })),

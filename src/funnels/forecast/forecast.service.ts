@@ -35,8 +35,8 @@ import { productsAsked } from './ownership.js';
 import { mergedStands, type Stand } from './groups.js';
 import { outlook, withWaiting, type Forecast } from './outlook.js';
 import { pathsFrom } from './paths.js';
+import { DAY_MS } from '../../values/time-units.js';
 
-const DAY_MS = 86_400_000;
 /** Older measurements are of another time. */
 const MEASURED_DAYS = 365;
 /** A mail tells nothing before people have had time to buy or leave. */

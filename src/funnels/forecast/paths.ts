@@ -25,6 +25,7 @@ import {
   wayParting,
   type Parting,
 } from './choices.js';
+import { HOUR_MS } from '../../values/time-units.js';
 
 /** People who stand at one place: of one version of a sequence, on one clock, with one time for their next step. */
 export interface Standing {
@@ -73,7 +74,6 @@ export interface PathQuestion {
 /** Rarer ones are left out; their share goes to the others. */
 const LEAST_PROBABILITY = 1e-4;
 const MOST_PATHS = 300;
-const HOUR_MS = 3_600_000;
 /** How long after the mail, where the day is all that counts. */
 const LEAVES_AFTER_MS = 12 * HOUR_MS;
 const BUYS_AFTER_MS = 24 * HOUR_MS;

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { labelsGiven, namesTaken } from './between-funnels.js';
 import { checkNumber, documentsOf } from '../yaml/funnel-documents.js';
-import { fieldProblemsInFiles } from './field-problems.js';
+import { fieldProblemsInFiles } from './own-field-problems.js';
 import { readFunnelFile } from '../yaml/funnel-file.js';
 import { readFunnelText } from '../yaml/funnel-text.files.js';
 import { FunnelSourcesService } from '../templates/funnel-sources.service.js';

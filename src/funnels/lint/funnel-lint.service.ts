@@ -8,7 +8,7 @@ import { namesTaken } from './between-funnels.js';
 import { fieldDefinitions, listKeys } from '../../subscribers/subscribers.queries.js';
 import type { FieldDefinition } from '../../subscribers/field.js';
 import { DeliveredFiles } from '../files/delivered-files.service.js';
-import { elsewhere, fieldProblems, fieldsFilled } from './field-problems.js';
+import { elsewhere, ownFieldProblems, fieldsFilled } from './own-field-problems.js';
 import { fieldDefinitionsOf } from '../schemas/field.schemas.js';
 import { readFunnelFile, type FunnelFile } from '../yaml/funnel-file.js';
 import { FunnelConflicts } from '../changes/funnel-conflicts.service.js';
@@ -171,7 +171,7 @@ export class FunnelLintService {
     const others = [...stored, ...along.map(outlineOf)];
     return [
       ...lintDefinition(definition, { now: this.clock.now(), others }),
-      ...fieldProblems(definition, {
+      ...ownFieldProblems(definition, {
         definitions: await this.fieldsKnown(manager, along),
         isStored,
         filled: [...stored.flatMap(fieldsSetBy), ...along.flatMap(fieldsFilled)],

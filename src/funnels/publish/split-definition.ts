@@ -19,9 +19,8 @@ import {
   type FunnelSplitStep,
   type FunnelStep,
 } from '../schemas/step.schemas.js';
+import { DAY_MS, WEEK_MS } from '../../values/time-units.js';
 
-const DAY_MS = 86_400_000;
-const WEEK_MS = 7 * DAY_MS;
 const DEFAULT_HORIZON = '60 days';
 const DEFAULT_WITHIN = { clicks: '3 days', revenue: '14 days' } as const;
 /** Of each mail: what the large mail services take for the limit, and twice of what a good list loses by it. */

@@ -1,11 +1,7 @@
 import { z } from 'zod';
 import { funnelSchema } from './funnel.schemas.js';
 import { optionText } from './option-texts.js';
-
-type Json = string | number | boolean | null | Json[] | JsonObject;
-interface JsonObject {
-  [key: string]: Json;
-}
+import type { Json, JsonObject } from '../../values/json-object.js';
 
 /** Objects of these options are written by rules of their own. */
 const CONDITIONS = new Set(['if', 'all', 'any', 'not', 'enterOn', 'exitOn', 'goal']);

@@ -14,6 +14,7 @@ import {
   type UpsellAnswer,
 } from './personas.schemas.js';
 import type { VirtualMail } from './virtual-record.js';
+import { MINUTE_MS } from '../../values/time-units.js';
 
 /** Something a person does at a time of theirs. `mail` is the one that they do it with or after. */
 export interface PlannedAction {
@@ -31,8 +32,6 @@ export interface Actor {
   /** In which their days are counted. */
   clockZone: string;
 }
-
-const MINUTE_MS = 60_000;
 
 /** Who the person is, by their address; one is made up for those whose persona says none. */
 export function emailKeyOf({ name, email }: Pick<Persona, 'name' | 'email'>, number: number): string {

@@ -10,8 +10,7 @@ import { VirtualBroadcasts } from './virtual-broadcasts.js';
 import { lifeOf, type Life } from './virtual-life.js';
 import type { VirtualRecord } from './virtual-record.js';
 import { virtualFunnels } from './virtual-sequences.js';
-
-const DAY_MS = 86_400_000;
+import { DAY_MS } from '../../values/time-units.js';
 
 export interface SimulationOrder {
   /** The first is the one that people sign up with; its steps may lead to the others. */

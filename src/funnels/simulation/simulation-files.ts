@@ -1,4 +1,4 @@
-import { fieldProblemsInFiles } from '../lint/field-problems.js';
+import { fieldProblemsInFiles } from '../lint/own-field-problems.js';
 import { readFunnelFile, type FunnelFile } from '../yaml/funnel-file.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { lintDefinition, outlineOf } from '../lint/lint.js';

@@ -7,6 +7,7 @@ import { startText } from './broadcasts.schemas.js';
 import { dayCount } from './personas.schemas.js';
 import { MOST_PEOPLE, SimulationService } from './simulation.service.js';
 import type { Simulation } from './timeline.js';
+import { money } from '../../infra/http/money.schemas.js';
 
 const simulateBody = z.strictObject({
   yaml: applyBody.shape.yaml.optional().meta({
@@ -23,7 +24,6 @@ const simulateBody = z.strictObject({
   days: dayCount.optional().meta({ description: '90 when neither this nor the personas say it.' }),
 });
 
-const money = z.object({ amountMinor: z.number().int(), currency: z.string() });
 const count = z.number().int().min(0);
 
 const simulationResponse = z.object({

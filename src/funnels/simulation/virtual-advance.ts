@@ -1,5 +1,5 @@
 import { priorityOf } from '../../delivery/message/message.js';
-import { planBatch } from '../../sequences/advance/advance-batch.js';
+import { planBatch, POSTPONED_MS } from '../../sequences/advance/advance-batch.js';
 import { lateSince, needsOf, type DueGroup } from '../../sequences/advance/due-group.js';
 import type { BatchPlan, NextState } from '../../sequences/advance/batch-plan.js';
 import { leafKey, type FieldValue, type Trigger } from '../../sequences/steps/condition.js';
@@ -15,7 +15,6 @@ import { nodeOf, placeOf } from './virtual-sequences.js';
 
 /** Far more than an honest funnel does at one moment. */
 const MOST_ROUNDS = 1_000;
-const POSTPONED_MS = 3_600_000;
 
 /**
  * Runs what is due at `now` until nothing is, as `sequences.advance-due` does for everybody. Throws

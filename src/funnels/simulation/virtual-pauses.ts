@@ -1,8 +1,7 @@
 import type { PauseDays } from '../../privacy/preferences.js';
 import { activeOf, type VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
-
-const DAY_MS = 86_400_000;
+import { DAY_MS } from '../../values/time-units.js';
 
 /** As `PausesService.begin`: in place of a pause that is under way. */
 export function beginPause(run: VirtualRun, days: PauseDays, now: Date): void {

@@ -8,8 +8,7 @@ import { toldOffer } from './virtual-promises.js';
 import type { VirtualMail } from './virtual-record.js';
 import { refundedMinor } from './virtual-refunds.js';
 import type { VirtualRun } from './virtual-run.js';
-
-const MINUTE_MS = 60_000;
+import { MINUTE_MS } from '../../values/time-units.js';
 
 /** A broadcast on its way. */
 export interface Campaign {

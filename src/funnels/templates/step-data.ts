@@ -1,8 +1,7 @@
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { offerSnapshot } from '../publish/offer-snapshot.js';
 import type { FunnelEmailStep } from '../schemas/step.schemas.js';
-
-const DAY_MS = 86_400_000;
+import { DAY_MS } from '../../values/time-units.js';
 
 /** The sample, less what this funnel does not have, with the offer that the step makes. */
 export function dataOf(

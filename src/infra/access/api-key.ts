@@ -1,4 +1,5 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { sha256 } from '../../values/sha256.js';
 
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 const PREFIX_LENGTH = 8;
@@ -31,8 +32,4 @@ export function readApiKey(text: string): { prefix: string; secretHash: Buffer }
 /** Compares in a time that tells nothing about where the two differ. */
 export function isSameHash(a: Buffer, b: Buffer): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
-}
-
-export function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

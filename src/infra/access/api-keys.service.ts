@@ -3,8 +3,9 @@ import { DataSource } from 'typeorm';
 import { DomainError } from '../../values/domain-error.js';
 import { CLOCK, type Clock } from '../clock.js';
 import { CONFIG, type Config } from '../config.js';
-import { isSameHash, makeApiKey, readApiKey, sha256 } from './api-key.js';
+import { isSameHash, makeApiKey, readApiKey } from './api-key.js';
 import { ENVIRONMENT_KEY_ID } from './caller.js';
+import { sha256 } from '../../values/sha256.js';
 
 export interface ApiKey {
   id: string;

@@ -1,10 +1,7 @@
 import { DomainError } from '../../values/domain-error.js';
 import { isLockedOut } from './deadlock.js';
 import { LOCKS } from './advisory-locks.js';
-
-interface Queries {
-  query(sql: string, values?: unknown[]): Promise<unknown>;
-}
+import type { Queries } from './settings.js';
 
 /**
  * One after the other: changes of funnels, and of what a funnel was judged by and does not write itself. So what was looked at

@@ -1,4 +1,5 @@
-interface Queries {
+/** A data source, a transaction, or a connection of `pg`. */
+export interface Queries {
   query(sql: string, values?: unknown[]): Promise<unknown>;
 }
 

@@ -13,24 +13,24 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /** One use of a key. `startedAt` fences it: once another request has taken the key over, this one cannot settle it. */
-export interface Claim {
+export interface KeyClaim {
   apiKeyId: string;
   key: string;
   requestHash: Buffer;
   startedAt: Date;
 }
 
-export interface Answer {
+export interface KeptAnswer {
   status: number;
   /** `undefined` for an answer without body. */
   body: unknown;
 }
 
 export type ClaimOutcome =
-  | { kind: 'claimed'; claim: Claim }
+  | { kind: 'claimed'; claim: KeyClaim }
   | { kind: 'in_progress' }
   | { kind: 'reused' }
-  | { kind: 'answered'; answer: Answer };
+  | { kind: 'answered'; answer: KeptAnswer };
 
 interface StoredRow {
   requestHash: Buffer;
@@ -61,7 +61,7 @@ export class IdempotencyKeys {
   async claim(apiKeyId: string, key: string, request: string): Promise<ClaimOutcome> {
     const requestHash = createHash('sha256').update(request).digest();
     for (;;) {
-      const claim: Claim = { apiKeyId, key, requestHash, startedAt: this.clock.now() };
+      const claim: KeyClaim = { apiKeyId, key, requestHash, startedAt: this.clock.now() };
       if (await this.insert(claim)) return { kind: 'claimed', claim };
       const row = await this.find(apiKeyId, key);
       // Freed between the two statements: ours to try again.
@@ -72,7 +72,7 @@ export class IdempotencyKeys {
     }
   }
 
-  async settle(claim: Claim, { status, body }: Answer): Promise<void> {
+  async settle(claim: KeyClaim, { status, body }: KeptAnswer): Promise<void> {
     const response =
       body === undefined ? null : JSON.stringify({ sealed: this.seal(JSON.stringify(body), claim) });
     await this.dataSource.query(
@@ -83,7 +83,7 @@ export class IdempotencyKeys {
   }
 
   /** Nothing was done: the same key may be sent again at once. */
-  async free(claim: Claim): Promise<void> {
+  async free(claim: KeyClaim): Promise<void> {
     await this.dataSource.query(
       `delete from idempotency_key
         where api_key_id = $1 and key = $2 and started_at = $3 and finished_at is null`,
@@ -101,7 +101,7 @@ export class IdempotencyKeys {
   }
 
   // A dead request's row is taken over by a repeat of the same request only; an expired one by anybody.
-  private async insert({ apiKeyId, key, requestHash, startedAt }: Claim): Promise<boolean> {
+  private async insert({ apiKeyId, key, requestHash, startedAt }: KeyClaim): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(
       `insert into idempotency_key as k (api_key_id, key, request_hash, started_at) values ($1, $2, $3, $4)
        on conflict (api_key_id, key) do update
@@ -133,14 +133,14 @@ export class IdempotencyKeys {
 
   // An answer may hold what is kept nowhere else in the clear (a new API key), so it is stored encrypted and bound to
   // its row.
-  private seal(text: string, claim: Claim): string {
+  private seal(text: string, claim: KeyClaim): string {
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(CIPHER, this.#sealKey, nonce).setAAD(rowName(claim));
     const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
     return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url');
   }
 
-  private unseal(sealed: string | null, claim: Claim): unknown {
+  private unseal(sealed: string | null, claim: KeyClaim): unknown {
     if (sealed === null) return undefined;
     const bytes = Buffer.from(sealed, 'base64url');
     const bodyStart = NONCE_BYTES + TAG_BYTES;
@@ -151,6 +151,6 @@ export class IdempotencyKeys {
   }
 }
 
-function rowName({ apiKeyId, key }: Claim): Buffer {
+function rowName({ apiKeyId, key }: KeyClaim): Buffer {
   return Buffer.from(`${apiKeyId}:${key}`);
 }

@@ -11,7 +11,7 @@ import { lastValueFrom, type Observable, of } from 'rxjs';
 import { DomainError } from '../../values/domain-error.js';
 import { callerOf } from '../access/caller.js';
 import { apiRouteOf } from './api-route.js';
-import { type Answer, type Claim, IdempotencyKeys } from './idempotency-keys.js';
+import { type KeptAnswer, type KeyClaim, IdempotencyKeys } from './idempotency-keys.js';
 import { PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
 
 const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
@@ -41,7 +41,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     throw outcome.kind === 'reused' ? keyReused() : stillRunning();
   }
 
-  private async runOnce(claim: Claim, reply: FastifyReply, next: CallHandler): Promise<unknown> {
+  private async runOnce(claim: KeyClaim, reply: FastifyReply, next: CallHandler): Promise<unknown> {
     let body: unknown;
     try {
       body = await lastValueFrom(next.handle(), { defaultValue: undefined });
@@ -57,7 +57,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 
   /** The work is done either way: when the answer cannot be kept, the caller still gets it. */
-  private async close(claim: Claim, answer: Answer | null): Promise<void> {
+  private async close(claim: KeyClaim, answer: KeptAnswer | null): Promise<void> {
     try {
       await (answer ? this.keys.settle(claim, answer) : this.keys.free(claim));
     } catch (error) {
@@ -66,7 +66,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 }
 
-function replay({ status, body }: Answer, reply: FastifyReply): unknown {
+function replay({ status, body }: KeptAnswer, reply: FastifyReply): unknown {
   reply.status(status).header('idempotency-replayed', 'true');
   if (status < 400) return body;
   reply.header('content-type', PROBLEM_MEDIA_TYPE);

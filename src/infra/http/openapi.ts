@@ -1,10 +1,6 @@
 import { z } from 'zod';
 import type { ApiRouteDescription } from './api-routes.js';
-
-type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
-export interface JsonObject {
-  [key: string]: Json;
-}
+import type { Json, JsonObject } from '../../values/json-object.js';
 
 /** An OpenAPI 3.1 document; its schemas are JSON Schema 2020-12, which Zod writes as it is. */
 export interface OpenApiDocument {

@@ -5,9 +5,9 @@ import { Liquid } from 'liquidjs';
 import { PAGE_EXTENSION, pathOfPart, staysInTemplates } from '../../values/template-paths.js';
 import { registerLiquidFilters } from './liquid-filters.js';
 import { TEMPLATES_DIR } from './templates-dir.js';
+import { PARSE_LIMIT_CHARACTERS } from '../../values/page-parts.js';
 
 /** Pages are small; these bounds only stop a template that went wrong from taking the process with it. */
-const PARSE_LIMIT_CHARACTERS = 2_000_000;
 const RENDER_LIMIT_MS = 2_000;
 const MEMORY_LIMIT_UNITS = 20_000_000;
 

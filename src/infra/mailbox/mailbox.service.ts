@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import PostalMime, { type Email } from 'postal-mime';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../clock.js';
+import { storable } from '../../values/storable-text.js';
 
 export interface MailboxMail {
   id: string;
@@ -103,9 +104,4 @@ async function parse(
   } catch {
     return { subject: '(unreadable mail)', from: undefined, messageId: '', headers: [] };
   }
-}
-
-/** PostgreSQL cannot store NUL in a text. */
-function storable(text: string): string {
-  return text.replaceAll('\0', '');
 }

@@ -17,7 +17,7 @@ export class UpsellPageController {
     private readonly upsells: UpsellsService,
     private readonly receipts: ReceiptsService,
     private readonly pages: CheckoutPages,
-    private readonly renderer: KeptPages,
+    private readonly keptPages: KeptPages,
   ) {}
 
   @Get(':token')
@@ -38,7 +38,7 @@ export class UpsellPageController {
       action: `/upsell/${token}`,
       footer: footerOf(offer.sender),
     };
-    sendPrivatePage(reply, 200, await this.renderer.render(offer.content.pages, 'pages/upsell', view));
+    sendPrivatePage(reply, 200, await this.keptPages.render(offer.content.pages, 'pages/upsell', view));
   }
 
   @Post(':token')

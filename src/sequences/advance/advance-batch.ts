@@ -9,6 +9,10 @@ import { needsAt, readHad, type DueGroup } from './due-group.js';
 import { armKey, dateNeed, needKey, ownedKey, promiseKey, type PreparedSequence } from '../steps/prepared.js';
 import { advance, type Progress, type Promised, type Sent } from '../steps/progress.js';
 import { said, told } from '../offers/told-offer.js';
+import { HOUR_MS } from '../../values/time-units.js';
+
+/** Whoever is stuck at a step, which cannot be made now, is looked at again after this. */
+export const POSTPONED_MS = HOUR_MS;
 
 /** An offer as it is sold now. */
 export interface OfferNow extends OfferSnapshot {

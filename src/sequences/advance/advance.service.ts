@@ -3,22 +3,21 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { MessagesService } from '../../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { inSmallHeap } from '../../infra/small-heap.js';
-import { planBatch } from './advance-batch.js';
+import { planBatch, POSTPONED_MS } from './advance-batch.js';
 import { touchedSubscribers, type BatchPlan } from './batch-plan.js';
 import { needsOf, withoutSubscribers, type DueGroup } from './due-group.js';
 import { EffectsService } from '../effects/effects.service.js';
-import { EnrollmentsQueries, furtherPlace, type DuePlace } from './enrollments.queries.js';
+import { EnrollmentsQueries, furtherCursor, type DueCursor } from './enrollments.queries.js';
 import { loadAnswers } from './facts.queries.js';
 import { VersionsService } from './versions.service.js';
 
-const POSTPONED_MS = 3_600_000;
 /** More gain nothing and hold their row locks for longer. */
 const BATCH = 2_000;
 /** Batches under way at the same time: while the database writes two, this process works out the third. */
 const LANES = 3;
 /** How far a run has come; its lanes share it. */
 interface Run {
-  after: DuePlace | null;
+  after: DueCursor | null;
   /** How many people were moved on, or put off: whoever is left as they were does not count. */
   moved: number;
 }
@@ -75,7 +74,7 @@ export class AdvanceService {
       const now = this.clock.now();
       const { due, last } = await this.queries.claimDue(manager, { now, limit, after: run.after });
       if (last === null) return 0;
-      run.after = furtherPlace(last, run.after);
+      run.after = furtherCursor(last, run.after);
       const plan = await this.plan(manager, due, now);
       const stuck = await this.postponeStuck(manager, plan, now);
       const paused = await this.queries.holdPaused(manager, plan.paused, now);

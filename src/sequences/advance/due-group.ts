@@ -2,6 +2,7 @@ import { timeZoneOr } from '../../values/zoned-time.js';
 import type { Had } from '../steps/had-steps.js';
 import { needsFrom, type Need, type PreparedSequence } from '../steps/prepared.js';
 import type { Facts } from '../steps/progress.js';
+import { HOUR_MS } from '../../values/time-units.js';
 
 type Versions = ReadonlyMap<string, { sequence: PreparedSequence }>;
 
@@ -82,8 +83,6 @@ export function withoutSubscribers(due: readonly DueGroup[], busy: ReadonlySet<s
     return { ...group, people };
   });
 }
-
-const HOUR_MS = 3_600_000;
 
 /**
  * Null unless the step is over an hour late, as after an outage: then its mail is as late as the step, to the hour, so

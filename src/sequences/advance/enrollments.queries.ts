@@ -8,7 +8,7 @@ import { readDue } from './due-lines.js';
 import { turnAt } from './turn-at.js';
 
 /** A place in the order in which enrollments fall due: everything up to it has been looked at. */
-export interface DuePlace {
+export interface DueCursor {
   nextAtMs: number;
   id: string;
 }
@@ -42,8 +42,8 @@ export class EnrollmentsQueries {
    */
   async claimDue(
     manager: EntityManager,
-    { now, limit, after }: { now: Date; limit: number; after: DuePlace | null },
-  ): Promise<{ due: DueGroup[]; last: DuePlace | null }> {
+    { now, limit, after }: { now: Date; limit: number; after: DueCursor | null },
+  ): Promise<{ due: DueGroup[]; last: DueCursor | null }> {
     const rows: Claimed[] = await manager.query(
       `with due as materialized (
          select id, version_id, step_key, data, had, hours_of, subscriber_id, next_at, wait_until
@@ -179,7 +179,7 @@ export class EnrollmentsQueries {
 }
 
 /** The later of two places; batches of two lanes may end in either order. */
-export function furtherPlace(place: DuePlace, other: DuePlace | null): DuePlace {
+export function furtherCursor(place: DueCursor, other: DueCursor | null): DueCursor {
   if (other === null || place.nextAtMs > other.nextAtMs) return place;
   return place.nextAtMs === other.nextAtMs && isLater(place.id, other.id) ? place : other;
 }

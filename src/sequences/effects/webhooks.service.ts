@@ -5,9 +5,9 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { SafeFetch, type FetchOutcome } from '../../infra/safe-fetch.js';
 import { webhookHeaders, webhookRetryMinutes } from './webhook.js';
+import { MINUTE_MS } from '../../values/time-units.js';
 
 const AT_ONCE = 20;
-const MINUTE_MS = 60_000;
 /** A process that dies while it posts leaves the delivery to the next, after this. */
 const LEASE_MINUTES = 5;
 

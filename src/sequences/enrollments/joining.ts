@@ -1,4 +1,5 @@
 import type { Reentry } from '../steps/definition.js';
+import { DAY_MS } from '../../values/time-units.js';
 
 /** What somebody's earlier times in a sequence come to; null for who has never been in it. */
 export interface EarlierTimes {
@@ -14,7 +15,6 @@ export interface EarlierTimes {
 
 /** A step that leads back, through whatever sequences, would otherwise take people round for ever. */
 const STEP_LEADS_BACK_AFTER_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 
 /**
  * Whether somebody may join a sequence, or join it again. `entryKey` names the event that it begins with; `byStep`: a

@@ -4,12 +4,12 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { DomainError } from '../../values/domain-error.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { ReactionsService } from './reactions.service.js';
+import { DAY_MS } from '../../values/time-units.js';
 
 /** An event may be told as late as this; sequences cannot make up for more. */
 export const EVENT_LATEST_DAYS = 30;
 /** Clocks differ, and some tell whole seconds only: so near to ours is now. */
 const CLOCK_SKEW_MS = 5 * 60_000;
-const DAY_MS = 86_400_000;
 
 /** What the owner's other programs tell of a person. The only writer of `subscriber_event`. */
 @Injectable()

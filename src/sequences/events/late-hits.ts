@@ -1,5 +1,8 @@
 import type { HitRange, HitsStanding } from '../../tracking/late-hits.js';
 
+/** Hits are stored a little out of order: so many of the latest are looked at again, which costs a few milliseconds. */
+export const HITS_LOOKED_AT_AGAIN = 5_000;
+
 /** What a look at late hits leaves for the next one, also after a restart. */
 export interface LookMark {
   /** Hits above it are looked at next. */

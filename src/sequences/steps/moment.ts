@@ -1,13 +1,13 @@
 import { addToLocalDay, durationMs, isExact, type Duration } from '../../values/duration.js';
 import { DomainError } from '../../values/domain-error.js';
 import { instantOfLocalMs, localClockMs, startOfLocalDay } from '../../values/zoned-time.js';
+import { DAY_MS } from '../../values/time-units.js';
 
 /** A point in time as people write it: a day or a day and an hour on each reader's own clock, or one instant for all. */
 export type Moment =
   | { readonly kind: 'day' | 'local'; readonly localMs: number }
   | { readonly kind: 'instant'; readonly ms: number };
 
-const DAY_MS = 86_400_000;
 const LOCAL = /^(\d{4})-(\d{2})-(\d{2})(?:[ T]([01]\d|2[0-3]):([0-5]\d))?$/;
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
 

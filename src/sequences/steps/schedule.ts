@@ -25,6 +25,7 @@ import {
   type Weekday,
 } from '../../values/zoned-time.js';
 import { beginOf, type Moment } from './moment.js';
+import { MINUTE_MS, DAY_MS } from '../../values/time-units.js';
 
 /** When a step may run. All local times are read on the subscriber's clock. Treated as immutable once used. */
 export interface StepTiming {
@@ -44,8 +45,6 @@ interface CompiledTiming {
   readonly allowed: readonly WeekSpan[] | null;
 }
 
-const MINUTE_MS = 60_000;
-const DAY_MS = 1_440 * MINUTE_MS;
 const SOON_BEHIND_MS = 6 * 60 * MINUTE_MS;
 
 const compiled = new WeakMap<StepTiming, CompiledTiming>();

@@ -1,5 +1,5 @@
 import { BouncesService } from '../../../src/bounces/bounces.service.js';
-import { IntakeService } from '../../../src/bounces/intake.service.js';
+import { BounceIntake } from '../../../src/bounces/bounce-intake.service.js';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import type { PlannedMessage } from '../../../src/delivery/message/message.js';
 import type { DnsResolver } from '../../../src/infra/dns.js';
@@ -28,7 +28,7 @@ export const NO_HOST: Said = { status: '5.1.2', diagnostic: '550 5.1.2 Host unkn
 
 export interface BounceOffice extends PostOffice {
   bounces: BouncesService;
-  intake: IntakeService;
+  intake: BounceIntake;
   alertKeys(): Promise<string[]>;
   /** A mail the relay has accepted just now. */
   sent(email: string, change?: Partial<PlannedMessage>): Promise<string>;
@@ -50,7 +50,7 @@ export async function openBounceOffice(
   const { app, db, clock } = office;
   const [bounces, intake, alerts, suppressions] = [
     app.get(BouncesService, { strict: false }),
-    app.get(IntakeService, { strict: false }),
+    app.get(BounceIntake, { strict: false }),
     app.get(AlertsService, { strict: false }),
     app.get(SuppressionsService, { strict: false }),
   ];

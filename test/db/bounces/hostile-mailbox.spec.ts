@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { ImapFlow } from 'imapflow';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { BounceImap, LAST_MAIL_MS } from '../../../src/bounces/bounce-imap.service.js';
-import type { IncomingMail, IntakeService } from '../../../src/bounces/intake.service.js';
+import type { IncomingMail, BounceIntake } from '../../../src/bounces/bounce-intake.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { hasDovecot, openDovecot, type Dovecot } from '../../support/dovecot.js';
@@ -21,7 +21,7 @@ describe('a bounce mailbox whose server misbehaves', () => {
   });
   afterAll(async () => office.close());
 
-  const reader = (bounceImapUrl: string, intake: IntakeService = office.intake): BounceImap =>
+  const reader = (bounceImapUrl: string, intake: BounceIntake = office.intake): BounceImap =>
     new BounceImap(intake, office.app.get(AlertsService, { strict: false }), {
       ...office.config,
       bounceImapUrl,
@@ -124,7 +124,7 @@ describe('a bounce mailbox whose server misbehaves', () => {
       });
       const folder = url().replace('INBOX', 'Bounces');
       let anew = false;
-      const meanwhile: IntakeService = Object.assign(Object.create(office.intake) as IntakeService, {
+      const meanwhile: BounceIntake = Object.assign(Object.create(office.intake) as BounceIntake, {
         receive: async (mail: IncomingMail) => {
           const taken = await office.intake.receive(mail);
           if (!anew) {

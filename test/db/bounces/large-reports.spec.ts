@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BounceSmtpServer, MAX_WHOLE_REPORTS } from '../../../src/bounces/bounce-smtp.server.js';
-import { FIRST_BYTES, WHOLE_REPORT_BYTES } from '../../../src/bounces/intake.service.js';
+import { FIRST_BYTES, WHOLE_REPORT_BYTES } from '../../../src/bounces/bounce-intake.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { deliver, openSmtpClient, type SmtpClient } from '../../support/smtp-client.js';
 import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';

@@ -1,4 +1,4 @@
-import { IntakeService } from '../../../src/bounces/intake.service.js';
+import { BounceIntake } from '../../../src/bounces/bounce-intake.service.js';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { report } from '../../support/returned-mails.js';
 import { comesTrue } from '../patience.js';
@@ -44,7 +44,7 @@ export const reportScenarios: readonly Scenario[] = [
 async function bounceBeforeReply(world: World, bounced: string[]): Promise<void> {
   const env = { BOUNCE_DOMAIN };
   await world.inProduct(async ({ app, config }) => {
-    const intake = app.get(IntakeService, { strict: false });
+    const intake = app.get(BounceIntake, { strict: false });
     world.sink.onStage = async ({ stage, hit, text: messageId }) => {
       if (stage !== 'dot' || !BOUNCED.has(hit)) return;
       bounced.push(messageId);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readMapping, typedFrom } from '../../../src/admin/imports/import-form.js';
+import { readMapping, mappingTypedFrom } from '../../../src/admin/imports/import-form.js';
 import { importView } from '../../../src/admin/imports/import-view.js';
 import { personTypedFrom, readPerson, typedOfPerson } from '../../../src/admin/people/person-form.js';
 import type { ImportJob } from '../../../src/imports/import-job.js';
@@ -10,10 +10,15 @@ describe('the form of an import', () => {
   const FORM = { 'column.0': 'email', existing: 'fill', consentText: 'Send me tips' };
 
   it('makes nobody active by words that were left in the field of what they agreed to', () => {
-    const read = (status: string): unknown => readMapping(typedFrom({ ...FORM, status }), preview, known);
+    const read = (status: string): unknown =>
+      readMapping(mappingTypedFrom({ ...FORM, status }), preview, known);
     expect(read('pending')).toMatchObject({ options: { status: 'pending', consentText: null } });
     expect(read('active')).toMatchObject({ options: { status: 'active', consentText: 'Send me tips' } });
-    const empty = readMapping(typedFrom({ ...FORM, status: 'active', consentText: ' ' }), preview, known);
+    const empty = readMapping(
+      mappingTypedFrom({ ...FORM, status: 'active', consentText: ' ' }),
+      preview,
+      known,
+    );
     expect(empty).toMatchObject({ ok: false, errors: { consentText: expect.any(String) as string } });
   });
 });

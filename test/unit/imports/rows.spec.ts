@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { guessTargets, readColumns } from '../../../src/imports/columns.js';
-import { exportCell, joinNames, readCell } from '../../../src/imports/export-cell.js';
+import { exportCell, readCell } from '../../../src/imports/export-cell.js';
 import { readRow, type RowOptions, splitNames } from '../../../src/imports/import-row.js';
 import { readInstant } from '../../../src/imports/instant.js';
 import { readFieldText } from '../../../src/subscribers/field.js';
+import { namesText } from '../../../src/values/name-list.js';
 
 const DEFINITIONS = new Map([
   ['plan', { key: 'plan', label: 'Plan name', type: 'text' as const, choices: [] }],
@@ -371,7 +372,7 @@ describe('cells of our own export', () => {
       .filter((one) => one !== '');
     fc.assert(
       fc.property(fc.uniqueArray(name, { maxLength: 5 }), (names) => {
-        expect(splitNames(joinNames(names))).toEqual(names);
+        expect(splitNames(namesText(names))).toEqual(names);
       }),
     );
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judgeMail, type MailHit, severalMails } from '../../../src/tracking/burst.js';
+import { judgeMailHits, type MailHit, severalMails } from '../../../src/tracking/burst.js';
 
 const CHROME =
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36';
@@ -25,7 +25,7 @@ const hit = (seconds: number, change: Partial<MailHit> = {}): MailHit => ({
   ...change,
 });
 const classes = (...hits: MailHit[]): (string | undefined)[] => {
-  const verdicts = judgeMail(hits);
+  const verdicts = judgeMailHits(hits);
   return hits.map(({ id }) => verdicts.get(id)?.class);
 };
 
@@ -80,7 +80,7 @@ describe('hits of one mail, judged together', () => {
   it('are judged in no time, however often one link is asked for', () => {
     const many = Array.from({ length: 100_000 }, (_, index) => hit(20 + index / 50_000));
     const from = process.cpuUsage();
-    expect(judgeMail(many).size).toBe(many.length);
+    expect(judgeMailHits(many).size).toBe(many.length);
     // A hundred times what it takes; each hit compared with each other takes minutes.
     expect(process.cpuUsage(from).user).toBeLessThan(10_000_000);
   });

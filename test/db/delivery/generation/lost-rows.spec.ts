@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { IntakeService } from '../../../../src/bounces/intake.service.js';
+import { BounceIntake } from '../../../../src/bounces/bounce-intake.service.js';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
 import { verpAddress } from '../../../../src/delivery/mails/verp.js';
 import { CONFIG, type Config } from '../../../../src/infra/config.js';
@@ -94,7 +94,7 @@ describe('what people do with mails that a restored backup does not know', () =>
   it('a lost mail that bounces late ends nobody else', async () => {
     const { secretKey } = t.app.get<Config>(CONFIG, { strict: false });
     for (const { id } of lost)
-      await t.app.get(IntakeService, { strict: false }).receive({
+      await t.app.get(BounceIntake, { strict: false }).receive({
         raw: Buffer.from(GONE),
         envelopeTo: [verpAddress(secretKey, id, BOUNCE_DOMAIN)],
         source: 'smtp',

@@ -46,7 +46,7 @@ export async function openWorker(
     ...settings,
     databaseUrl: url,
     secretKey: Buffer.alloc(32, 7),
-    smtpUrl: settings.smtpUrl ?? 'smtp://127.0.0.1:1',
+    smtpUrl: settings.relays[0]?.url ?? 'smtp://127.0.0.1:1',
     demo: false,
   };
   const db = await openDataSource(url);

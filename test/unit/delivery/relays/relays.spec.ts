@@ -126,9 +126,10 @@ describe('SMTP_URL', () => {
 
   it('holds one relay as before, or several', () => {
     expect(readConfig({ SMTP_URL: 'smtp://u:p@relay.example.com:587' })).toMatchObject({
-      smtpUrl: 'smtp://u:p@relay.example.com:587',
       mailboxOn: false,
-      relays: [{ name: 'relay.example.com', weight: 1, lanes: null }],
+      relays: [
+        { name: 'relay.example.com', url: 'smtp://u:p@relay.example.com:587', weight: 1, lanes: null },
+      ],
     });
     expect(
       readConfig({

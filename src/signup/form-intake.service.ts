@@ -29,7 +29,7 @@ interface FormMarks {
 
 /** What page and embedded form share: check, limits, sign-up. A bot gets the answer a person gets, and nothing else. */
 @Injectable()
-export class IntakeService {
+export class FormIntake {
   constructor(
     private readonly signups: SignupService,
     private readonly limits: SignupLimits,

@@ -1,12 +1,11 @@
 import { z } from 'zod';
-import { UNSENT } from '../../delivery/generation/generation.js';
 import { parseEmailAddress, type EmailAddressParse } from '../../values/email-address.js';
 
 /** OWASP's floor for a password without a second factor, rounded up; the upper bound keeps hashing affordable. */
 const MIN_PASSWORD_CHARS = 12;
 const MAX_PASSWORD_CHARS = 256;
 
-const text = z.string({ error: 'send this once, as text' });
+export const text = z.string({ error: 'send this once, as text' });
 
 const email = text.default('').transform((value, context): Extract<EmailAddressParse, { ok: true }> => {
   const parsed = parseEmailAddress(value);
@@ -43,18 +42,3 @@ export function typedEmail(body: unknown): string {
   const given = typeof body === 'object' && body !== null && 'email' in body ? body.email : '';
   return typeof given === 'string' ? given.slice(0, 1000) : '';
 }
-
-/** The owner's word about a database that refuses to send. No default: it is a decision. */
-export const confirmForm = z.object({
-  unsent: z.enum(UNSENT, { error: 'Choose what to do with the mails.' }),
-});
-export type ConfirmForm = z.output<typeof confirmForm>;
-
-export const sequenceForm = z.object({ funnel: z.string().min(1).max(200) });
-export type SequenceForm = z.output<typeof sequenceForm>;
-
-export const heldForm = z.object({
-  reason: text.pipe(z.string().max(500)),
-  decision: z.enum(['release', 'cancel'], { error: 'Choose to send or to cancel them.' }),
-});
-export type HeldForm = z.output<typeof heldForm>;

@@ -33,7 +33,7 @@ const ALLOWED: Readonly<Record<FieldType, readonly FieldOperator[]>> = {
 const COLUMN: FieldDefinition = { key: '', label: '', type: 'text', choices: [] };
 
 /** Fields that nobody has defined or fills, and what a field of its type cannot be asked or hold. */
-export function fieldProblems(definition: FunnelDefinition, known: KnownFields): DefinitionProblem[] {
+export function ownFieldProblems(definition: FunnelDefinition, known: KnownFields): DefinitionProblem[] {
   const own = fieldDefinitionsOf(definition.fields);
   const definitions = new Map(known.definitions);
   for (const field of own)
@@ -77,7 +77,7 @@ export function fieldProblems(definition: FunnelDefinition, known: KnownFields):
   ];
 }
 
-/** As `fieldProblems`, without a database: a field may be defined there. */
+/** As `ownFieldProblems`, without a database: a field may be defined there. */
 export function fieldProblemsInFiles(
   definition: FunnelDefinition,
   others: readonly FunnelDefinition[],
@@ -87,7 +87,7 @@ export function fieldProblemsInFiles(
     definitions: new Map(fields.map((field) => [field.key, field])),
     filled: others.flatMap(fieldsFilled),
   };
-  return fieldProblems(definition, known).map(elsewhere);
+  return ownFieldProblems(definition, known).map(elsewhere);
 }
 
 /** As a warning: of a field that may be defined elsewhere, or that a version of then could do without. */

@@ -44,8 +44,8 @@ const EVERY_DOMAIN_HAS: ReadonlySet<string> = new Set(['postmaster', 'abuse', 'f
 
 /** A mail to the bounce domain, by whichever door it came in. */
 @Injectable()
-export class IntakeService {
-  readonly #logger = new Logger(IntakeService.name);
+export class BounceIntake {
+  readonly #logger = new Logger(BounceIntake.name);
 
   constructor(
     private readonly bounces: BouncesService,
