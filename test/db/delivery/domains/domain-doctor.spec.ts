@@ -12,7 +12,7 @@ import { waits } from '../../../support/waits.js';
 import { openPostOffice, SENDER, type PostOffice } from '../post-office.js';
 
 const fixture = (name: string): string =>
-  readFileSync(new URL(`../../fixtures/${name}`, import.meta.url), 'utf8');
+  readFileSync(new URL(`../../../fixtures/${name}`, import.meta.url), 'utf8');
 /** Vouches for `private-relay.pem`, which is for 127.0.0.1. */
 const CA = fixture('private-ca.pem');
 
