@@ -40,10 +40,10 @@ export class ExplainWaits {
     };
   }
 
-  /** The buckets of the mail's lane that let nothing through now. */
-  private async limits({ laneKey, class: messageClass }: MessageRow): Promise<Waits['pacing']> {
+  /** The buckets of the mail's queue that let nothing through now. */
+  private async limits({ queueKey, class: messageClass }: MessageRow): Promise<Waits['pacing']> {
     const urgency = messageClass === 'transactional' ? 'urgent' : 'bulk';
-    const keys = new Set(bucketKeysOf(laneKey));
+    const keys = new Set(bucketKeysOf(queueKey));
     const nowMs = this.clock.now().getTime();
     return (await this.pacing.buckets())
       .filter(({ key }) => keys.has(key))

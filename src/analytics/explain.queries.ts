@@ -23,7 +23,7 @@ export type MessageRow = MessageFacts['message'] & {
   broadcastId: string | null;
   enrollmentId: string | null;
   addressHash: Buffer;
-  laneKey: string;
+  queueKey: string;
 };
 
 /** A mail, and when it was planned. */
@@ -42,7 +42,7 @@ export async function messageRow(db: EntityManager, id: string): Promise<Message
     `select id, kind, class, state, state_reason as "stateReason", coalesce(funnel_key, '') as topic, step_key as "stepKey",
        due_at as "dueAt", created_at as "createdAt", expires_at as "expiresAt", data_at as "dataAt", settled_at as "settledAt",
        accepted_at as "acceptedAt", unknown_count as "unknownCount", withdrawn, subscriber_id as "subscriberId",
-       broadcast_id as "broadcastId", enrollment_id as "enrollmentId", address_hash as "addressHash", lane_key as "laneKey", jsonb_build_object('offer', data -> 'offer', 'offerAfter', data -> 'offerAfter') as offers
+       broadcast_id as "broadcastId", enrollment_id as "enrollmentId", address_hash as "addressHash", lane_key as "queueKey", jsonb_build_object('offer', data -> 'offer', 'offerAfter', data -> 'offerAfter') as offers
      from message where id = $1`,
     [id],
   );

@@ -340,14 +340,14 @@ const NO_MESSAGE = {
 function ofMessage(
   message: ReportedMessage,
 ): Pick<NewBounce, keyof typeof NO_MESSAGE> & Partial<Pick<NewBounce, 'diagnostic'>> {
-  const { id, subscriberId, address, addressHash, broadcastId, laneKey } = message;
+  const { id, subscriberId, address, addressHash, broadcastId, queueKey } = message;
   return {
     ...(address === ERASED ? { diagnostic: null } : {}),
     messageId: id,
     subscriberId,
     addressHash,
     broadcastId,
-    providerGroup: laneKey.split('|')[1] ?? null,
+    providerGroup: queueKey.split('|')[1] ?? null,
   };
 }
 

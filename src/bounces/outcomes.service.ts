@@ -83,10 +83,10 @@ export class OutcomesService {
   /** About us: the owner hears of it, the person is left alone. */
   private async alertSender(
     manager: EntityManager,
-    { laneKey, broadcastId, state }: ReportedMessage,
+    { queueKey, broadcastId, state }: ReportedMessage,
     { reason, status, replyCode }: Finding,
   ): Promise<void> {
-    const domain = laneKey.split('|')[0] ?? '';
+    const domain = queueKey.split('|')[0] ?? '';
     const held = state === 'held';
     const release = held
       ? '. They are held and not tried again by themselves: send them on the page Sending when the cause is mended; "npm run wellspring -- doctor" looks at SPF, DKIM and DMARC.'

@@ -54,7 +54,7 @@ export class BroadcastLastLook {
 
   /**
    * Finds out whose servers take the mails of its audience, as far as that goes in the time that the DNS is given: before
-   * they are planned, as each goes by the lane of its receiver. What is not found by then is found while it goes.
+   * they are planned, as each goes by the queue of its receiver. What is not found by then is found while it goes.
    */
   async lookUpAudience(id: string): Promise<void> {
     if (!this.domains.asks) return;

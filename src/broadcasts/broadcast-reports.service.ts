@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/planning/broadcast-mails.queries.js';
-import { laneKey } from '../delivery/message/recipient-group.js';
+import { queueKey } from '../delivery/message/recipient-group.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { readableBps } from '../experiments/test-options.js';
@@ -63,7 +63,7 @@ export class BroadcastReports {
     const { id, state, sender } = report;
     if (state !== 'planning' && state !== 'running') return null;
     const unwritten = state === 'planning' ? await this.unwritten(report) : 0;
-    const more = { unwritten, lane: laneKey(sender.email, 'other'), testMs: this.testMs(report) };
+    const more = { unwritten, queue: queueKey(sender.email, 'other'), testMs: this.testMs(report) };
     const { remaining, waitsForTest, completesAt, perSecond, limitedBy } = await this.sending.estimate(
       id,
       more,

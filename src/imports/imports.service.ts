@@ -23,7 +23,7 @@ export const RUN_IMPORTS = 'imports.run';
 /** Larger ones are no faster, and hold locks on the subscribers they change for longer. */
 const BATCH = 10_000;
 /** PostgreSQL works on a statement with one processor. */
-const LANES = 2;
+const LOOPS = 2;
 const MERGE_ATTEMPTS = 5;
 const REPORT_DAYS = 30;
 /** A file holds everybody of it, also who asks to be erased meanwhile. */
@@ -156,7 +156,7 @@ export class ImportsService {
     const job = await this.start(id);
     if (!job) return;
     const taken = { rows: sumOf(job.counts) };
-    const lane = async (ofOthers: OfOthers): Promise<void> => {
+    const loop = async (ofOthers: OfOthers): Promise<void> => {
       while (signal?.aborted !== true) {
         const rows = await this.takeBatch(job, ofOthers);
         if (rows === null) return;
@@ -164,9 +164,9 @@ export class ImportsService {
         onProgress?.(taken.rows);
       }
     };
-    const ends = await Promise.allSettled(Array.from({ length: LANES }, async () => lane('skipped')));
+    const ends = await Promise.allSettled(Array.from({ length: LOOPS }, async () => loop('skipped')));
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
-    if (toTheEnd) await lane('awaited');
+    if (toTheEnd) await loop('awaited');
     await this.finish(id);
   }
 

@@ -45,7 +45,7 @@ const STAGES: readonly (readonly [stage: string, filesBelowSrc: readonly string[
       ...[
         'delivery/sending/due-messages',
         'delivery/sending/ledger-claims',
-        'delivery/sending/claimed-queue',
+        'delivery/sending/claimed-mails',
       ],
       ...['delivery/waiting/', 'delivery/pacing/', 'delivery/generation/'],
       ...['delivery/relays/relays.', 'delivery/relays/relay-choice', 'delivery/relays/breaker'],

@@ -62,6 +62,18 @@ describe('architecture', () => {
     expect(wide).toEqual([]);
   });
 
+  it('has no role of a file that CONTRIBUTING.md does not explain', () => {
+    const explained = new Set(
+      read('CONTRIBUTING.md')
+        .match(/^  \| `\.[^|]*/gm)
+        ?.join()
+        .match(/\.[a-z]+/g),
+    );
+    const roles = new Set(sources.flatMap((path) => /(\.[a-z]+)\.ts$/.exec(path)?.[1] ?? []));
+    expect([...roles].filter((role) => !explained.has(role))).toEqual([]);
+    expect(roles.size).toBeGreaterThan(10);
+  });
+
   it('gives every module folder its module file', () => {
     const folders = new Set(sources.flatMap((path) => /^src\/([a-z]+)\//.exec(path)?.[1] ?? []));
     folders.delete('values');

@@ -9,7 +9,7 @@ import { DomainError } from '../../values/domain-error.js';
 import { signExpiring, verifyExpiring } from '../../values/signed-token.js';
 import { urlOf } from '../../values/url.js';
 import { loginForm } from './login.schemas.js';
-import { type HeldForm, heldForm, withoutSignIn } from './held-form.js';
+import { type KeptForm, keptForm, withoutSignIn } from './kept-form.js';
 import { rememberOwner } from './owner-of-request.js';
 import { OwnerService, type OpenedSession } from './owner.service.js';
 import { isAtHome, isSameOrigin, returnPath } from './same-origin.js';
@@ -42,12 +42,12 @@ export class OwnerAccess {
       rememberOwner(request, owner);
       if (this.browserId(request) === null) this.rememberBrowser(reply);
       // Whoever loads a page anew that came of signing in within a form sends the password again, now with a session.
-      if (heldForm(request.body) !== null) request.body = withoutSignIn(Object(request.body) as object);
+      if (keptForm(request.body) !== null) request.body = withoutSignIn(Object(request.body) as object);
       return true;
     }
     const isForm = request.method === 'POST';
     // Of a browser in which nobody has signed in yet, no form can have been begun in a session.
-    const held = isForm && this.browserId(request) !== null ? heldForm(request.body) : null;
+    const held = isForm && this.browserId(request) !== null ? keptForm(request.body) : null;
     if (held !== null) return this.admitAgain(request, reply, held);
     const back = isForm ? this.pageBefore(request) : request.url;
     const target = (await this.owners.exists())
@@ -61,7 +61,7 @@ export class OwnerAccess {
   private async admitAgain(
     request: FastifyRequest,
     reply: FastifyReply,
-    { fields, credentials }: HeldForm,
+    { fields, credentials }: KeptForm,
   ): Promise<boolean> {
     const errors: Record<string, string> = {};
     if (credentials !== null) {

@@ -24,11 +24,11 @@ const FENCE = fenceSql({ lineage: '$11', generation: '$12', counter: '$13', serv
 
 const claimSql = (which: string, { of, more = '' }: { of: string; more?: string }): string => `
 with due as (
-  select d.* from unnest($4::text[], $15::smallint[], $5::int[]) as place (lane, priority, most) cross join lateral (
+  select d.* from unnest($4::text[], $15::smallint[], $5::int[]) as place (queue, priority, most) cross join lateral (
     select m.id, m.priority, m.due_at,
       ${CLAIMED.state} as state,
       ${CLAIMED.why} as why
-    from message m ${MOMENT} ${PROOF} where m.state = 'ready' and m.lane_key = place.lane and m.priority = place.priority and m.due_at <= $3 ${which}
+    from message m ${MOMENT} ${PROOF} where m.state = 'ready' and m.lane_key = place.queue and m.priority = place.priority and m.due_at <= $3 ${which}
     order by m.due_at, m.id limit place.most for update of m skip locked) d
   where ${FENCE}
   order by d.priority, d.due_at, d.id limit $2),${more}
@@ -42,7 +42,7 @@ taken as (
 select t.id, t.state, case when t.state = 'held' then t.state_reason end as "heldFor", t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",
   t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
   t.subscriber_id as "subscriberId", s.name as "subscriberName", s.fields as "subscriberFields", coalesce(s.tracking_consent, false) as "trackingConsent",
-  t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "laneKey",
+  t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "queueKey",
   t.broadcast_id as "broadcastId", t.unknown_count as "unknownCount", t.send_hours_id as "sendHoursId"
 from taken t
   left join lateral (select name, fields, tracking_consent from subscriber where id = t.subscriber_id offset 0) s on true

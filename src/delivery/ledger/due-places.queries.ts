@@ -2,9 +2,9 @@ import type { PoolClient } from 'pg';
 import type { DuePlace } from './due-places.js';
 
 /**
- * Called by delivery.send-due before each claim. The lanes and priorities at which anything is due, in their order, and how
+ * Called by delivery.send-due before each claim. The queues and priorities at which anything is due, in their order, and how
  * much of it up to `most`: two look-ups in `message_ready` for each. Before PostgreSQL 18, which skips by itself, a look-up
- * that leaves the priority open walks every ready mail of the lane: a tenth of a second for half a million that are due later.
+ * that leaves the priority open walks every ready mail of the queue: a tenth of a second for half a million that are due later.
  */
 export async function duePlaces(db: Pick<PoolClient, 'query'>, now: Date, most: number): Promise<DuePlace[]> {
   const { rows } = await db.query<DuePlace>({
@@ -16,7 +16,7 @@ export async function duePlaces(db: Pick<PoolClient, 'query'>, now: Date, most: 
           select m.lane_key, m.priority from message m
           where m.state = 'ready' and (m.lane_key, m.priority) > (place.lane_key, place.priority)
           order by m.lane_key, m.priority limit 1) next)
-      select lane_key as "laneKey", priority, waiting.count::int as due from place cross join lateral (
+      select lane_key as "queueKey", priority, waiting.count::int as due from place cross join lateral (
         select count(*) from (select from message m
           where m.state = 'ready' and m.lane_key = place.lane_key and m.priority = place.priority and m.due_at <= $1
           order by m.due_at limit $2) due) waiting

@@ -62,7 +62,7 @@ export class LedgerQueries {
   ) {}
 
   /**
-   * Called by delivery.send-due. Takes due rows of each lane and priority and commits at once: a row lock held across SMTP would
+   * Called by delivery.send-due. Takes due rows of each queue and priority and commits at once: a row lock held across SMTP would
    * stall every other worker. SKIP LOCKED gives two workers disjoint rows. What has arrived already, has expired, is late,
    * belongs to a broadcast that stands still or may not be sent changes its state here; `taken` counts it too. Served by
    * `message_ready`. Takes nothing where the fence does not hold. `db` is the connection of a transaction that decides more before it commits;
@@ -80,7 +80,7 @@ export class LedgerQueries {
         owner,
         limit,
         now,
-        places.map(({ laneKey }) => laneKey),
+        places.map(({ queueKey }) => queueKey),
         places.map((place) => place.limit),
         overdue.restored?.confirmedAt,
         overdue.restored?.action,

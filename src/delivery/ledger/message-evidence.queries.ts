@@ -39,7 +39,7 @@ export interface ReportedMessage {
   addressHash: Buffer;
   broadcastId: string | null;
   state: string;
-  laneKey: string;
+  queueKey: string;
 }
 
 export interface Refusal extends ReportedMessage {
@@ -52,7 +52,7 @@ export interface Refusal extends ReportedMessage {
 
 /** No foreign key holds the person: somebody who was erased is nobody here. */
 const REPORTED = `m.id, (select s.id from subscriber s where s.id = m.subscriber_id) as "subscriberId", m.address, m.address_hash as "addressHash",
-  m.broadcast_id as "broadcastId", m.state, m.lane_key as "laneKey"`;
+  m.broadcast_id as "broadcastId", m.state, m.lane_key as "queueKey"`;
 
 /** By primary key; null when the mail is not there any more. */
 export async function reportedMessage(db: EntityManager, id: string): Promise<ReportedMessage | null> {

@@ -31,7 +31,7 @@ export interface MessageRow {
 
 export interface PlannedRow extends PlannedMessage {
   messageIdHeader: string;
-  laneKey: string;
+  queueKey: string;
 }
 
 /** Planning, cancelling and listing messages; sending them is in `ledger.queries`. */
@@ -49,10 +49,10 @@ export class MessagesQueries {
       `insert into message (dedupe_key, class, kind, subscriber_id, funnel_key, enrollment_id, step_key, email_template_id,
          data, sender, address, address_hash, message_id_header, due_at, expires_at, priority, created_at, lane_key)
        select r."dedupeKey", r.class, r.kind, r."subscriberId", r."funnelKey", r."enrollmentId", r."stepKey", r."templateId",
-         r.data, r.sender, r.address, decode(r."addressHash", 'hex'), r."messageIdHeader", r."dueAt", r."expiresAt", r.priority, $2, r."laneKey"
+         r.data, r.sender, r.address, decode(r."addressHash", 'hex'), r."messageIdHeader", r."dueAt", r."expiresAt", r.priority, $2, r."queueKey"
        from jsonb_to_recordset($1::jsonb) as r ("dedupeKey" text, class text, kind text, "subscriberId" bigint, "funnelKey" text,
          "enrollmentId" bigint, "stepKey" text, "templateId" bigint, data jsonb, sender jsonb, address text, "addressHash" text,
-         "messageIdHeader" text, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint, "laneKey" text)
+         "messageIdHeader" text, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint, "queueKey" text)
        on conflict (dedupe_key) do nothing
        returning id, dedupe_key as "dedupeKey"`,
       [

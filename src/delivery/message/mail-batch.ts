@@ -2,7 +2,7 @@ import { writeAddressHash } from '../../subscribers/address-hash.js';
 import type { OpenHours } from '../../values/week-hours.js';
 import type { MessageClass, MessageKind, Sender } from './message.js';
 import { MESSAGE_ID_BYTES, writeMessageId } from './message-id.js';
-import { groupOf, laneKey } from './recipient-group.js';
+import { groupOf, queueKey } from './recipient-group.js';
 import { domainOf } from '../../values/email-address.js';
 
 /** What many mails of one batch have in common; it crosses to the database once, not once per mail. */
@@ -131,28 +131,28 @@ export function prepareBatch(secret: Buffer, { shared, mails, times }: MailBatch
 }
 
 /**
- * The shared mails once for each lane they go by, so that no lane has to be named for a single mail, and the place of each
+ * The shared mails once for each queue they go by, so that no queue has to be named for a single mail, and the place of each
  * mail among them. `groupsByMx`: what is known about a domain beyond its name; it goes first.
  */
-export function byLane<Mail extends { sender: Sender }>(
+export function byQueue<Mail extends { sender: Sender }>(
   shared: readonly Mail[],
   {
     mails,
     domains,
   }: Pick<PreparedBatch, 'domains'> & { mails: Pick<PreparedBatch['mails'], 'shared' | 'domains'> },
   groupsByMx: ReadonlyMap<string, string>,
-): { shared: (Mail & { laneKey: string })[]; places: number[] } {
-  const laned: (Mail & { laneKey: string })[] = [];
+): { shared: (Mail & { queueKey: string })[]; places: number[] } {
+  const queued: (Mail & { queueKey: string })[] = [];
   const byKey = shared.map(() => new Map<string, number>());
   const byDomain = shared.map((): number[] => []);
   const groups = domains.map((domain) => groupOf(domain, groupsByMx));
   const place = (mail: number, domain: number): number => {
     const one = shared[mail];
-    const laneOf = laneKey(one?.sender.email ?? '', groups[domain] ?? 'other');
-    const known = byKey[mail]?.get(laneOf);
+    const queue = queueKey(one?.sender.email ?? '', groups[domain] ?? 'other');
+    const known = byKey[mail]?.get(queue);
     if (known !== undefined || one === undefined) return known ?? -1;
-    const made = laned.push({ ...one, laneKey: laneOf }) - 1;
-    byKey[mail]?.set(laneOf, made);
+    const made = queued.push({ ...one, queueKey: queue }) - 1;
+    byKey[mail]?.set(queue, made);
     return made;
   };
   const places = mails.domains.map((domain, nth) => {
@@ -161,5 +161,5 @@ export function byLane<Mail extends { sender: Sender }>(
     if (known === undefined) return -1;
     return (known[domain] ??= place(mail, domain));
   });
-  return { shared: laned, places };
+  return { shared: queued, places };
 }

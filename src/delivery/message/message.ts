@@ -82,7 +82,7 @@ export interface ClaimedMessage {
   templateId: string;
   createdAt: Date;
   /** Whose servers take it and who sends it: what pacing goes by. */
-  laneKey: string;
+  queueKey: string;
   broadcastId: string | null;
   /** How often its body was under way without an answer. */
   unknownCount: number;
@@ -122,7 +122,7 @@ export type SendOutcome =
   /** It would hide from its reader what the law wants shown. `reason`: one of `UNFIT_REASONS`. */
   | { kind: 'unfit'; reason: string }
   /** The barrier said no: suppressed, cancelled or the lease was lost. Nothing of the body was sent. */
-  | { kind: 'held' }
+  | { kind: 'held_back' }
   /** The body had begun and no reply came: it may or may not have been taken. */
   | { kind: 'unknown'; reason: string };
 

@@ -52,27 +52,27 @@ export function receiverOf(domain: string, mxHost: string | null): string {
 export const takenBy = (host: string, receiver: string): string =>
   `(${host} = ${receiver} or right(${host}, length(${receiver}) + 1) = '.' || ${receiver})`;
 
-/** `byMx`: what is known of domains beyond their names; a group that this version does not know makes a lane that works. */
+/** `byMx`: what is known of domains beyond their names; a group that this version does not know makes a queue that works. */
 export function groupOf(domain: string, byMx: ReadonlyMap<string, string>): string {
   return byMx.get(domain) ?? recipientGroup(domain);
 }
 
 /**
  * What is paced together: the sender's domain, `|`, the recipient's group. Of all others, a receiver that has asked for less
- * has a lane of its own, with `|` and its name behind that.
+ * has a queue of its own, with `|` and its name behind that.
  */
-export function laneKey(senderEmail: string, group: string): string {
+export function queueKey(senderEmail: string, group: string): string {
   return `${domainOf(senderEmail)}|${group}`;
 }
 
-export interface Lane {
+export interface Queue {
   senderDomain: string;
   group: RecipientGroup;
   receiver?: string;
 }
 
-/** Null for a key of another form, such as the `default` of rows that were planned before there were lanes. */
-export function readLaneKey(key: string): Lane | null {
+/** Null for a key of another form, such as the `default` of rows that were planned before there were queues. */
+export function readQueueKey(key: string): Queue | null {
   const [senderDomain = '', name, receiver, ...more] = key.split('|');
   const group = RECIPIENT_GROUPS.find((one) => one === name);
   if (senderDomain === '' || group === undefined || more.length > 0) return null;

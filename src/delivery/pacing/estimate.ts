@@ -4,8 +4,8 @@ import { DAY_MS } from '../../values/time-units.js';
 /** Nobody plans further ahead; beyond it a bucket counts as one that lets nothing through. */
 const LONGEST_DAYS = 3_650;
 
-export interface LaneLoad {
-  laneKey: string;
+export interface QueueLoad {
+  queueKey: string;
   /** Mails that are asked about. */
   ready: number;
   /** Other mails that are due now and may go before them. */
@@ -26,17 +26,17 @@ export interface Estimate {
 }
 
 /**
- * With `count` mails that are not written yet and for which no lane is known: shared out as those are that are written, or
- * all in `laneKey` where none is.
+ * With `count` mails that are not written yet and for which no queue is known: shared out as those are that are written, or
+ * all in `queueKey` where none is.
  */
-export function withUnwritten(lanes: readonly LaneLoad[], count: number, laneKey: string): LaneLoad[] {
-  const written = lanes.reduce((sum, { ready }) => sum + ready, 0);
+export function withUnwritten(queues: readonly QueueLoad[], count: number, queueKey: string): QueueLoad[] {
+  const written = queues.reduce((sum, { ready }) => sum + ready, 0);
   if (written === 0) {
-    const known = lanes.find((lane) => lane.laneKey === laneKey);
-    const others = lanes.filter((lane) => lane.laneKey !== laneKey);
-    return [...others, { laneKey, ready: count, ahead: known?.ahead ?? 0 }];
+    const known = queues.find((queue) => queue.queueKey === queueKey);
+    const others = queues.filter((queue) => queue.queueKey !== queueKey);
+    return [...others, { queueKey, ready: count, ahead: known?.ahead ?? 0 }];
   }
-  return lanes.map((lane) => ({ ...lane, ready: lane.ready + (count * lane.ready) / written }));
+  return queues.map((queue) => ({ ...queue, ready: queue.ready + (count * queue.ready) / written }));
 }
 
 /** What stops all mails however much their limits let through: no relay works, the ledger waits for its owner, or a DKIM key is bad. */
@@ -66,30 +66,30 @@ export function passMs(bucket: Bucket, count: number): number | null {
 
 /**
  * When the mails will have gone out at the present rates. Each bucket is asked how long it takes for all that passes
- * through it; the slowest decides. `observedPerSecond` is what the relays took lately, for lanes without any limit of
+ * through it; the slowest decides. `observedPerSecond` is what the relays took lately, for queues without any limit of
  * pace; null: nothing is known.
  */
 export function estimate(
-  lanes: readonly LaneLoad[],
+  queues: readonly QueueLoad[],
   {
     buckets,
     bucketsOf,
     observedPerSecond,
   }: {
     buckets: readonly Bucket[];
-    bucketsOf: (laneKey: string) => readonly string[];
+    bucketsOf: (queueKey: string) => readonly string[];
     observedPerSecond: number | null;
   },
   { nowMs, lastDueAtMs, stop = null }: { nowMs: number; lastDueAtMs: number | null; stop?: Stop | null },
 ): Estimate {
-  const remaining = Math.round(lanes.reduce((sum, { ready }) => sum + ready, 0));
+  const remaining = Math.round(queues.reduce((sum, { ready }) => sum + ready, 0));
   if (remaining === 0) return { remaining, completesAtMs: nowMs, perSecond: null, limitedBy: null };
   if (stop !== null) return { remaining, completesAtMs: null, perSecond: null, limitedBy: stop };
-  const asked = lanes.filter(({ ready }) => ready > 0);
+  const asked = queues.filter(({ ready }) => ready > 0);
   const times = buckets
     .map((bucket) => ({
       bucket,
-      through: lanes.filter(({ laneKey }) => bucketsOf(laneKey).includes(bucket.key)),
+      through: queues.filter(({ queueKey }) => bucketsOf(queueKey).includes(bucket.key)),
     }))
     .filter(({ through }) => through.some(({ ready }) => ready > 0))
     .map(({ bucket, through }) => ({
@@ -100,9 +100,9 @@ export function estimate(
       ),
     }));
   const paced = new Set(buckets.filter((bucket) => rateOf(bucket) !== null).map(({ key }) => key));
-  const unpaced = asked.some(({ laneKey }) => !bucketsOf(laneKey).some((key) => paced.has(key)));
+  const unpaced = asked.some(({ queueKey }) => !bucketsOf(queueKey).some((key) => paced.has(key)));
   if (unpaced) {
-    const load = lanes.reduce((sum, { ready, ahead }) => sum + ready + ahead, 0);
+    const load = queues.reduce((sum, { ready, ahead }) => sum + ready + ahead, 0);
     const ms = observedPerSecond === null ? null : (load / observedPerSecond) * 1000;
     times.push({ key: 'relay', ms });
   }

@@ -15,7 +15,7 @@ export interface CappedMail {
 }
 
 /** A mail that waits, until when, and for which limit. */
-export interface HeldBack {
+export interface Delayed {
   id: string;
   until: Date;
   reason: string;
@@ -31,14 +31,14 @@ export const LONGEST_SPAN_MS = WEEK_MS;
  * in the order in which they would go: the first has the place. One that waits takes the place of its time, so that the
  * next waits longer. Pure.
  */
-export function heldBack(
+export function delayed(
   mails: readonly CappedMail[],
   sent: ReadonlyMap<string, readonly Date[]>,
   cap: FrequencyCap,
   now: Date,
-): HeldBack[] {
+): Delayed[] {
   const taken = new Map<string, number[]>();
-  return mails.flatMap(({ id, subscriberId }): HeldBack[] => {
+  return mails.flatMap(({ id, subscriberId }): Delayed[] => {
     const times = taken.get(subscriberId) ?? (sent.get(subscriberId) ?? []).map((at) => at.getTime());
     taken.set(subscriberId, times);
     const { at, reason } = firstPlace(times, cap, now.getTime());

@@ -3,7 +3,7 @@ import { Resolver } from 'node:dns/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../../infra/config.js';
-import { LaneMoves } from './lane-moves.queries.js';
+import { QueueMoves } from './queue-moves.queries.js';
 import { groupOfMx, recipientGroup, type RecipientGroup } from '../message/recipient-group.js';
 import { putSetting } from '../../infra/database/settings.js';
 
@@ -63,7 +63,7 @@ export class MailDomainsService {
   constructor(
     private readonly dataSource: DataSource,
     @Inject(MX_RESOLVER) private readonly resolver: MxResolver,
-    private readonly lanes: LaneMoves,
+    private readonly queues: QueueMoves,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -76,14 +76,14 @@ export class MailDomainsService {
    * Looks up domains of subscribers that came since the last run, those of most subscribers first, and those whose answer is
    * a week old (a day, when there are no mail servers; an hour, when nothing was answered). A lookup that fails leaves what was
    * known, and a DNS that is out ends the run: the next one begins with the same domains. What is ready to go to a domain that
-   * turns out to be hosted by one of the three goes by its lane from then on.
+   * turns out to be hosted by one of the three goes by its queue from then on.
    */
   async resolveNew({ signal }: { signal: AbortSignal }): Promise<number> {
     if (!this.asks) return 0;
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_RUN_MS)]);
     const changed = new Map<string, RecipientGroup>();
     const done = await this.lookUpNew(changed, inTime);
-    await this.lanes.move(changed, { signal });
+    await this.queues.move(changed, { signal });
     return done;
   }
 
@@ -106,7 +106,7 @@ export class MailDomainsService {
     if (!this.asks) return 0;
     const changed = new Map<string, RecipientGroup>();
     const done = await this.lookUpAll(domains, changed, signal);
-    await this.lanes.move(changed, { signal });
+    await this.queues.move(changed, { signal });
     return done;
   }
 

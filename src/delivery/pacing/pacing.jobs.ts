@@ -20,7 +20,7 @@ export class PacingJobs implements OnModuleInit {
       lockSeconds: 900,
       run: async (context) => {
         await this.domains.resolveNew(context);
-        await this.queries.forgetIdleLanes();
+        await this.queries.forgetIdleQueues();
       },
     });
     this.registry.add({

@@ -4,7 +4,7 @@ import { RelaysModule } from '../relays/relays.module.js';
 import { WaitingModule } from '../waiting/waiting.module.js';
 import { FrequencyCapController } from './frequency-cap.controller.js';
 import { FrequencyCapService } from './frequency-cap.service.js';
-import { LaneMoves } from './lane-moves.queries.js';
+import { QueueMoves } from './queue-moves.queries.js';
 import { MailDomainsService, MX_RESOLVER, SystemMxResolver } from './mail-domains.service.js';
 import { PacingJobs } from './pacing.jobs.js';
 import { PacingQueries } from './pacing.queries.js';
@@ -22,7 +22,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
   providers: [
     PacingService,
     PacingQueries,
-    LaneMoves,
+    QueueMoves,
     Receivers,
     MailDomainsService,
     { provide: MX_RESOLVER, useClass: SystemMxResolver },

@@ -21,7 +21,7 @@ export interface BucketRow extends Bucket {
 export class PacingQueries {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** A handful of rows: one for each limit and each lane that was slowed down. */
+  /** A handful of rows: one for each limit and each queue that was slowed down. */
   async keys(): Promise<{ key: string; ofDay: boolean }[]> {
     return this.dataSource.query(
       'select key, daily_quota is not null or ramp_started_on is not null as "ofDay" from send_bucket',
@@ -76,18 +76,18 @@ export class PacingQueries {
   }
 
   /**
-   * How many processes send in the lane at this moment, at least one: each claim has an owner of its own, which begins with
+   * How many processes send in the queue at this moment, at least one: each claim has an owner of its own, which begins with
    * its process. Asked once for each storm. Served by `message_lease`.
    */
-  async workersIn(laneKey: string): Promise<number> {
+  async workersIn(queueKey: string): Promise<number> {
     const rows: { count: number }[] = await this.dataSource.query(
       `select count(distinct split_part(lease_owner, '/', 1))::int as count from message where state = 'leased' and lane_key = $1`,
-      [laneKey],
+      [queueKey],
     );
     return Math.max(1, rows[0]?.count ?? 1);
   }
 
-  /** A lane that was asked to go slower for the first time. False when another worker has just noted the same. */
+  /** A queue that was asked to go slower for the first time. False when another worker has just noted the same. */
   async insertSlowed(key: string, ratePerSecond: number, slowFactor: number): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(
       `insert into send_bucket (key, rate_per_second, tokens, refilled_at, slow_factor, slowed_at, updated_at)
@@ -98,7 +98,7 @@ export class PacingQueries {
     return rows.length > 0;
   }
 
-  /** Read, judge and write of one lane's pace; `change` returns null to leave the row and 'forget' to remove it. */
+  /** Read, judge and write of one queue's pace; `change` returns null to leave the row and 'forget' to remove it. */
   async updatePace(
     key: string,
     change: (
@@ -125,7 +125,7 @@ export class PacingQueries {
     await manager.query('select 1 from send_bucket order by key for update');
   }
 
-  /** Leaves exactly these limits, and the lanes that were slowed down. A new limit starts with a full burst, a warm-up whose first day is changed anew. */
+  /** Leaves exactly these limits, and the queues that were slowed down. A new limit starts with a full burst, a warm-up whose first day is changed anew. */
   async putLimits(
     manager: EntityManager,
     limits: Pick<Bucket, 'key' | 'ratePerSecond' | 'burst' | 'dailyQuota' | 'rampStartedOn'>[],
@@ -147,8 +147,8 @@ export class PacingQueries {
     );
   }
 
-  /** Lanes nobody has sent through for a day: whatever their receivers said, it is no longer so. */
-  async forgetIdleLanes(): Promise<void> {
+  /** Queues nobody has sent through for a day: whatever their receivers said, it is no longer so. */
+  async forgetIdleQueues(): Promise<void> {
     await this.dataSource.query(
       `delete from send_bucket where starts_with(key, 'lane:') and updated_at < clock_timestamp() - interval '1 day'`,
     );

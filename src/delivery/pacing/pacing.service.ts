@@ -1,25 +1,25 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Remembered } from '../../infra/remembered.js';
-import { bucketKeysOf, laneOfAll } from './bucket-keys.js';
+import { bucketKeysOf, queueOfAll } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { Receivers } from './receivers.service.js';
-import { LaneMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
+import { QueueMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
 import { allocate, CLOCK_STEP_MS, giveBack, giveBackDay, refill, waitMs } from './token-bucket.js';
-import type { LaneReady } from '../ledger/due-places.js';
+import type { QueueReady } from '../ledger/due-places.js';
 
 /** How long a worker may not know of a limit that was just set. */
 const KEYS_CACHE_MS = 1_000;
-/** With a lane of their own: each claim looks into every lane. Where still more ask for less, all others go slower together. */
+/** With a queue of their own: each claim looks into every queue. Where still more ask for less, all others go slower together. */
 const MOST_RECEIVERS = 32;
 /** Of a receiver that has taken nothing yet, and so shows no pace: from nothing, a thousand mails would take hours. */
 const FIRST_OF_RECEIVER_PER_SECOND = 1;
 /**
- * What was held back or on its way while a receiver got its lane comes into the lane of all others again; to find it, all
+ * What was held back or on its way while a receiver got its queue comes into the queue of all others again; to find it, all
  * that waits there is read.
  */
 const MOVED_AGAIN_EVERY_MS = 60_000;
-/** A lane's recovery is written at most this often. */
+/** A queue's recovery is written at most this often. */
 const RECOVERY_EVERY_MS = 1_000;
 
 /**
@@ -28,10 +28,10 @@ const RECOVERY_EVERY_MS = 1_000;
  */
 @Injectable()
 export class PacingService {
-  readonly #meters = new Map<string, LaneMeter>();
+  readonly #meters = new Map<string, QueueMeter>();
   readonly #recoveredAtMs = new Map<string, number>();
   readonly #splitOffAtMs = new Map<string, number>();
-  /** How many have a lane of their own. */
+  /** How many have a queue of their own. */
   #receivers = 0;
   /** Each with whether it counts the mails of a day. */
   readonly #keys: Remembered<ReadonlyMap<string, boolean>>;
@@ -44,19 +44,19 @@ export class PacingService {
     this.#keys = new Remembered(async () => {
       const keys = await queries.keys();
       this.#receivers = keys.filter(
-        ({ key }) => key.startsWith('lane:') && laneOfAll(key.slice(5)) !== null,
+        ({ key }) => key.startsWith('lane:') && queueOfAll(key.slice(5)) !== null,
       ).length;
       return new Map(keys.map(({ key, ofDay }) => [key, ofDay]));
     }, KEYS_CACHE_MS);
   }
 
   /**
-   * Takes tokens for at most `limit` mails, shared fairly among the lanes, urgent ones first; a lane that gets none is not
+   * Takes tokens for at most `limit` mails, shared fairly among the queues, urgent ones first; a queue that gets none is not
    * in the answer.
    * Without limits it costs one small read a second.
    */
-  async allow(wants: readonly LaneReady[], limit: number): Promise<Map<string, number>> {
-    const keys = await this.existing(wants.map(({ laneKey }) => laneKey));
+  async allow(wants: readonly QueueReady[], limit: number): Promise<Map<string, number>> {
+    const keys = await this.existing(wants.map(({ queueKey }) => queueKey));
     if (keys.length === 0) return allocate(wants, limit, { buckets: [], bucketsOf: bucketKeysOf }).granted;
     return this.queries.update(keys, (rows) => {
       const full = rows.map((row) => refill(row, row.nowMs));
@@ -65,9 +65,9 @@ export class PacingService {
     });
   }
 
-  /** For `count` mails of the lane that were allowed so many milliseconds ago and not begun. */
-  async giveBack(laneKey: string, count: number, paidMsAgo = 0): Promise<void> {
-    const keys = count > 0 ? await this.existing([laneKey]) : [];
+  /** For `count` mails of the queue that were allowed so many milliseconds ago and not begun. */
+  async giveBack(queueKey: string, count: number, paidMsAgo = 0): Promise<void> {
+    const keys = count > 0 ? await this.existing([queueKey]) : [];
     if (keys.length === 0) return;
     await this.queries.update(keys, (rows) => ({
       result: undefined,
@@ -75,10 +75,10 @@ export class PacingService {
     }));
   }
 
-  /** For a mail of the lane that was refused before its body: it uses up nobody's day. Costs nothing where no day is limited. */
-  async giveBackDay(laneKey: string, paidMsAgo: number): Promise<void> {
+  /** For a mail of the queue that was refused before its body: it uses up nobody's day. Costs nothing where no day is limited. */
+  async giveBackDay(queueKey: string, paidMsAgo: number): Promise<void> {
     const known = await this.#keys.get();
-    const keys = bucketKeysOf(laneKey).filter((key) => known.get(key) === true);
+    const keys = bucketKeysOf(queueKey).filter((key) => known.get(key) === true);
     if (keys.length === 0) return;
     await this.queries.update(keys, (rows) => ({
       result: undefined,
@@ -87,21 +87,21 @@ export class PacingService {
   }
 
   /**
-   * The receiver answered 421 or 45x. A single one is no matter; when they become a storm, the lane goes one step slower,
-   * in all workers. `domain`: of the recipient, unless it is the relay that is slow. Where receivers share the lane and
-   * only some of them answer so, those go slower, each in a lane of its own.
+   * The receiver answered 421 or 45x. A single one is no matter; when they become a storm, the queue goes one step slower,
+   * in all workers. `domain`: of the recipient, unless it is the relay that is slow. Where receivers share the queue and
+   * only some of them answer so, those go slower, each in a queue of its own.
    */
-  async slowDown(laneKey: string, code: number, domain?: string): Promise<void> {
+  async slowDown(queueKey: string, code: number, domain?: string): Promise<void> {
     const nowMs = this.clock.now().getTime();
-    const meter = this.meter(laneKey);
-    if (!isShared(laneKey)) {
-      if (meter.throttled(nowMs)) await this.step(laneKey, code, meter.ratePerSecond(nowMs));
+    const meter = this.meter(queueKey);
+    if (!isShared(queueKey)) {
+      if (meter.throttled(nowMs)) await this.step(queueKey, code, meter.ratePerSecond(nowMs));
       return;
     }
     if (domain !== undefined) {
       await this.receivers.learn([domain]);
-      const own = await this.ownLane(laneKey, domain, nowMs);
-      if (own !== laneKey) return this.slowDown(own, code);
+      const own = await this.ownQueue(queueKey, domain, nowMs);
+      if (own !== queueKey) return this.slowDown(own, code);
     }
     if (!meter.refused(nowMs, domain)) return;
     await this.receivers.learn(meter.domains);
@@ -109,26 +109,26 @@ export class PacingService {
     const room = Math.max(0, MOST_RECEIVERS - this.#receivers);
     const storm = meter.storm(nowMs, (one) => this.receivers.of(one), room);
     if (storm === null) return;
-    if (storm.of === 'lane') {
-      await this.step(laneKey, code, rate);
+    if (storm.of === 'queue') {
+      await this.step(queueKey, code, rate);
       return;
     }
     for (const { name, share } of storm.receivers) {
-      const isFirst = await this.step(`${laneKey}|${name}`, code, rate * share);
+      const isFirst = await this.step(`${queueKey}|${name}`, code, rate * share);
       if (!isFirst) continue;
       this.#receivers++;
       await this.splitOff(name, nowMs);
     }
   }
 
-  /** One step down; true for the first of the lane, from `rate`, mails a second that this process saw accepted. */
-  private async step(laneKey: string, code: number, rate: number): Promise<boolean> {
-    const key = `lane:${laneKey}`;
-    // This process has seen its own mails alone, and all that send in the lane go by the one pace.
+  /** One step down; true for the first of the queue, from `rate`, mails a second that this process saw accepted. */
+  private async step(queueKey: string, code: number, rate: number): Promise<boolean> {
+    const key = `lane:${queueKey}`;
+    // This process has seen its own mails alone, and all that send in the queue go by the one pace.
     const workers = this.#keys.last?.has(key)
       ? 1
-      : await this.queries.workersIn(laneOfAll(laneKey) ?? laneKey);
-    const least = laneOfAll(laneKey) === null ? 0 : FIRST_OF_RECEIVER_PER_SECOND;
+      : await this.queries.workersIn(queueOfAll(queueKey) ?? queueKey);
+    const least = queueOfAll(queueKey) === null ? 0 : FIRST_OF_RECEIVER_PER_SECOND;
     const first = slowed({ ratePerSecond: Math.max(least, rate * workers), factor: 1 }, code);
     if (await this.queries.insertSlowed(key, first.ratePerSecond, first.factor)) {
       this.#keys.forget();
@@ -146,16 +146,17 @@ export class PacingService {
    * A mail has waited for half a minute for the relay to take it. A storm of these, while others are taken, is a relay that
    * has too much to do; while none is, it is out, which is for the breaker: the pace of nothing is no pace to go on with.
    */
-  async stalled(laneKey: string): Promise<void> {
-    if (this.meter(laneKey).ratePerSecond(this.clock.now().getTime()) > 0) await this.slowDown(laneKey, 451);
+  async stalled(queueKey: string): Promise<void> {
+    if (this.meter(queueKey).ratePerSecond(this.clock.now().getTime()) > 0)
+      await this.slowDown(queueKey, 451);
   }
 
-  /** `count` mails of the lane were accepted: if it was slowed down, it may go a little faster. `domain` as for `slowDown`. */
-  async sped(laneKey: string, count: number, domain?: string): Promise<void> {
+  /** `count` mails of the queue were accepted: if it was slowed down, it may go a little faster. `domain` as for `slowDown`. */
+  async sped(queueKey: string, count: number, domain?: string): Promise<void> {
     const nowMs = this.clock.now().getTime();
     const own =
-      domain === undefined || !isShared(laneKey) ? laneKey : await this.ownLane(laneKey, domain, nowMs);
-    const parent = laneOfAll(own);
+      domain === undefined || !isShared(queueKey) ? queueKey : await this.ownQueue(queueKey, domain, nowMs);
+    const parent = queueOfAll(own);
     if (parent === null) this.meter(own).accepted(count, nowMs, isShared(own) ? domain : undefined);
     else {
       this.meter(own).accepted(count, nowMs);
@@ -165,8 +166,8 @@ export class PacingService {
     await this.recover(own, nowMs);
   }
 
-  private async recover(laneKey: string, nowMs: number): Promise<void> {
-    const key = `lane:${laneKey}`;
+  private async recover(queueKey: string, nowMs: number): Promise<void> {
+    const key = `lane:${queueKey}`;
     if (!this.#keys.last?.has(key)) return;
     if (isWithin(nowMs - (this.#recoveredAtMs.get(key) ?? 0), RECOVERY_EVERY_MS)) return;
     this.#recoveredAtMs.set(key, nowMs);
@@ -180,13 +181,13 @@ export class PacingService {
 
   /**
    * The receiver's own, where it has one: the mail may have been claimed or held before that was made. Others may follow it,
-   * which pay nothing for the receiver's pace until they are in its lane.
+   * which pay nothing for the receiver's pace until they are in its queue.
    */
-  private async ownLane(laneKey: string, domain: string, nowMs: number): Promise<string> {
-    if (this.#receivers === 0) return laneKey;
+  private async ownQueue(queueKey: string, domain: string, nowMs: number): Promise<string> {
+    if (this.#receivers === 0) return queueKey;
     const receiver = this.receivers.of(domain);
-    const own = `${laneKey}|${receiver}`;
-    if (!this.#keys.last?.has(`lane:${own}`)) return laneKey;
+    const own = `${queueKey}|${receiver}`;
+    if (!this.#keys.last?.has(`lane:${own}`)) return queueKey;
     const before = this.#splitOffAtMs.get(receiver) ?? Number.NEGATIVE_INFINITY;
     if (!isWithin(nowMs - before, MOVED_AGAIN_EVERY_MS)) await this.splitOff(receiver, nowMs);
     return own;
@@ -198,16 +199,16 @@ export class PacingService {
   }
 
   /**
-   * Milliseconds until the first of the lanes may send one mail; 0: now. Null without lanes. A span and not an instant,
+   * Milliseconds until the first of the queues may send one mail; 0: now. Null without queues. A span and not an instant,
    * because the buckets run on the database's clock.
    */
-  async waitMs(lanes: readonly Pick<LaneReady, 'laneKey' | 'urgent'>[]): Promise<number | null> {
-    if (lanes.length === 0) return null;
-    const keys = await this.existing(lanes.map(({ laneKey }) => laneKey));
+  async waitMs(queues: readonly Pick<QueueReady, 'queueKey' | 'urgent'>[]): Promise<number | null> {
+    if (queues.length === 0) return null;
+    const keys = await this.existing(queues.map(({ queueKey }) => queueKey));
     if (keys.length === 0) return 0;
     const buckets = new Map((await this.queries.read(keys)).map((row) => [row.key, refill(row, row.nowMs)]));
-    const waits = lanes.map(({ laneKey, urgent = 0 }) => {
-      const paid = bucketKeysOf(laneKey).flatMap((key) => buckets.get(key) ?? []);
+    const waits = queues.map(({ queueKey, urgent = 0 }) => {
+      const paid = bucketKeysOf(queueKey).flatMap((key) => buckets.get(key) ?? []);
       return Math.max(0, ...paid.map((bucket) => waitMs(bucket, urgent > 0 ? 'urgent' : 'bulk')));
     });
     return Math.min(...waits);
@@ -223,17 +224,17 @@ export class PacingService {
     this.#keys.forget();
   }
 
-  private meter(laneKey: string): LaneMeter {
-    const known = this.#meters.get(laneKey);
+  private meter(queueKey: string): QueueMeter {
+    const known = this.#meters.get(queueKey);
     if (known) return known;
-    const meter = new LaneMeter();
-    this.#meters.set(laneKey, meter);
+    const meter = new QueueMeter();
+    this.#meters.set(queueKey, meter);
     return meter;
   }
 
-  private async existing(laneKeys: readonly string[]): Promise<string[]> {
+  private async existing(queueKeys: readonly string[]): Promise<string[]> {
     const known = await this.#keys.get();
-    return [...new Set(laneKeys.flatMap(bucketKeysOf))].filter((key) => known.has(key)).sort();
+    return [...new Set(queueKeys.flatMap(bucketKeysOf))].filter((key) => known.has(key)).sort();
   }
 }
 
@@ -245,7 +246,7 @@ function isWithin(agoMs: number, spanMs: number): boolean {
   return agoMs < spanMs && agoMs > -CLOCK_STEP_MS;
 }
 
-/** Whether many receivers are in the lane. */
-function isShared(laneKey: string): boolean {
-  return laneKey.endsWith('|other');
+/** Whether many receivers are in the queue. */
+function isShared(queueKey: string): boolean {
+  return queueKey.endsWith('|other');
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { LaneMoves } from './lane-moves.queries.js';
+import { QueueMoves } from './queue-moves.queries.js';
 import { receiverOf, takenBy } from '../message/recipient-group.js';
 
 /** Of so many domains it is remembered whose they are, for so long: an answer of the DNS may have come meanwhile. */
@@ -15,7 +15,7 @@ export class Receivers {
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly moves: LaneMoves,
+    private readonly moves: QueueMoves,
   ) {}
 
   /** Asks the database about those that are not known yet. By primary key. */
@@ -38,7 +38,7 @@ export class Receivers {
     return this.#known.get(domain) ?? receiverOf(domain, null);
   }
 
-  /** Puts what waits for the receiver among all others into lanes of its own. Reads all of `mail_domain`, once for each storm. */
+  /** Puts what waits for the receiver among all others into queues of its own. Reads all of `mail_domain`, once for each storm. */
   async splitOff(receiver: string): Promise<void> {
     const rows: { domain: string }[] = await this.dataSource.query(
       `select domain from mail_domain where group_key = 'other' and ${takenBy('coalesce(mx_host, domain)', '$1')}`,

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { WAITS_FOR_KEY, WAITS_FOR_TEST } from '../message/state-reasons.js';
-import type { LaneLoad } from './estimate.js';
+import type { QueueLoad } from './estimate.js';
 
-interface LoadRow extends LaneLoad {
+interface LoadRow extends QueueLoad {
   /** Of `ready`: held until the split test is judged. */
   waiting: number;
   /** Of `ready`: their last try was refused for want of a good DKIM key. */
@@ -19,13 +19,13 @@ export class SendingQueries {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * Ready mails by lane: those of the broadcast, whenever they are due, and among them those that wait for its split test;
+   * Ready mails by queue: those of the broadcast, whenever they are due, and among them those that wait for its split test;
    * or all that are due, and what its key has just put off. Served by `message_ready` and `message_broadcast_open`.
    */
   async load(broadcastId: string | null, now: Date): Promise<LoadRow[]> {
     if (broadcastId === null)
       return this.dataSource.query(
-        `select lane_key as "laneKey", count(*)::float8 as ready, 0::float8 as ahead, 0::float8 as waiting, max(due_at) as "lastDueAt",
+        `select lane_key as "queueKey", count(*)::float8 as ready, 0::float8 as ahead, 0::float8 as waiting, max(due_at) as "lastDueAt",
            ${UNSIGNED}::float8 as unsigned
          from message where state = 'ready' and due_at <= $1::timestamptz + interval '10 minutes'
            and (due_at <= $1 or starts_with(state_reason, '${WAITS_FOR_KEY}')) group by lane_key`,
@@ -37,7 +37,7 @@ export class SendingQueries {
        due as (select lane_key, count(*) as n from message where state = 'ready' and due_at <= $2 group by lane_key),
        own_due as (select lane_key, count(*) as n from message
          where broadcast_id = $1 and state = 'ready' and due_at <= $2 group by lane_key)
-       select coalesce(own.lane_key, due.lane_key) as "laneKey", coalesce(own.n, 0)::float8 as ready,
+       select coalesce(own.lane_key, due.lane_key) as "queueKey", coalesce(own.n, 0)::float8 as ready,
          (coalesce(due.n, 0) - coalesce(own_due.n, 0))::float8 as ahead, coalesce(own.waiting, 0)::float8 as waiting, own.last as "lastDueAt",
          coalesce(own.unsigned, 0)::float8 as unsigned
        from own full join due on due.lane_key = own.lane_key left join own_due on own_due.lane_key = own.lane_key`,

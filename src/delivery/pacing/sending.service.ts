@@ -16,7 +16,7 @@ export interface Unwritten {
   /** Mails that planning has still to write. */
   unwritten: number;
   /** By which they go where none is written yet. */
-  lane: string;
+  queue: string;
   /** Until its split test is judged; 0 without one. */
   testMs: number;
 }
@@ -72,7 +72,7 @@ export class SendingService {
    */
   async estimate(
     broadcastId: string | null,
-    { unwritten = 0, lane = '', testMs = 0 }: Partial<Unwritten> = {},
+    { unwritten = 0, queue = '', testMs = 0 }: Partial<Unwritten> = {},
   ): Promise<Omit<z.output<typeof estimateResponse>, 'completesAt'> & { completesAt: Date | null }> {
     const now = this.clock.now();
     const [load, buckets, observedPerSecond, guard, anyWorks] = await Promise.all([
@@ -87,7 +87,7 @@ export class SendingService {
     const lastDueAtMs = Math.max(0, ...load.map(({ lastDueAt }) => lastDueAt?.getTime() ?? 0));
     const waitsForTest = load.reduce((sum, { waiting }) => sum + waiting, 0);
     const { remaining, completesAtMs, perSecond, limitedBy } = estimate(
-      unwritten > 0 ? withUnwritten(load, unwritten, lane) : load,
+      unwritten > 0 ? withUnwritten(load, unwritten, queue) : load,
       {
         buckets: buckets.map((row) => refill(row, row.nowMs)),
         bucketsOf: bucketKeysOf,

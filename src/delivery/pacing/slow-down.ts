@@ -61,11 +61,12 @@ interface Seen {
   throttled: number;
 }
 
-/** Who is to go slower: the whole lane, or receivers of it, each with its share of what the lane had accepted. */
-export type Storm = { of: 'lane' } | { of: 'receivers'; receivers: { name: string; share: number }[] } | null;
+/** Who is to go slower: the whole queue, or receivers of it, each with its share of what the queue had accepted. */
+export type Storm =
+  { of: 'queue' } | { of: 'receivers'; receivers: { name: string; share: number }[] } | null;
 
-/** What one process has seen of one lane: its pace, and whether refusals for now have become a storm. */
-export class LaneMeter {
+/** What one process has seen of one queue: its pace, and whether refusals for now have become a storm. */
+export class QueueMeter {
   readonly #slots: { atMs: number; accepted: number }[] = [];
   #seen: Seen = { accepted: 0, throttled: 0 };
   #refusals = 0;
@@ -75,7 +76,7 @@ export class LaneMeter {
   #halvedMs = Number.NaN;
   #sinceMs = Number.NaN;
 
-  /** `domain`: of the recipients, in a lane that many receivers share. */
+  /** `domain`: of the recipients, in a queue that many receivers share. */
   accepted(count: number, nowMs: number, domain?: string): void {
     this.#notice(nowMs);
     this.#count({ accepted: count, throttled: 0 }, domain);
@@ -85,10 +86,10 @@ export class LaneMeter {
     while ((this.#slots[0]?.atMs ?? nowMs) <= nowMs - WINDOW_MS) this.#slots.shift();
   }
 
-  /** Counts a 421 or 45x; true when it is time for a step down of the lane. */
+  /** Counts a 421 or 45x; true when it is time for a step down of the queue. */
   throttled(nowMs: number): boolean {
     this.refused(nowMs);
-    return this.storm(nowMs, (domain) => domain)?.of === 'lane';
+    return this.storm(nowMs, (domain) => domain)?.of === 'queue';
   }
 
   /** Counts a 421 or 45x; true when it is worth asking whose storm it is. With very many domains that is not at each one. */
@@ -107,7 +108,7 @@ export class LaneMeter {
 
   /**
    * Whose storm it is. Receivers alone are to blame while the others take their mails as ever; where all refuse, or nobody
-   * else is there to tell by, it is the lane: the relay itself may be what asks for less. Names at most `room` receivers,
+   * else is there to tell by, it is the queue: the relay itself may be what asks for less. Names at most `room` receivers,
    * those that refuse most; without room they count with all others, so that one small receiver slows down nobody else.
    * What it answers with is forgotten here: the caller has to act on it.
    */
@@ -137,7 +138,7 @@ export class LaneMeter {
     if (!isStorm(this.#seen) || nowMs - this.#lastStepMs < STEP_PAUSE_MS) return null;
     this.#lastStepMs = nowMs;
     this.#forget();
-    return { of: 'lane' };
+    return { of: 'queue' };
   }
 
   /** Mails a second that were accepted in the last ten seconds, or in the shorter time since the first was seen. */
@@ -164,7 +165,7 @@ export class LaneMeter {
   }
 
   #notice(nowMs: number): void {
-    // Of a clock that was ahead: no lane would go slower until then.
+    // Of a clock that was ahead: no queue would go slower until then.
     if (nowMs < this.#lastEventMs - FORGET_MS) {
       this.#slots.length = 0;
       this.#lastStepMs = Number.NEGATIVE_INFINITY;

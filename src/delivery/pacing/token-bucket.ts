@@ -1,4 +1,4 @@
-import type { LaneReady } from '../ledger/due-places.js';
+import type { QueueReady } from '../ledger/due-places.js';
 import { DAY_MS } from '../../values/time-units.js';
 /**
  * One limit that every worker shares: mails a second, with a burst, and mails a day. Times are epoch milliseconds, days
@@ -151,36 +151,36 @@ export function waitMs(bucket: Bucket, urgency: Urgency = 'urgent'): number {
 }
 
 /**
- * Shares at most `limit` mails among lanes, one each in turn, so that a lane with a million waiting does not keep the
+ * Shares at most `limit` mails among queues, one each in turn, so that a queue with a million waiting does not keep the
  * others from theirs; urgent ones first, which alone may use the reserve of a day's quota. `bucketsOf` names the buckets
- * a lane has to pay from; each is paid once for each mail. The buckets come back as they are after it.
+ * a queue has to pay from; each is paid once for each mail. The buckets come back as they are after it.
  */
 export function allocate(
-  wants: readonly LaneReady[],
+  wants: readonly QueueReady[],
   limit: number,
-  { buckets, bucketsOf }: { buckets: readonly Bucket[]; bucketsOf: (laneKey: string) => readonly string[] },
+  { buckets, bucketsOf }: { buckets: readonly Bucket[]; bucketsOf: (queueKey: string) => readonly string[] },
 ): { granted: Map<string, number>; buckets: Bucket[] } {
   const granted = new Map<string, number>();
   const spent = new Map<string, number>();
   let total = 0;
-  const share = (urgency: Urgency, mostOf: (want: LaneReady) => number): void => {
+  const share = (urgency: Urgency, mostOf: (want: QueueReady) => number): void => {
     const left = new Map(
       buckets.map((bucket) => [bucket.key, available(bucket, urgency) - (spent.get(bucket.key) ?? 0)]),
     );
     let open = wants.map((want) => ({
-      laneKey: want.laneKey,
+      queueKey: want.queueKey,
       most: mostOf(want),
-      keys: bucketsOf(want.laneKey).filter((key) => left.has(key)),
+      keys: bucketsOf(want.queueKey).filter((key) => left.has(key)),
     }));
     while (open.length > 0 && total < limit) {
-      open = open.filter(({ laneKey, most, keys }) => {
-        const so = granted.get(laneKey) ?? 0;
+      open = open.filter(({ queueKey, most, keys }) => {
+        const so = granted.get(queueKey) ?? 0;
         if (total >= limit || so >= most || keys.some((key) => (left.get(key) ?? 0) < 1)) return false;
         for (const key of keys) {
           left.set(key, (left.get(key) ?? 0) - 1);
           spent.set(key, (spent.get(key) ?? 0) + 1);
         }
-        granted.set(laneKey, so + 1);
+        granted.set(queueKey, so + 1);
         total++;
         return true;
       });

@@ -4,13 +4,13 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { Wake } from '../../infra/jobs/wake.js';
 import { decodeIds, signIds, verifyToken } from '../../values/signed-token.js';
-import { byLane, prepareBatch, type MailBatch, type PreparedBatch } from '../message/mail-batch.js';
+import { byQueue, prepareBatch, type MailBatch, type PreparedBatch } from '../message/mail-batch.js';
 import type { PlannedMessage } from '../message/message.js';
 import { noteArrival, noteArrivalOfOne } from '../ledger/message-evidence.queries.js';
 import { messageIdFor } from '../message/message-id.js';
 import { MessagesQueries } from '../ledger/messages.queries.js';
 import { groupsByMx, insertBatch } from './planning.queries.js';
-import { groupOf, laneKey } from '../message/recipient-group.js';
+import { groupOf, queueKey } from '../message/recipient-group.js';
 import { domainOf } from '../../values/email-address.js';
 import { SEND_DUE } from '../ledger/send-due.js';
 import { SendHours } from '../waiting/send-hours.service.js';
@@ -39,7 +39,7 @@ export class MessagesService {
     const groups = await groupsByMx(manager, domains);
     const rows = messages.map((message) => ({
       ...message,
-      laneKey: laneKey(message.sender.email, groupOf(domainOf(message.address), groups)),
+      queueKey: queueKey(message.sender.email, groupOf(domainOf(message.address), groups)),
       messageIdHeader: messageIdFor(this.config.secretKey, message.dedupeKey, message.sender.email),
     }));
     const planned = await this.queries.insert(manager, rows, this.clock.now());
@@ -99,8 +99,8 @@ export class MessagesService {
     const { mails, times } = batch;
     if (mails.shared.length === 0) return 0;
     const groups = await groupsByMx(manager, batch.domains);
-    const laned = byLane(await this.hours.number(batch.shared), batch, groups);
-    const count = await insertBatch(manager, { ...laned, mails, times, now: this.clock.now() });
+    const queued = byQueue(await this.hours.number(batch.shared), batch, groups);
+    const count = await insertBatch(manager, { ...queued, mails, times, now: this.clock.now() });
     await this.wake.notify(manager, SEND_DUE);
     return count;
   }

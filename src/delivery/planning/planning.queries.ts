@@ -6,17 +6,17 @@ import { ADDRESS_HASH_BYTES, type MailTimes, type PreparedBatch } from '../messa
 import { MESSAGE_ID_BYTES, messageIdEnd } from '../message/message-id.js';
 import type { NumberedMail } from '../waiting/send-hours.service.js';
 
-type LanedMail = NumberedMail & { laneKey: string };
+type QueuedMail = NumberedMail & { queueKey: string };
 
 /** A batch as it is written; `places` are those of the mails in `shared`. */
 export interface WrittenBatch extends Pick<PreparedBatch, 'mails' | 'times'> {
-  shared: readonly LanedMail[];
+  shared: readonly QueuedMail[];
   places: readonly number[];
   now: Date;
 }
 
 /**
- * The groups of those domains that were found by their MX; of one among all others whose receiver has a lane of its own,
+ * The groups of those domains that were found by their MX; of one among all others whose receiver has a queue of its own,
  * with `|` and its name behind. Few receivers have, as a rule none. By primary key: for each planned mail, or batch.
  */
 export async function groupsByMx(
@@ -85,12 +85,12 @@ async function insert(
          substring($5::bytea from (r.nth::int - 1) * ${ADDRESS_HASH_BYTES} + 1 for ${ADDRESS_HASH_BYTES}),
          '<' || encode(substring($6::bytea from (r.nth::int - 1) * ${MESSAGE_ID_BYTES} + 1 for ${MESSAGE_ID_BYTES}), 'escape') || s."messageIdEnd",
          coalesce(r.due_at, s."dueAt"), coalesce(r.expires_at, s."expiresAt"), r.planned_for, s.priority,
-         s."laneKey", $8, s.arm, case when s."withheldFor" is not null then 'suppressed' when s."heldFor" is null then 'ready' else 'held' end,
+         s."queueKey", $8, s.arm, case when s."withheldFor" is not null then 'suppressed' when s."heldFor" is null then 'ready' else 'held' end,
          coalesce(s."withheldFor", s."heldFor"), case when s."withheldFor" is not null then clock_timestamp() end, s."sendHoursId"
        from unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
          with ordinality as r (shared, subscriber_id, enrollment_id, address, due_at, expires_at, planned_for, nth)
        join jsonb_to_recordset($7::jsonb) as s (place int, "keyBefore" text, "keyAfter" text, "messageIdEnd" text,
-         "laneKey" text, class text, kind text, "funnelKey" text, "stepKey" text, "broadcastId" bigint, "templateId" bigint,
+         "queueKey" text, class text, kind text, "funnelKey" text, "stepKey" text, "broadcastId" bigint, "templateId" bigint,
          data jsonb, sender jsonb, "dueAt" timestamptz, "expiresAt" timestamptz, priority smallint, arm smallint,
          "heldFor" text, "withheldFor" text, "sendHoursId" int)
          on s.place = r.shared
@@ -114,7 +114,7 @@ async function insert(
   return rows[0]?.count ?? 0;
 }
 
-function sharedRow({ dedupeKey, ...mail }: LanedMail, place: number): object {
+function sharedRow({ dedupeKey, ...mail }: QueuedMail, place: number): object {
   const [keyBefore, keyAfter] = dedupeKey;
   const priority = priorityOf(mail);
   return { ...mail, priority, place, keyBefore, keyAfter, messageIdEnd: messageIdEnd(mail.sender.email) };

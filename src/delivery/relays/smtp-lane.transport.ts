@@ -129,7 +129,7 @@ export class SmtpLane {
       const askedMs = performance.now();
       if (!(await barrier())) {
         session.destroy();
-        return { kind: 'held' };
+        return { kind: 'held_back' };
       }
       if (!session.alive) return endedAtBarrier(performance.now() - askedMs);
       stage = 'body';

@@ -70,7 +70,7 @@ const OF_SYSTEM: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
 const SYSTEM_STATUS = /\b4\.3\.\d{1,3}\b/;
 /** What a relay says of one sender's domain, and not of its own state. */
 const NAMES_SENDER: ReadonlySet<ReplyReason> = new Set(['sender_rejected', 'auth_failure']);
-/** "Too many messages": the lane goes slower by itself, so this is only how soon the one mail asks again. */
+/** "Too many messages": the queue goes slower by itself, so this is only how soon the one mail asks again. */
 const LATER_MINUTES = 5;
 /** "Receiving mail at a rate": such a mailbox is busy for minutes or for most of a day. */
 const BUSY_FIRST_MINUTES = 15;
@@ -121,7 +121,7 @@ export function settlementOf(
         reply: storable(outcome.reply),
         acceptedAt: now,
       };
-    case 'held':
+    case 'held_back':
       return { ...base, state: 'held_back', stage: 'barrier', countsAsAttempt: false };
     case 'unsendable':
       return { ...base, state: 'rejected', reason: storable(outcome.reason), stage: 'render' };
@@ -166,7 +166,7 @@ export function blamesSender(outcome: SendOutcome): boolean {
   return action === 'sender' && reason !== 'relay_denied';
 }
 
-/** Whether the reply speaks of this recipient alone: then no lane goes slower for it, nor is the relay in trouble. */
+/** Whether the reply speaks of this recipient alone: then no queue goes slower for it, nor is the relay in trouble. */
 export function isOfRecipient(outcome: SendOutcome): boolean {
   return outcome.kind === 'refused' && !isAtSender(outcome) && OF_RECIPIENT.has(consequence(outcome).reason);
 }

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { BroadcastGuard } from '../guards/broadcast-guard.service.js';
-import { anyPlace, lanesReady, placesWanted } from '../ledger/due-places.js';
+import { anyPlace, queuesReady, placesWanted } from '../ledger/due-places.js';
 import { passing } from '../ledger/fault-points.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { LedgerClaims } from './ledger-claims.service.js';
@@ -21,7 +21,7 @@ interface LostClaim {
 }
 
 /** Nothing of the mail has crossed the wire: its pace is another's. */
-const NOT_TRIED: ReadonlySet<SendOutcome['kind']> = new Set(['held', 'not_sent', 'unsendable', 'unfit']);
+const NOT_TRIED: ReadonlySet<SendOutcome['kind']> = new Set(['held_back', 'not_sent', 'unsendable', 'unfit']);
 
 /** Which messages may go now: the right database, in time, at the pace that was set or that receivers bear. */
 @Injectable()
@@ -56,12 +56,12 @@ export class DueMessages {
     // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
     const overdue = await this.overdue.parameters();
     const places = await this.claims.duePlaces(now, limit);
-    const lanes = lanesReady(places, limit);
-    if (lanes.length === 0) return { taken: 0, messages: [], waitMs: null };
+    const queues = queuesReady(places, limit);
+    if (queues.length === 0) return { taken: 0, messages: [], waitMs: null };
     const paidAtMs = performance.now();
-    const allowed = await this.pacing.allow(lanes, limit);
+    const allowed = await this.pacing.allow(queues, limit);
     if (allowed.size === 0) {
-      const waitMs = await this.pacing.waitMs(lanes);
+      const waitMs = await this.pacing.waitMs(queues);
       return { taken: 0, messages: [], waitMs };
     }
     const wanted = putOff.length > 0 ? anyPlace(places, allowed) : placesWanted(places, allowed);
@@ -105,7 +105,7 @@ export class DueMessages {
     const released = await this.claims.release(messages);
     const back = messages.filter(({ id }) => released.has(id));
     const paidAtMs = Math.min(...back.map((message) => message.paidAtMs ?? Number.POSITIVE_INFINITY));
-    for (const [laneKey, count] of countByLane(back)) await this.giveBack(laneKey, count, paidAtMs);
+    for (const [queueKey, count] of countByQueue(back)) await this.giveBack(queueKey, count, paidAtMs);
   }
 
   /**
@@ -113,27 +113,27 @@ export class DueMessages {
    * as a body uses up nobody's day: else mailboxes that are busy or greylist would, with nothing delivered.
    */
   async answered(
-    { laneKey, broadcastId, paidAtMs, address }: ClaimedMessage,
+    { queueKey, broadcastId, paidAtMs, address }: ClaimedMessage,
     outcome: SendOutcome,
   ): Promise<void> {
     if (outcome.kind === 'refused' && outcome.stage !== 'BODY')
-      await this.orLost(1, this.pacing.giveBackDay(laneKey, msSince(paidAtMs)));
-    if (outcome.kind === 'accepted') await this.pacing.sped(laneKey, 1, domainOf(address));
-    else if (NOT_TRIED.has(outcome.kind)) await this.giveBack(laneKey, 1, paidAtMs);
+      await this.orLost(1, this.pacing.giveBackDay(queueKey, msSince(paidAtMs)));
+    if (outcome.kind === 'accepted') await this.pacing.sped(queueKey, 1, domainOf(address));
+    else if (NOT_TRIED.has(outcome.kind)) await this.giveBack(queueKey, 1, paidAtMs);
     else if (outcome.kind === 'refused' && outcome.code < 500) {
       if (!isOfRecipient(outcome) && !outcome.ofRelay)
-        await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
+        await this.pacing.slowDown(queueKey, outcome.code, domainOf(address));
     } else if (outcome.kind === 'refused') {
       const blames = blamesSender(outcome);
-      // What stands behind the lane wants less of us: receipts go on, at a pace that does not make it worse.
-      if (blames) await this.pacing.slowDown(laneKey, outcome.code, domainOf(address));
+      // What stands behind the queue wants less of us: receipts go on, at a pace that does not make it worse.
+      if (blames) await this.pacing.slowDown(queueKey, outcome.code, domainOf(address));
       if (broadcastId !== null) await this.broadcasts.refused(broadcastId, { blamesSender: blames });
     }
   }
 
   /** Its relay takes long to answer. */
-  async slow({ laneKey }: ClaimedMessage): Promise<void> {
-    await this.pacing.stalled(laneKey);
+  async slow({ queueKey }: ClaimedMessage): Promise<void> {
+    await this.pacing.stalled(queueKey);
   }
 
   /**
@@ -152,17 +152,17 @@ export class DueMessages {
     messages: readonly ClaimedMessage[],
     paidAtMs: number,
   ): Promise<void> {
-    const used = countByLane(messages);
-    for (const [laneKey, count] of allowed)
-      await this.giveBack(laneKey, count - (used.get(laneKey) ?? 0), paidAtMs);
+    const used = countByQueue(messages);
+    for (const [queueKey, count] of allowed)
+      await this.giveBack(queueKey, count - (used.get(queueKey) ?? 0), paidAtMs);
   }
 
   /**
    * Tokens that the database will not take are lost: better a mail too few than one too many, and what was claimed must not
    * be forgotten for them.
    */
-  private async giveBack(laneKey: string, count: number, paidAtMs: number | undefined): Promise<void> {
-    await this.orLost(count, this.pacing.giveBack(laneKey, count, msSince(paidAtMs)));
+  private async giveBack(queueKey: string, count: number, paidAtMs: number | undefined): Promise<void> {
+    await this.orLost(count, this.pacing.giveBack(queueKey, count, msSince(paidAtMs)));
   }
 
   /** What was claimed must not be forgotten for it. */
@@ -187,8 +187,8 @@ function msSince(atMs: number | undefined): number {
   return Math.max(0, performance.now() - (atMs ?? Number.POSITIVE_INFINITY));
 }
 
-function countByLane(messages: readonly ClaimedMessage[]): Map<string, number> {
+function countByQueue(messages: readonly ClaimedMessage[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { laneKey } of messages) counts.set(laneKey, (counts.get(laneKey) ?? 0) + 1);
+  for (const { queueKey } of messages) counts.set(queueKey, (counts.get(queueKey) ?? 0) + 1);
   return counts;
 }

@@ -8,7 +8,7 @@ import { LedgerQueries, type Claim, type ClaimOrder, type Taken } from '../ledge
 import { IS_LEASED } from '../ledger/mail-moment.queries.js';
 import type { ClaimedMessage } from '../message/message.js';
 import { OUTSIDE_HOURS } from '../message/state-reasons.js';
-import { heldBack, LONGEST_SPAN_MS, type FrequencyCap, type HeldBack } from '../pacing/frequency-cap.js';
+import { delayed, LONGEST_SPAN_MS, type FrequencyCap, type Delayed } from '../pacing/frequency-cap.js';
 import { FrequencyCapService } from '../pacing/frequency-cap.service.js';
 import { SendHours } from '../waiting/send-hours.service.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
@@ -70,10 +70,10 @@ export class LedgerClaims {
       await client.query('select pg_advisory_xact_lock($1)', [LOCKS.frequencyCap]);
       const claimed = await this.ledger.claim(owner, order, client);
       const inTime = without(claimed.messages, await this.tooLate(client, claimed.messages, order.now));
-      const held = await this.tooMany(client, inTime, cap, order.now);
+      const later = await this.tooMany(client, inTime, cap, order.now);
       await client.query('commit');
       this.ledger.committed(claimed.messages);
-      return { ...claimed, messages: without(inTime, held) };
+      return { ...claimed, messages: without(inTime, later) };
     } catch (error) {
       await client.query('rollback').catch(() => undefined);
       throw error;
@@ -86,11 +86,11 @@ export class LedgerClaims {
     db: Pick<PoolClient, 'query'>,
     messages: readonly ClaimedMessage[],
     now: Date,
-  ): Promise<HeldBack[]> {
+  ): Promise<Delayed[]> {
     const closed = await this.hours.closed(messages, now);
-    const held = closed.map((mail) => ({ ...mail, reason: OUTSIDE_HOURS }));
-    await putBack(db, messages, held);
-    return held;
+    const later = closed.map((mail) => ({ ...mail, reason: OUTSIDE_HOURS }));
+    await putBack(db, messages, later);
+    return later;
   }
 
   private async tooMany(
@@ -98,7 +98,7 @@ export class LedgerClaims {
     messages: readonly ClaimedMessage[],
     cap: FrequencyCap,
     now: Date,
-  ): Promise<HeldBack[]> {
+  ): Promise<Delayed[]> {
     const mails = messages.flatMap(({ id, class: messageClass, subscriberId }) =>
       messageClass === 'marketing' && subscriberId !== null ? [{ id, subscriberId }] : [],
     );
@@ -116,33 +116,33 @@ export class LedgerClaims {
     });
     const sent = new Map<string, Date[]>();
     for (const { subscriberId, at } of rows) sent.set(subscriberId, [...(sent.get(subscriberId) ?? []), at]);
-    const held = heldBack(mails, sent, cap, now);
-    await putBack(client, messages, held);
-    return held;
+    const later = delayed(mails, sent, cap, now);
+    await putBack(client, messages, later);
+    return later;
   }
 }
 
-function without(messages: ClaimedMessage[], held: readonly HeldBack[]): ClaimedMessage[] {
-  if (held.length === 0) return messages;
-  const waiting = new Set(held.map(({ id }) => id));
+function without(messages: ClaimedMessage[], later: readonly Delayed[]): ClaimedMessage[] {
+  if (later.length === 0) return messages;
+  const waiting = new Set(later.map(({ id }) => id));
   return messages.filter(({ id }) => !waiting.has(id));
 }
 
 async function putBack(
   db: Pick<PoolClient, 'query'>,
   claimed: readonly ClaimedMessage[],
-  held: readonly HeldBack[],
+  later: readonly Delayed[],
 ): Promise<void> {
-  if (held.length === 0) return;
+  if (later.length === 0) return;
   const epochs = new Map(claimed.map(({ id, epoch }) => [id, epoch]));
   await db.query({
     name: 'ledger-put-back',
     text: PUT_BACK,
     values: [
-      held.map(({ id }) => id),
-      held.map(({ id }) => epochs.get(id)),
-      held.map(({ until }) => until),
-      held.map(({ reason }) => reason),
+      later.map(({ id }) => id),
+      later.map(({ id }) => epochs.get(id)),
+      later.map(({ until }) => until),
+      later.map(({ reason }) => reason),
     ],
   });
 }

@@ -3,7 +3,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { UnfitMail } from '../mails/unfit-mail.js';
 import { DomainError } from '../../values/domain-error.js';
-import { ClaimedQueue } from './claimed-queue.js';
+import { ClaimedMails } from './claimed-mails.js';
 import { SigningRefused } from '../signing/dkim.service.js';
 import { DueMessages } from './due-messages.service.js';
 import { Ledger } from '../ledger/ledger.service.js';
@@ -33,13 +33,13 @@ interface Prepared {
 }
 
 interface Run {
-  queue: ClaimedQueue;
+  claimed: ClaimedMails;
   lanes: LaneSet;
   deadline: number;
   signal: AbortSignal;
   /** Set when no relay works or a lane has failed: what is claimed goes back untried. */
   stopped: boolean;
-  /** Mails that lanes have taken from the queue and not brought to an end. */
+  /** Mails that lanes have taken of what is claimed and not brought to an end. */
   underWay: number;
   /** Nothing was due that might try the relay beside what is under way: to ask again walks past all that is put off. */
   nothingElse: boolean;
@@ -92,7 +92,7 @@ export class SenderService {
   async sendDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
     await this.giveBackUnsent();
     if (!(await this.due.maySend()) || !(await this.lanes.anyUsable())) return 0;
-    const queue = new ClaimedQueue(
+    const claimed = new ClaimedMails(
       async () => this.claim(run),
       async (milliseconds) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
       () => this.goesOn(run),
@@ -100,15 +100,15 @@ export class SenderService {
     );
     const lanes = this.lanes.open();
     const nothing = { stopped: false, nothingElse: false, underWay: 0, wake: () => undefined, accepted: 0 };
-    const run: Run = { queue, lanes, deadline, signal, ...nothing };
-    const stop = (): void => void this.giveBack(queue).catch(() => undefined);
+    const run: Run = { claimed, lanes, deadline, signal, ...nothing };
+    const stop = (): void => void this.giveBack(claimed).catch(() => undefined);
     signal.addEventListener('abort', stop, { once: true });
     // All are waited for even if one fails: closing a lane in the middle of a body would write into it.
     const ends = await Promise.allSettled(Array.from({ length: lanes.size }, async () => this.work(run)));
     signal.removeEventListener('abort', stop);
     await this.ledger.settled();
     lanes.close();
-    await this.giveBack(queue);
+    await this.giveBack(claimed);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     return run.accepted;
   }
@@ -158,8 +158,8 @@ export class SenderService {
   }
 
   /** At once when it is time to stop: a slow relay may keep the run for longer than the process is given. */
-  private async giveBack(queue: ClaimedQueue): Promise<void> {
-    this.#unsent.push(...(await queue.rest()));
+  private async giveBack(claimed: ClaimedMails): Promise<void> {
+    this.#unsent.push(...(await claimed.rest()));
     await this.giveBackUnsent();
   }
 
@@ -176,7 +176,7 @@ export class SenderService {
 
   /** Takes one message, and no second one in its place: who prepares ahead has looked at what kind the next is. */
   private async prepare(run: Run): Promise<Prepared | null> {
-    const message = this.goesOn(run) ? await run.queue.next() : null;
+    const message = this.goesOn(run) ? await run.claimed.next() : null;
     if (message === null) return null;
     run.underWay++;
     try {
@@ -328,7 +328,7 @@ export class SenderService {
     const barrier = async (): Promise<boolean> => {
       const may = this.ledger.mayEnterData({ id: message.id, epoch: message.epoch });
       // A receipt does not wait behind a mail whose relay is slow: the next free lane takes it.
-      if (run.queue.first?.class === 'marketing') ahead.begin();
+      if (run.claimed.first?.class === 'marketing') ahead.begin();
       return may;
     };
     const following = (): OutgoingMail | null => {

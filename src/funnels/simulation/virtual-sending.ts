@@ -7,7 +7,7 @@ import {
   PAUSED_BY_READER,
 } from '../../delivery/message/state-reasons.js';
 import { EXPIRY } from '../../delivery/message/expiry.js';
-import { heldBack, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
+import { delayed, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
 import { opensAt } from '../../values/week-hours.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
@@ -114,7 +114,7 @@ function holdBack(
     );
   const named = marketing.map((_, place) => ({ id: String(place), subscriberId: '1' }));
   const held = new Set<VirtualMail>();
-  for (const { id, until, reason } of heldBack(named, new Map([['1', sent]]), cap, now)) {
+  for (const { id, until, reason } of delayed(named, new Map([['1', sent]]), cap, now)) {
     const mail = marketing[Number(id)];
     if (!mail) continue;
     hold(run, mail, { until, reason }, now);

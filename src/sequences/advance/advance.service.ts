@@ -14,8 +14,8 @@ import { VersionsService } from './versions.service.js';
 /** More gain nothing and hold their row locks for longer. */
 const BATCH = 2_000;
 /** Batches under way at the same time: while the database writes two, this process works out the third. */
-const LANES = 3;
-/** How far a run has come; its lanes share it. */
+const LOOPS = 3;
+/** How far a run has come; its loops share it. */
 interface Run {
   after: DueCursor | null;
   /** How many people were moved on, or put off: whoever is left as they were does not count. */
@@ -59,10 +59,10 @@ export class AdvanceService {
       before = run.moved;
       run.after = null;
       if ((await this.advanceBatch(run, BATCH)) < BATCH) continue;
-      const lane = async (): Promise<void> => {
+      const loop = async (): Promise<void> => {
         while (goesOn() && (await this.advanceBatch(run, BATCH)) > 0);
       };
-      const ends = await inSmallHeap(() => Promise.allSettled(Array.from({ length: LANES }, lane)));
+      const ends = await inSmallHeap(() => Promise.allSettled(Array.from({ length: LOOPS }, loop)));
       for (const end of ends) if (end.status === 'rejected') throw end.reason;
     }
     return run.moved;

@@ -178,7 +178,7 @@ export class EnrollmentsQueries {
   }
 }
 
-/** The later of two places; batches of two lanes may end in either order. */
+/** The later of two places; batches of two loops may end in either order. */
 export function furtherCursor(place: DueCursor, other: DueCursor | null): DueCursor {
   if (other === null || place.nextAtMs > other.nextAtMs) return place;
   return place.nextAtMs === other.nextAtMs && isLater(place.id, other.id) ? place : other;

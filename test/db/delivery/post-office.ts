@@ -140,7 +140,7 @@ export async function openPostOffice(
       const fence = await get(GenerationGuard).fence(null);
       if (fence === null) throw new Error('nothing may be sent');
       const places = [0, USUAL_PRIORITY].map((priority) => ({
-        ...{ laneKey: 'example.com|other', priority, limit },
+        ...{ queueKey: 'example.com|other', priority, limit },
       }));
       const overdue = { restored: null, late: null, unsigned: null };
       return ledger.claim(owner, { places, limit, now: clock.now(), overdue, fence }, client);

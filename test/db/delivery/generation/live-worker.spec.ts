@@ -40,7 +40,7 @@ describe('a worker that lives while its database goes back to an earlier state',
     });
   const claimBehind = async (judged: Fence): ReturnType<PostOffice['claim']> => {
     const overdue = { restored: null, late: null, unsigned: null };
-    const places = [{ laneKey: 'example.com|other', priority: 5, limit: 1 }];
+    const places = [{ queueKey: 'example.com|other', priority: 5, limit: 1 }];
     return t.ledger.claim('worker', { places, limit: 1, now: t.clock.now(), overdue, fence: judged });
   };
   /** What it sent last, as if it had been before the server was started. */

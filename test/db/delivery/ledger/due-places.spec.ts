@@ -21,7 +21,7 @@ describe('looking for what is due', () => {
   const places = async (most = 10): ReturnType<LedgerClaims['duePlaces']> =>
     t.app.get(LedgerClaims, { strict: false }).duePlaces(OPENED_AT, most);
 
-  it('counts each lane and priority, and neither what is due later nor what is claimed', async () => {
+  it('counts each queue and priority, and neither what is due later nor what is claimed', async () => {
     expect(await places()).toEqual([]);
     for (let n = 0; n < 3; n++) await t.plan(`step${n}@example.org`);
     await t.plan('last@example.org', { priority: 9 });
@@ -29,10 +29,10 @@ describe('looking for what is due', () => {
     await t.plan('buyer@example.org', { class: 'transactional', kind: 'receipt' });
     await t.db.query(`update message set lane_key = 'example.net|other' where address = 'step0@example.org'`);
     expect(await places()).toEqual([
-      { laneKey: 'example.com|other', priority: 0, due: 1 },
-      { laneKey: 'example.com|other', priority: 5, due: 2 },
-      { laneKey: 'example.com|other', priority: 9, due: 1 },
-      { laneKey: 'example.net|other', priority: 5, due: 1 },
+      { queueKey: 'example.com|other', priority: 0, due: 1 },
+      { queueKey: 'example.com|other', priority: 5, due: 2 },
+      { queueKey: 'example.com|other', priority: 9, due: 1 },
+      { queueKey: 'example.net|other', priority: 5, due: 1 },
     ]);
     expect((await places(1)).map(({ due }) => due)).toEqual([1, 1, 1, 1]);
     expect((await t.claim('worker', 1)).messages).toMatchObject([{ class: 'transactional' }]);
@@ -45,7 +45,7 @@ describe('looking for what is due', () => {
     expect(await t.sendDue()).toBe(4);
   });
 
-  /** PostgreSQL 18 skips to each priority by itself; an older one reads all of the lane unless the priority is bound. */
+  /** PostgreSQL 18 skips to each priority by itself; an older one reads all of the queue unless the priority is bound. */
   it('does not walk what is due later, a million mails of a broadcast that is spread, on an older PostgreSQL either', async () => {
     const client = await pgPool(t.db).connect();
     try {

@@ -157,7 +157,7 @@ describe('headers of every mail, with hostile values in every field', () => {
         id: '7',
         epoch: 1,
         attempt: 1,
-        laneKey: 'x',
+        queueKey: 'x',
         broadcastId: null,
         unknownCount: 0,
         sendHoursId: null,

@@ -9,7 +9,7 @@ import { ParkedLanes } from '../../../../src/delivery/relays/parked-lanes.servic
 import { Reaper } from '../../../../src/delivery/sending/reaper.service.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
 
-const LANE = 'example.com|gmail';
+const QUEUE = 'example.com|gmail';
 /** Days are those of the database's clock: what midnight falls into is done once more. */
 const MIDNIGHT = { retry: 1 };
 
@@ -27,7 +27,7 @@ describe('after a moment in which the clock of the database was thirty days ahea
   const limit = async (settings: unknown): Promise<void> =>
     get(SendingSettingsService).replace(sendingSettings.parse(settings));
   const allow = async (ready: number): Promise<number> =>
-    (await get(PacingService).allow([{ laneKey: LANE, ready }], 1_000)).get(LANE) ?? 0;
+    (await get(PacingService).allow([{ queueKey: QUEUE, ready }], 1_000)).get(QUEUE) ?? 0;
   const ahead = async (table: string, ...columns: string[]): Promise<unknown> =>
     t.db.query(
       `update ${table} set ${columns.map((name) => `${name} = ${name} + interval '30 days'`).join()}`,
@@ -85,9 +85,9 @@ describe('after a moment in which the clock of the database was thirty days ahea
   it('a receiver that asks for less gets less', async () => {
     await t.db.query(
       `insert into send_bucket (key, rate_per_second, tokens, refilled_at, slow_factor, slowed_at, updated_at)
-       values ('lane:${LANE}', 10, 0, clock_timestamp(), 0.9, clock_timestamp() + interval '30 days', clock_timestamp())`,
+       values ('lane:${QUEUE}', 10, 0, clock_timestamp(), 0.9, clock_timestamp() + interval '30 days', clock_timestamp())`,
     );
-    for (let refused = 0; refused < 3; refused++) await get(PacingService).slowDown(LANE, 421);
+    for (let refused = 0; refused < 3; refused++) await get(PacingService).slowDown(QUEUE, 421);
     expect(
       await t.db.query('select rate_per_second as rate, slow_factor as factor from send_bucket'),
     ).toEqual([{ rate: 9, factor: 0.5 }]);

@@ -11,7 +11,7 @@ it('readers of a receiver that greylists get their mails as fast as others: they
     const pacing = t.app.get(PacingService, { strict: false });
     const { messages } = await due.claim('worker', 100);
     expect(messages).toHaveLength(8);
-    for (const message of messages) await pacing.sped(message.laneKey, 5, 'fine.example.org');
+    for (const message of messages) await pacing.sped(message.queueKey, 5, 'fine.example.org');
     const refused = { kind: 'refused', permanent: false, stage: 'RCPT TO', code: 450 } as const;
     for (const message of messages)
       await due.answered(message, { ...refused, reply: '450 4.2.0 Recipient address rejected: Greylisted' });

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { LaneMoves } from '../../../../src/delivery/pacing/lane-moves.queries.js';
+import { QueueMoves } from '../../../../src/delivery/pacing/queue-moves.queries.js';
 import { MailDomainsService } from '../../../../src/delivery/pacing/mail-domains.service.js';
 import type { Config } from '../../../../src/infra/config.js';
 import { CONFIG } from '../../../../src/infra/config.js';
@@ -46,7 +46,7 @@ describe('whose servers take the mail of a domain', () => {
           return hosts.map((exchange, priority) => ({ exchange, priority }));
         },
       },
-      new LaneMoves(db),
+      new QueueMoves(db),
       config,
     );
   const subscribe = async (...emails: string[]): Promise<void> => {
@@ -56,8 +56,8 @@ describe('whose servers take the mail of a domain', () => {
       [emails],
     );
   };
-  const lanes = async (): Promise<unknown> =>
-    db.query('select lane_key as lane, count(*)::int from message group by 1 order by 1');
+  const queues = async (): Promise<unknown> =>
+    db.query('select lane_key as queue, count(*)::int from message group by 1 order by 1');
   const known = async (): Promise<unknown> =>
     db.query('select domain, group_key as "group" from mail_domain order by domain');
 
@@ -155,7 +155,7 @@ describe('whose servers take the mail of a domain', () => {
     expect([asked.length, new Set(asked).size]).toEqual([450, 450]);
   });
 
-  it('moves what is ready to the lane of its receiver when that is found: it went as of all others', async () => {
+  it('moves what is ready to the queue of its receiver when that is found: it went as of all others', async () => {
     await empty(db, 'message');
     await subscribe('a@company.example.com', 'a@own.example.com');
     const to = async (address: string, change = {}): Promise<string> =>
@@ -168,8 +168,8 @@ describe('whose servers take the mail of a domain', () => {
       await to('d@company.example.com', { lane_key: 'default' }),
     ];
     await domains.resolveNew({ signal });
-    const rows: { id: string; lane: string }[] = await db.query('select id, lane_key as lane from message');
-    expect(ids.map((id) => rows.find((row) => row.id === id)?.lane)).toEqual([
+    const rows: { id: string; queue: string }[] = await db.query('select id, lane_key as queue from message');
+    expect(ids.map((id) => rows.find((row) => row.id === id)?.queue)).toEqual([
       'example.com|gmail',
       'example.com|other',
       'news.example.com|gmail',
@@ -190,9 +190,9 @@ describe('whose servers take the mail of a domain', () => {
       ).length;
     try {
       await domains.resolveNew({ signal });
-      expect(await lanes()).toEqual([
-        { lane: 'example.com|gmail', count: 1 },
-        { lane: 'example.com|outlook', count: 1 },
+      expect(await queues()).toEqual([
+        { queue: 'example.com|gmail', count: 1 },
+        { queue: 'example.com|outlook', count: 1 },
       ]);
       expect(readings()).toBe(1);
       await insertMessage(db);
@@ -214,11 +214,11 @@ describe('whose servers take the mail of a domain', () => {
        from message, generate_series(1, 10100) n`,
     );
     const to = new Map([['company.example.com', 'gmail']]);
-    expect(await new LaneMoves(db).move(to, { signal: AbortSignal.abort() })).toBe(0);
-    expect(await new LaneMoves(db).move(to)).toBe(5_051);
-    expect(await lanes()).toEqual([
-      { lane: 'example.com|gmail', count: 5_051 },
-      { lane: 'example.com|other', count: 5_050 },
+    expect(await new QueueMoves(db).move(to, { signal: AbortSignal.abort() })).toBe(0);
+    expect(await new QueueMoves(db).move(to)).toBe(5_051);
+    expect(await queues()).toEqual([
+      { queue: 'example.com|gmail', count: 5_051 },
+      { queue: 'example.com|other', count: 5_050 },
     ]);
   });
 

@@ -28,14 +28,14 @@ describe('the pace that all workers share', () => {
   const allow = async (ready: Record<string, number>, most = 1_000): Promise<Record<string, number>> =>
     Object.fromEntries(
       await pacing.allow(
-        Object.entries(ready).map(([laneKey, count]) => ({ laneKey, ready: count })),
+        Object.entries(ready).map(([queueKey, count]) => ({ queueKey, ready: count })),
         most,
       ),
     );
 
   it('lets everything through where nothing is limited', async () => {
     expect(await allow({ [GMAIL]: 900, default: 40 }, 500)).toEqual({ [GMAIL]: 460, default: 40 });
-    expect(await pacing.waitMs([{ laneKey: GMAIL }])).toBe(0);
+    expect(await pacing.waitMs([{ queueKey: GMAIL }])).toBe(0);
   });
 
   it('obeys a global pace', async () => {
@@ -43,7 +43,7 @@ describe('the pace that all workers share', () => {
     await limit({ global: { perSecond: 0.01, burst: 30 } });
     expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 30 });
     expect(await allow({ [GMAIL]: 100 })).toEqual({});
-    expect(await pacing.waitMs([{ laneKey: GMAIL }])).toBeGreaterThan(0);
+    expect(await pacing.waitMs([{ queueKey: GMAIL }])).toBeGreaterThan(0);
     await passSeconds(t.db, 2_000);
     expect((await allow({ [GMAIL]: 100 }))[GMAIL]).toBeGreaterThanOrEqual(20);
   });
@@ -70,7 +70,7 @@ describe('the pace that all workers share', () => {
     await limit({ global: { perDay: 7 } });
     expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 7 });
     expect(await allow({ [GMAIL]: 100 })).toEqual({});
-    expect(await pacing.waitMs([{ laneKey: GMAIL }])).toBeLessThanOrEqual(86_400_000);
+    expect(await pacing.waitMs([{ queueKey: GMAIL }])).toBeLessThanOrEqual(86_400_000);
     await t.db.query(`update send_bucket set quota_day = quota_day - 1`);
     expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 7 });
   });
@@ -79,14 +79,14 @@ describe('the pace that all workers share', () => {
     await limit({ global: { perDay: 100 } });
     expect(await allow({ [GMAIL]: 500 })).toEqual({ [GMAIL]: 95 });
     expect(await allow({ [GMAIL]: 500 })).toEqual({});
-    expect(await pacing.waitMs([{ laneKey: GMAIL }])).toBeGreaterThan(0);
-    const waited = [{ laneKey: GMAIL, ready: 500, urgent: 3 }];
+    expect(await pacing.waitMs([{ queueKey: GMAIL }])).toBeGreaterThan(0);
+    const waited = [{ queueKey: GMAIL, ready: 500, urgent: 3 }];
     expect(await pacing.waitMs(waited)).toBe(0);
     expect(await pacing.allow(waited, 1_000)).toEqual(new Map([[GMAIL, 3]]));
-    expect(await pacing.allow([{ laneKey: GMAIL, ready: 9, urgent: 9 }], 1_000)).toEqual(
+    expect(await pacing.allow([{ queueKey: GMAIL, ready: 9, urgent: 9 }], 1_000)).toEqual(
       new Map([[GMAIL, 2]]),
     );
-    expect(await pacing.allow([{ laneKey: GMAIL, ready: 9, urgent: 9 }], 1_000)).toEqual(new Map());
+    expect(await pacing.allow([{ queueKey: GMAIL, ready: 9, urgent: 9 }], 1_000)).toEqual(new Map());
   });
 
   it('warms up a new sender domain', async () => {
@@ -133,20 +133,20 @@ describe('the pace that all workers share', () => {
       Array.from({ length: 24 }, async (_, index) =>
         (workers[index % 3]?.app.get(PacingService) ?? pacing).allow(
           [
-            { laneKey: index % 2 === 0 ? GMAIL : OTHER, ready: 9 },
-            { laneKey: index % 2 === 0 ? OTHER : GMAIL, ready: 9 },
+            { queueKey: index % 2 === 0 ? GMAIL : OTHER, ready: 9 },
+            { queueKey: index % 2 === 0 ? OTHER : GMAIL, ready: 9 },
           ],
           9,
         ),
       ),
     );
-    const sum = (lane: string): number => asked.reduce((all, one) => all + (one.get(lane) ?? 0), 0);
+    const sum = (queue: string): number => asked.reduce((all, one) => all + (one.get(queue) ?? 0), 0);
     expect(sum(GMAIL)).toBe(30);
     expect(sum(GMAIL) + sum(OTHER)).toBe(100);
     for (const worker of workers) await worker.close();
   });
 
-  it('slows a lane down from the pace of all that send in it, not of the one that heard of it', async () => {
+  it('slows a queue down from the pace of all that send in it, not of the one that heard of it', async () => {
     const leased = { state: 'leased', lane_key: GMAIL, lease_until: new Date() };
     // Each claim of a worker has an owner of its own.
     for (const [claim, worker] of [1, 2, 3, 3].entries())

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import {
   groupOfMx,
-  laneKey,
-  readLaneKey,
+  queueKey,
+  readQueueKey,
   recipientGroup,
 } from '../../../../src/delivery/message/recipient-group.js';
 
@@ -35,16 +35,16 @@ describe('whose servers take the mail', () => {
     ['notgoogle.com', 'other'],
   ])('finds the host of %s in the group %s', (host, group) => expect(groupOfMx(host)).toBe(group));
 
-  it('names a lane and reads the name again', () => {
-    const key = laneKey('Ada@News.Example.com', 'gmail');
+  it('names a queue and reads the name again', () => {
+    const key = queueKey('Ada@News.Example.com', 'gmail');
     expect(key).toBe('news.example.com|gmail');
-    expect(readLaneKey(key)).toEqual({ senderDomain: 'news.example.com', group: 'gmail' });
-    expect(readLaneKey('example.com|other|host.example')).toEqual({
+    expect(readQueueKey(key)).toEqual({ senderDomain: 'news.example.com', group: 'gmail' });
+    expect(readQueueKey('example.com|other|host.example')).toEqual({
       ...{ senderDomain: 'example.com', group: 'other', receiver: 'host.example' },
     });
-    expect(readLaneKey('example.com|gmail|host.example')).toBeNull();
-    expect(readLaneKey('default')).toBeNull();
-    expect(readLaneKey('example.com|elsewhere')).toBeNull();
-    expect(laneKey('ada@bücher.example', 'gmail')).toBe('xn--bcher-kva.example|gmail');
+    expect(readQueueKey('example.com|gmail|host.example')).toBeNull();
+    expect(readQueueKey('default')).toBeNull();
+    expect(readQueueKey('example.com|elsewhere')).toBeNull();
+    expect(queueKey('ada@bücher.example', 'gmail')).toBe('xn--bcher-kva.example|gmail');
   });
 });

@@ -20,14 +20,14 @@ const bucket = (key: string, change: Partial<Bucket>): Bucket => ({
   ...change,
 });
 const of = (
-  lanes: Parameters<typeof estimate>[0],
+  queues: Parameters<typeof estimate>[0],
   buckets: Bucket[],
   {
     observedPerSecond = null,
     lastDueAtMs = null,
   }: { observedPerSecond?: number | null; lastDueAtMs?: number | null } = {},
 ): ReturnType<typeof estimate> =>
-  estimate(lanes, { buckets, bucketsOf: bucketKeysOf, observedPerSecond }, { nowMs: NOW, lastDueAtMs });
+  estimate(queues, { buckets, bucketsOf: bucketKeysOf, observedPerSecond }, { nowMs: NOW, lastDueAtMs });
 
 describe('how long mails take', () => {
   it('counts the pace, and how much of it is left after a slow-down', () => {
@@ -57,8 +57,8 @@ describe('how long mails take', () => {
 });
 
 describe('when all will have gone out', () => {
-  const gmail = { laneKey: 'example.com|gmail', ready: 600, ahead: 0 };
-  const other = { laneKey: 'example.com|other', ready: 60, ahead: 0 };
+  const gmail = { queueKey: 'example.com|gmail', ready: 600, ahead: 0 };
+  const other = { queueKey: 'example.com|other', ready: 60, ahead: 0 };
 
   it('is decided by the slowest limit on the way', () => {
     const buckets = [

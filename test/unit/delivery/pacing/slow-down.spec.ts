@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LaneMeter, recovered, slowed } from '../../../../src/delivery/pacing/slow-down.js';
+import { QueueMeter, recovered, slowed } from '../../../../src/delivery/pacing/slow-down.js';
 
 const START = Date.parse('2026-03-02T09:00:00Z');
 
@@ -46,14 +46,14 @@ describe('going slower and faster', () => {
 
 describe('telling a storm from greylisting', () => {
   it('takes two refusals for now as they come', () => {
-    const meter = new LaneMeter();
+    const meter = new QueueMeter();
     expect(meter.throttled(START)).toBe(false);
     expect(meter.throttled(START + 1)).toBe(false);
     expect(meter.throttled(START + 2)).toBe(true);
   });
 
   it('takes one in fifty for the receiver’s habit', () => {
-    const meter = new LaneMeter();
+    const meter = new QueueMeter();
     const steps = Array.from({ length: 40 }, (_, index) => {
       meter.accepted(50, START + index * 1_000);
       return meter.throttled(START + index * 1_000);
@@ -62,31 +62,31 @@ describe('telling a storm from greylisting', () => {
   });
 
   it('hears a receiver that has taken mails for an hour: it had to refuse one in twenty of all it ever took', () => {
-    const meter = new LaneMeter();
+    const meter = new QueueMeter();
     for (let second = 0; second < 3_600; second++) meter.accepted(100, START + second * 1_000);
     const steps = Array.from({ length: 600 }, (_, index) => meter.throttled(START + 3_600_000 + index * 10));
     expect(steps).toContain(true);
   });
 
   it('steps down once for all the answers to mails that were on their way', () => {
-    const meter = new LaneMeter();
+    const meter = new QueueMeter();
     const steps = Array.from({ length: 64 }, (_, index) => meter.throttled(START + index * 10));
     expect(steps.filter(Boolean)).toHaveLength(1);
   });
 
   it('forgets what was a minute ago', () => {
-    const meter = new LaneMeter();
+    const meter = new QueueMeter();
     meter.throttled(START);
     meter.throttled(START);
     expect(meter.throttled(START + 61_000)).toBe(false);
   });
 
   it('measures the pace of the last ten seconds', () => {
-    const meter = new LaneMeter();
+    const meter = new QueueMeter();
     for (let second = 0; second < 60; second++)
       meter.accepted(second < 45 ? 100 : 10, START + second * 1_000);
     expect(meter.ratePerSecond(START + 59_999)).toBeCloseTo(10);
-    const young = new LaneMeter();
+    const young = new QueueMeter();
     young.accepted(6, START);
     young.accepted(6, START + 1_500);
     expect(young.ratePerSecond(START + 2_000)).toBe(6);

@@ -186,14 +186,14 @@ describe('the warm-up of a sender domain', () => {
   });
 });
 
-describe('sharing among lanes', () => {
-  const bucketsOf = (lane: string): string[] => ['global', `lane:${lane}`];
+describe('sharing among queues', () => {
+  const bucketsOf = (queue: string): string[] => ['global', `lane:${queue}`];
 
-  it('gives each lane its turn, and no lane more than it asked for', () => {
+  it('gives each queue its turn, and no queue more than it asked for', () => {
     const wants = [
-      { laneKey: 'a', ready: 1_000_000 },
-      { laneKey: 'b', ready: 2 },
-      { laneKey: 'c', ready: 0 },
+      { queueKey: 'a', ready: 1_000_000 },
+      { queueKey: 'b', ready: 2 },
+      { queueKey: 'c', ready: 0 },
     ];
     const { granted } = allocate(wants, 10, { buckets: [bucket()], bucketsOf });
     expect(granted).toEqual(
@@ -204,9 +204,9 @@ describe('sharing among lanes', () => {
     );
   });
 
-  it('takes from every bucket of the lane, and stops where the first is empty', () => {
+  it('takes from every bucket of the queue, and stops where the first is empty', () => {
     const buckets = [bucket(), bucket({ key: 'lane:a', tokens: 3 })];
-    const wants = ['a', 'b'].map((laneKey) => ({ laneKey, ready: 50 }));
+    const wants = ['a', 'b'].map((queueKey) => ({ queueKey, ready: 50 }));
     const { granted, buckets: after } = allocate(wants, 100, { buckets, bucketsOf });
     expect(granted).toEqual(
       new Map([
@@ -219,18 +219,18 @@ describe('sharing among lanes', () => {
   });
 
   it('gives as much as was asked for where there is no bucket', () => {
-    const { granted } = allocate([{ laneKey: 'a', ready: 5 }], 100, { buckets: [], bucketsOf });
+    const { granted } = allocate([{ queueKey: 'a', ready: 5 }], 100, { buckets: [], bucketsOf });
     expect(granted).toEqual(new Map([['a', 5]]));
   });
 
   it('never gives more than the limit, than was asked for, or than any bucket holds', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.record({ laneKey: fc.constantFrom('a', 'b', 'c', 'd'), ready: fc.nat(50) })),
+        fc.array(fc.record({ queueKey: fc.constantFrom('a', 'b', 'c', 'd'), ready: fc.nat(50) })),
         fc.nat(100),
         fc.array(fc.nat(30), { minLength: 5, maxLength: 5 }),
         (given, limit, [all = 0, ...rest]) => {
-          const wants = [...new Map(given.map((want) => [want.laneKey, want])).values()];
+          const wants = [...new Map(given.map((want) => [want.queueKey, want])).values()];
           const buckets = [
             bucket({ tokens: all }),
             ...rest.map((tokens, index) => bucket({ key: `lane:${'abcd'[index]}`, tokens })),
@@ -238,8 +238,8 @@ describe('sharing among lanes', () => {
           const { granted, buckets: after } = allocate(wants, limit, { buckets, bucketsOf });
           const total = [...granted.values()].reduce((sum, count) => sum + count, 0);
           expect(total).toBeLessThanOrEqual(limit);
-          for (const { laneKey, ready } of wants)
-            expect(granted.get(laneKey) ?? 0).toBeLessThanOrEqual(ready);
+          for (const { queueKey, ready } of wants)
+            expect(granted.get(queueKey) ?? 0).toBeLessThanOrEqual(ready);
           for (const { tokens } of after) expect(tokens).toBeGreaterThanOrEqual(0);
           expect((after[0]?.tokens ?? 0) + total).toBe(all);
         },

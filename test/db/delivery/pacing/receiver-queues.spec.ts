@@ -36,7 +36,7 @@ describe('one receiver among all others that asks for less', () => {
   /** As after a second. */
   const readAnew = async (): Promise<void> => {
     pacing.forgetCache();
-    await pacing.waitMs([{ laneKey: OTHER }]);
+    await pacing.waitMs([{ queueKey: OTHER }]);
   };
   const slowed = async (): Promise<string[]> =>
     (await pacing.buckets()).map(({ key }) => key.replace('lane:', ''));
@@ -54,15 +54,15 @@ describe('one receiver among all others that asks for less', () => {
     const unlike = await insertMessage(t.db, { address: 'reader@notbig-host.example' });
     await storm();
     expect(await slowed()).toEqual([BIG]);
-    const lanes: { id: string; lane: string }[] = await t.db.query(
-      'select id, lane_key as lane from message',
+    const queues: { id: string; queue: string }[] = await t.db.query(
+      'select id, lane_key as queue from message',
     );
-    const laneOf = (id: string): unknown => lanes.find((row) => row.id === id)?.lane;
-    expect([laneOf(big), laneOf(fine), laneOf(unlike)]).toEqual([BIG, OTHER, OTHER]);
+    const queueOf = (id: string): unknown => queues.find((row) => row.id === id)?.queue;
+    expect([queueOf(big), queueOf(fine), queueOf(unlike)]).toEqual([BIG, OTHER, OTHER]);
     const granted = await pacing.allow(
       [
-        { laneKey: OTHER, ready: 100 },
-        { laneKey: BIG, ready: 100 },
+        { queueKey: OTHER, ready: 100 },
+        { queueKey: BIG, ready: 100 },
       ],
       1_000,
     );
@@ -88,27 +88,27 @@ describe('one receiver among all others that asks for less', () => {
     const ids = [await insertMessage(t.db, held)];
     await storm();
     await readAnew();
-    const lanes = async (): Promise<string[]> => {
-      const rows: { lane: string }[] = await t.db.query(
-        'select lane_key as lane from message where id = any($1) order by id',
+    const queues = async (): Promise<string[]> => {
+      const rows: { queue: string }[] = await t.db.query(
+        'select lane_key as queue from message where id = any($1) order by id',
         [ids],
       );
-      return rows.map(({ lane }) => lane);
+      return rows.map(({ queue }) => queue);
     };
     await t.app.get(HeldService).release({});
     t.clock.advance(60_000);
     await pacing.slowDown(OTHER, 421, 'b.example.net');
-    expect(await lanes()).toEqual([BIG]);
+    expect(await queues()).toEqual([BIG]);
     // Looking at all that waits has its price: once a minute is enough.
     ids.push(await insertMessage(t.db, { address: 'late@b.example.net' }));
     await pacing.sped(OTHER, 1, 'b.example.net');
-    expect(await lanes()).toEqual([BIG, OTHER]);
+    expect(await queues()).toEqual([BIG, OTHER]);
     t.clock.advance(60_000);
     await pacing.sped(OTHER, 1, 'b.example.net');
-    expect(await lanes()).toEqual([BIG, BIG]);
+    expect(await queues()).toEqual([BIG, BIG]);
   });
 
-  it('takes what is planned from then on in its own lane', async () => {
+  it('takes what is planned from then on in its own queue', async () => {
     await storm();
     const groups = await groupsByMx(t.db.manager, [
       'a.example.net',
@@ -124,7 +124,7 @@ describe('one receiver among all others that asks for less', () => {
     );
   });
 
-  it('takes receipts planned from then on in its own lane: they went past its pace for a minute', async () => {
+  it('takes receipts planned from then on in its own queue: they went past its pace for a minute', async () => {
     await storm();
     const messages = new MessagesService(
       t.db,
@@ -153,12 +153,12 @@ describe('one receiver among all others that asks for less', () => {
     });
     const buyers = ['buyer@A.example.net', 'b@new.big-host.example', 'b@fine.example.org', 'b@gmail.com'];
     await t.db.transaction(async (manager) => messages.plan(manager, buyers.map(receipt)));
-    expect(await t.db.query(`select address, lane_key as lane, priority from message order by id`)).toEqual([
-      { address: 'buyer@A.example.net', lane: BIG, priority: 0 },
+    expect(await t.db.query(`select address, lane_key as queue, priority from message order by id`)).toEqual([
+      { address: 'buyer@A.example.net', queue: BIG, priority: 0 },
       // Not looked up yet: known by its own name.
-      { address: 'b@new.big-host.example', lane: BIG, priority: 0 },
-      { address: 'b@fine.example.org', lane: OTHER, priority: 0 },
-      { address: 'b@gmail.com', lane: 'example.com|gmail', priority: 0 },
+      { address: 'b@new.big-host.example', queue: BIG, priority: 0 },
+      { address: 'b@fine.example.org', queue: OTHER, priority: 0 },
+      { address: 'b@gmail.com', queue: 'example.com|gmail', priority: 0 },
     ]);
   });
 
@@ -187,7 +187,7 @@ describe('one receiver among all others that asks for less', () => {
     expect(await slowed()).toContain(OTHER);
   });
 
-  it('slows down nobody else where it is one too many for a lane of its own, until all of them together are a storm', async () => {
+  it('slows down nobody else where it is one too many for a queue of its own, until all of them together are a storm', async () => {
     for (let n = 0; n < 40; n++) {
       await pacing.sped(OTHER, 100, 'fine.example.org');
       for (let refusal = 0; refusal < 3; refusal++) await pacing.slowDown(OTHER, 421, `host${n}.example`);
@@ -200,7 +200,7 @@ describe('one receiver among all others that asks for less', () => {
     expect((await slowed()).filter((key) => !keys.includes(key))).toEqual([OTHER]);
   });
 
-  it('has a lane of its own only while there is room for one, also where many begin at once', async () => {
+  it('has a queue of its own only while there is room for one, also where many begin at once', async () => {
     await pacing.sped(OTHER, 10_000, 'fine.example.org');
     for (let refusal = 0; refusal < 2; refusal++)
       for (let n = 0; n < 40; n++) await pacing.slowDown(OTHER, 421, `host${n}.example`);
@@ -209,7 +209,7 @@ describe('one receiver among all others that asks for less', () => {
   });
 
   it('goes slower though the relay was slow with a mail in between: that wiped out what it had refused', async () => {
-    // The lane as a whole has gone one step slower, and takes no other for five seconds.
+    // The queue as a whole has gone one step slower, and takes no other for five seconds.
     await pacing.sped(OTHER, 3, 'fine.example.org');
     for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 451, 'fine.example.org');
     for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 451, 'a.example.net');
@@ -224,7 +224,7 @@ describe('one receiver among all others that asks for less', () => {
     for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 421);
     expect(await slowed()).toEqual([OTHER, BIG]);
     await passSeconds(t.db, 30);
-    await pacing.allow([{ laneKey: OTHER, ready: 1 }], 1);
+    await pacing.allow([{ queueKey: OTHER, ready: 1 }], 1);
     const factor = async (): Promise<number> =>
       (await pacing.buckets()).find(({ key }) => key === `lane:${OTHER}`)?.slowFactor ?? 0;
     const before = await factor();

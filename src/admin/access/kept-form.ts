@@ -4,7 +4,7 @@ const PREFIX = 'signIn.';
 const MAX_FIELDS = 2_000;
 
 /** A form that came without a session: what was typed, and the sign-in beside it. */
-export interface HeldForm {
+export interface KeptForm {
   /** In the order they were sent; a name may stand there more than once. */
   fields: { name: string; value: string }[];
   /** Null where nobody has tried to sign in yet. */
@@ -12,7 +12,7 @@ export interface HeldForm {
 }
 
 /** Null for a body that is no form, such as a file. */
-export function heldForm(body: unknown): HeldForm | null {
+export function keptForm(body: unknown): KeptForm | null {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
   if (typeof Reflect.get(body, 'pipe') === 'function') return null;
   const all = Object.entries(body).flatMap(([name, value]) =>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ClaimedQueue } from '../../../../src/delivery/sending/claimed-queue.js';
+import { ClaimedMails } from '../../../../src/delivery/sending/claimed-mails.js';
 import type { Claimed, ClaimedMessage } from '../../../../src/delivery/message/message.js';
 
 const claimed = (count: number): Claimed => ({
@@ -11,7 +11,7 @@ const claimed = (count: number): Claimed => ({
 it('a claim that fails while mails are waiting, as when PostgreSQL crashes, ends no process and loses none of them', async () => {
   const away = new Error('Connection terminated unexpectedly');
   let claims = 0;
-  const queue = new ClaimedQueue(
+  const queue = new ClaimedMails(
     async () => {
       if (++claims === 1) return claimed(10);
       throw away;
@@ -27,7 +27,7 @@ it('a claim that fails while mails are waiting, as when PostgreSQL crashes, ends
 
 it('mails that are all put back, claim after claim, do not keep a run from ending when it is told to', async () => {
   let claims = 0;
-  const queue = new ClaimedQueue(
+  const queue = new ClaimedMails(
     async () => {
       claims++;
       return { taken: 1, messages: [], waitMs: null };

@@ -6,7 +6,7 @@ const LOW_WATER = 128;
 const LONGEST_WAIT_MS = 1_000;
 
 /** What is claimed and not yet taken by a lane. Fetches ahead, one batch at a time. */
-export class ClaimedQueue {
+export class ClaimedMails {
   #waiting: ClaimedMessage[] = [];
   #fetching: Promise<void> | null = null;
   #exhausted = false;

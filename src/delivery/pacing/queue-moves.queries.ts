@@ -17,34 +17,34 @@ interface Place {
 
 interface Page {
   ids: string[] | null;
-  lanes: string[] | null;
+  queues: string[] | null;
   last: Place | null;
 }
 
-/** Puts mails that are planned already into another lane, when more is known of who takes them. */
+/** Puts mails that are planned already into another queue, when more is known of who takes them. */
 @Injectable()
-export class LaneMoves {
+export class QueueMoves {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * What waits in a sender's lane of all others and goes to one of the domains that `to` names, into their lane there; returns
+   * What waits in a sender's queue of all others and goes to one of the domains that `to` names, into their queue there; returns
    * how many. Called when a domain was looked up and when one receiver asks for less. Reads each mail that is ready in those
-   * lanes once, by `message_ready`, for a minute at most and until `signal` says so: what is left goes as it was planned. Locks
+   * queues once, by `message_ready`, for a minute at most and until `signal` says so: what is left goes as it was planned. Locks
    * the rows it moves and waits for none: one that a worker has just claimed goes as it was planned.
    */
   async move(to: ReadonlyMap<string, string>, { signal }: { signal?: AbortSignal } = {}): Promise<number> {
     if (to.size === 0 || signal?.aborted) return 0;
     const inTime = AbortSignal.any([AbortSignal.timeout(LONGEST_MS), ...(signal ? [signal] : [])]);
     let moved = 0;
-    for (const lane of await this.lanesOfOthers()) {
+    for (const queue of await this.queuesOfOthers()) {
       let place: Place | null = START;
       while (place !== null && !inTime.aborted) {
-        const page = await this.read(lane, place, to);
-        const { ids, lanes } = page;
-        for (let from = 0; ids && lanes && from < ids.length; from += MOVED_AT_ONCE)
+        const page = await this.read(queue, place, to);
+        const { ids, queues } = page;
+        for (let from = 0; ids && queues && from < ids.length; from += MOVED_AT_ONCE)
           moved += await this.put(
             ids.slice(from, from + MOVED_AT_ONCE),
-            lanes.slice(from, from + MOVED_AT_ONCE),
+            queues.slice(from, from + MOVED_AT_ONCE),
           );
         place = page.last;
       }
@@ -52,9 +52,9 @@ export class LaneMoves {
     return moved;
   }
 
-  /** The next ones of a lane: which of them go to one of the domains, and where the page ends; null when there are no more. */
+  /** The next ones of a queue: which of them go to one of the domains, and where the page ends; null when there are no more. */
   private async read(
-    lane: string,
+    queue: string,
     { priority, dueAt, id }: Place,
     to: ReadonlyMap<string, string>,
   ): Promise<Page> {
@@ -62,38 +62,38 @@ export class LaneMoves {
       `with page as materialized (select m.id, m.priority, m.due_at, ${domainSql('lower(m.address)')} as domain
          from message m where m.state = 'ready' and m.lane_key = $1 and (m.priority, m.due_at, m.id) > ($2, $3, $4)
          order by m.priority, m.due_at, m.id limit ${READ_AT_ONCE}),
-       going as (select p.id, u.lane from page p
-         join unnest($5::text[], $6::text[]) as u (domain, lane) on u.domain = p.domain)
+       going as (select p.id, u.queue from page p
+         join unnest($5::text[], $6::text[]) as u (domain, queue) on u.domain = p.domain)
        select (select array_agg(id::text order by id) from going) as ids,
-         (select array_agg(lane order by id) from going) as lanes,
+         (select array_agg(queue order by id) from going) as queues,
          (select jsonb_build_object('priority', priority, 'dueAt', due_at, 'id', id::text) from page
           order by priority, due_at, id offset ${READ_AT_ONCE - 1}) as last`,
-      [lane, priority, dueAt, id, [...to.keys()], [...to.values()]],
+      [queue, priority, dueAt, id, [...to.keys()], [...to.values()]],
     );
-    return page ?? { ids: null, lanes: null, last: null };
+    return page ?? { ids: null, queues: null, last: null };
   }
 
-  private async put(ids: readonly string[], lanes: readonly string[]): Promise<number> {
+  private async put(ids: readonly string[], queues: readonly string[]): Promise<number> {
     const [, count]: [unknown[], number] = await this.dataSource.query(
       `with waiting as (select m.id from message m where m.id = any($1::bigint[]) and m.state = 'ready' order by m.id
          for update skip locked)
-       update message m set lane_key = split_part(m.lane_key, '|', 1) || '|' || u.lane
-       from waiting w join unnest($1::bigint[], $2::text[]) as u (id, lane) on u.id = w.id
+       update message m set lane_key = split_part(m.lane_key, '|', 1) || '|' || u.queue
+       from waiting w join unnest($1::bigint[], $2::text[]) as u (id, queue) on u.id = w.id
        where m.id = w.id and split_part(m.lane_key, '|', 2) = 'other' and split_part(m.lane_key, '|', 3) = ''`,
-      [ids, lanes],
+      [ids, queues],
     );
     return count;
   }
 
-  /** One look-up in `message_ready` for each lane in which anything is ready. */
-  private async lanesOfOthers(): Promise<string[]> {
+  /** One look-up in `message_ready` for each queue in which anything is ready. */
+  private async queuesOfOthers(): Promise<string[]> {
     const rows: { key: string }[] = await this.dataSource.query(
-      `with recursive lane as (
+      `with recursive queue as (
          (select lane_key as key from message where state = 'ready' order by lane_key limit 1)
          union all
-         select (select m.lane_key from message m where m.state = 'ready' and m.lane_key > lane.key order by m.lane_key limit 1)
-         from lane where lane.key is not null)
-       select key from lane where key like '%|other'`,
+         select (select m.lane_key from message m where m.state = 'ready' and m.lane_key > queue.key order by m.lane_key limit 1)
+         from queue where queue.key is not null)
+       select key from queue where key like '%|other'`,
     );
     return rows.map(({ key }) => key);
   }
