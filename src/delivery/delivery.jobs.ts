@@ -24,8 +24,8 @@ export class DeliveryJobs implements OnModuleInit {
       everySeconds: 2,
       lockSeconds: 600,
       run: async (context) => {
-        await this.leavings.takeUp();
-        await this.sender.sendDue(context);
+        // While some wait the database is away, and nothing could go.
+        if (await this.leavings.takeUp()) await this.sender.sendDue(context);
       },
     });
     this.registry.add({

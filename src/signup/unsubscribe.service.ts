@@ -1,4 +1,4 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import { KeptLeavings } from '../subscribers/kept-leavings.service.js';
@@ -9,8 +9,6 @@ import { SubscribersService } from '../subscribers/subscribers.service.js';
 /** Leaving, and what it ends: status, suppression and sequences change in one transaction. */
 @Injectable()
 export class UnsubscribeService {
-  readonly #log = new Logger('Leavings');
-
   constructor(
     private readonly dataSource: DataSource,
     private readonly leave: LeaveService,
@@ -26,8 +24,8 @@ export class UnsubscribeService {
   async byToken(token: string, via: 'one_click' | 'page'): Promise<Leaving> {
     try {
       return await this.byTokenNow(token, via);
-    } catch (error) {
-      this.#log.warn(`A leaving is kept on disk: ${error instanceof Error ? error.message : String(error)}`);
+    } catch {
+      // What is at fault here will be at fault when it is taken up, and its owner is told of it then.
       return this.kept.keep(token, via);
     }
   }

@@ -2,7 +2,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { DataSource } from 'typeorm';
 import { z } from 'zod';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { writeDurably } from '../infra/files/durable-file.js';
@@ -26,11 +28,13 @@ export class KeptLeavings implements OnApplicationShutdown {
   readonly #log = new Logger('Leavings');
   readonly #folder: string;
   #timer: NodeJS.Timeout | undefined;
-  #takingUp: Promise<void> | null = null;
-  #complained = false;
+  #takingUp: Promise<boolean> | null = null;
+  #saidKept = false;
 
   constructor(
     private readonly leave: LeaveService,
+    private readonly dataSource: DataSource,
+    private readonly alerts: AlertsService,
     @Inject(CONFIG) config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
@@ -63,40 +67,66 @@ export class KeptLeavings implements OnApplicationShutdown {
         retryAfterSeconds: 60,
       });
     }
+    // Once for each outage.
+    if (!this.#saidKept) this.#log.warn('The database is away: who leaves by a link is kept on disk');
+    this.#saidKept = true;
     return { kind: 'kept' };
   }
 
-  /** All that lie there, as far as the database takes them; never rejects. */
-  async takeUp(): Promise<void> {
+  /** All that lie there; false when some must wait, as the database is away. Never rejects. */
+  async takeUp(): Promise<boolean> {
     this.#takingUp ??= this.takeUpAll().finally(() => {
       this.#takingUp = null;
     });
-    await this.#takingUp;
+    return this.#takingUp;
   }
 
-  private async takeUpAll(): Promise<void> {
-    try {
-      const names = await readdir(this.#folder).catch(noneWhenMissing);
-      for (const name of names) if (NAME.test(name)) await this.takeUpOne(join(this.#folder, name));
-      this.#complained = false;
-    } catch (error) {
-      // Once for each time that it cannot be done, not each second.
-      if (!this.#complained) this.#log.warn(`Leavings wait on disk for the database: ${wordsOf(error)}`);
-      this.#complained = true;
+  private async takeUpAll(): Promise<boolean> {
+    const names = await readdir(this.#folder).catch(() => []);
+    for (const name of names) {
+      if (!NAME.test(name)) continue;
+      const path = join(this.#folder, name);
+      if (await this.isTakenUp(path)) continue;
+      if (!(await this.answers())) return false;
+      // Anything may happen once, such as a deadlock. One that cannot be done must not keep those behind it waiting.
+      if (!(await this.isTakenUp(path))) await this.putAside(path);
     }
+    this.#saidKept = false;
+    return true;
   }
 
   /** Two processes may do the same one: leaving twice is leaving once. */
-  private async takeUpOne(path: string): Promise<void> {
-    const text = await readFile(path, 'utf8').catch(emptyWhenMissing);
-    if (text === '') return;
-    const kept = readKept(text);
-    if (kept === null) {
-      this.#log.error(`${path} holds no leaving; it is kept as .bad`);
-      return rename(path, `${path}.bad`);
+  private async isTakenUp(path: string): Promise<boolean> {
+    try {
+      const kept = readKept(await readFile(path, 'utf8'));
+      if (kept === null) return false;
+      // A restored backup may not know the mail: then nobody was taken off.
+      if ((await this.leave.leaveLate(kept.token, kept.via, kept.at)).kind !== 'left') return false;
+      await unlink(path);
+      return true;
+    } catch (error) {
+      return isMissing(error);
     }
-    await this.leave.leaveLate(kept.token, kept.via, kept.at);
-    await unlink(path).catch(emptyWhenMissing);
+  }
+
+  private async answers(): Promise<boolean> {
+    return this.dataSource.query('select 1').then(
+      () => true,
+      () => false,
+    );
+  }
+
+  private async putAside(path: string): Promise<void> {
+    this.#log.error(`${path} could not be taken up; it is kept as .failed`);
+    await rename(path, `${path}.failed`).catch((error: unknown) => {
+      if (!isMissing(error)) this.#log.error(`${path} cannot be renamed: ${wordsOf(error)}`);
+    });
+    const message =
+      'Somebody left by a link while the database was away, and cannot be taken off the list, as after a restored backup ' +
+      `that does not know their mail. What is known of it stands in ${this.#folder}. Take off whoever writes to you.`;
+    await this.alerts
+      .raise({ key: 'leavings:failed', severity: 'critical', message })
+      .catch((error: unknown) => this.#log.error(`The owner cannot be told: ${wordsOf(error)}`));
   }
 }
 
@@ -110,17 +140,6 @@ function readKept(text: string): z.output<typeof keptSchema> | null {
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-function noneWhenMissing(error: unknown): string[] {
-  if (isMissing(error)) return [];
-  throw error;
-}
-
-/** Another process has taken it up. */
-function emptyWhenMissing(error: unknown): string {
-  if (isMissing(error)) return '';
-  throw error;
 }
 
 function wordsOf(error: unknown): string {

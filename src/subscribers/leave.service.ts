@@ -6,7 +6,7 @@ import { Wake } from '../infra/jobs/wake.js';
 import { MAX_COMMENT_CHARS, type LeaveReason } from './leave-reason.js';
 import { readLeaveToken, type LeavePurpose, type LeaveTicket } from './leave-token.js';
 import type { UnsubscribeSource } from './subscriber.js';
-import { agreedSince } from './subscribers.queries.js';
+import { confirmedSince } from './subscribers.queries.js';
 import { SubscribersService } from './subscribers.service.js';
 import { SuppressionsService } from './suppressions.service.js';
 
@@ -72,7 +72,9 @@ export class LeaveService {
     if (ticket === null) return { kind: 'not_ours' };
     return this.dataSource.transaction(async (manager) => {
       const { subscriberId } = await this.holderOf(manager, ticket);
-      const stays = subscriberId !== null && (await agreedSince(manager, subscriberId, at));
+      // Before the look: who is confirming just now stays, too.
+      if (subscriberId !== null) await this.subscribers.lockStatus(manager, subscriberId);
+      const stays = subscriberId !== null && (await confirmedSince(manager, subscriberId, at));
       return stays ? { kind: 'left', subscriberId } : this.leave(manager, ticket, via);
     });
   }

@@ -79,11 +79,11 @@ export async function agreedSinceLeaving(db: EntityManager, subscriberId: string
   return rows[0]?.agreed ?? false;
 }
 
-/** Whether somebody has said yes to mails after that time. Served by consent_event_subscriber. */
-export async function agreedSince(db: EntityManager, subscriberId: string, at: Date): Promise<boolean> {
+/** Whether the owner of the address has said yes to mails after that time; anybody may type it into a form. Served by consent_event_subscriber. */
+export async function confirmedSince(db: EntityManager, subscriberId: string, at: Date): Promise<boolean> {
   const rows: unknown[] = await db.query(
     `select 1 from consent_event
-     where subscriber_id = $1 and purpose = 'marketing' and kind <> 'withdrawn' and at > $2 limit 1`,
+     where subscriber_id = $1 and purpose = 'marketing' and kind = 'confirmed' and at > $2 limit 1`,
     [subscriberId, at],
   );
   return rows.length === 1;

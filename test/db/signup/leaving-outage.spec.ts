@@ -1,9 +1,10 @@
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { freePort } from '../../../src/infra/free-port.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
+import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
@@ -56,7 +57,7 @@ const unsubscribeLink = async (): Promise<string> => {
 };
 const oneClick = async (link: string) => t.http.post(link).type('form').send(ONE_CLICK);
 const kept = async (): Promise<string[]> => readdir(folder).catch(() => []);
-const takeUp = async (): Promise<void> => t.app.get(KeptLeavings, { strict: false }).takeUp();
+const takeUp = async (): Promise<boolean> => t.app.get(KeptLeavings, { strict: false }).takeUp();
 
 describe('leaving while the database is away', () => {
   it('is told to be done and counts when the database is back: it was answered 500 and forgotten', async () => {
@@ -67,8 +68,7 @@ describe('leaving while the database is away', () => {
       [200, 'Unsubscribed.\n'],
       [200, 'Unsubscribed.\n'],
     ]);
-    await takeUp();
-    expect(await kept()).toHaveLength(1);
+    expect([await takeUp(), (await kept()).length]).toEqual([false, 1]);
     await front.open();
     expect(await status()).toBe('active');
     await takeUp();
@@ -136,14 +136,33 @@ describe('leaving while the database is away', () => {
     expect([await status(), await kept()]).toEqual(['active', []]);
   });
 
-  it('goes on behind a file that is none', async () => {
+  it('is not undone by whoever types the address into a form', async () => {
     const link = await unsubscribeLink();
     await front.close();
     await oneClick(link);
     await front.open();
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, `${'0'.repeat(64)}.json`), '{"token":');
+    t.clock.advance(60_000);
+    await t.http.post('/p/niches').type('form').send({ email: reader }).expect(200);
     await takeUp();
-    expect([await status(), await kept()]).toEqual(['unsubscribed', [`${'0'.repeat(64)}.json.bad`]]);
+    expect(await status()).toBe('unsubscribed');
+  });
+
+  it('goes on behind one that cannot be done, and the owner is told', async () => {
+    const link = await unsubscribeLink();
+    await front.close();
+    await oneClick(link);
+    const secret = t.app.get<Config>(CONFIG).secretKey;
+    const lost = signToken(secret, 'unsubscribe', encodeIds(['777777777', '888888888']));
+    await oneClick(`/u/${lost}`);
+    await front.open();
+    await writeFile(join(folder, `${'0'.repeat(64)}.json`), '{"token":');
+    expect(await takeUp()).toBe(true);
+    const left = (await kept()).map((name) => name.slice(-12)).toSorted();
+    expect([await status(), left.length]).toEqual(['unsubscribed', 2]);
+    expect(left.every((name) => name.endsWith('.json.failed'))).toBe(true);
+    const told: unknown[] = await t.dataSource.query(
+      `select severity from alert where key = 'leavings:failed' and resolved_at is null`,
+    );
+    expect(told).toEqual([{ severity: 'critical' }]);
   });
 });
