@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
 import type { OverduePolicy } from '../../../../src/delivery/message/overdue.js';
+import { FrequencyCapService } from '../../../../src/delivery/pacing/frequency-cap.service.js';
 import { SignedDomains } from '../../../../src/delivery/signing/signed-domains.service.js';
 import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
+import { StaleMails } from '../../../../src/delivery/waiting/stale-mails.service.js';
 import { OverdueService } from '../../../../src/delivery/waiting/overdue.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
-import { openPostOffice, OPENED_AT, type PostOffice } from '../post-office.js';
+import { openPostOffice, OPENED_AT, SENDER, type PostOffice } from '../post-office.js';
 
 const HOUR_MS = 3_600_000;
 const EVERY_HOURS = 4;
@@ -23,6 +25,12 @@ describe('mails that were late when what kept them was mended, while the relays 
     Promise.all(ids.map(async (id) => (await t.state(id))['state']));
   const alerts = async (): Promise<string[]> =>
     (await get(AlertsService).open()).map(({ key }) => key).toSorted();
+  async function readerOf(id: string): Promise<string> {
+    const rows: { of: string }[] = await t.db.query('select subscriber_id as of from message where id = $1', [
+      id,
+    ]);
+    return rows[0]?.of ?? '';
+  }
   /** A worker looks every few hours: no silence of a day. */
   async function hours(from: number, to: number): Promise<void> {
     for (let hour = from; hour <= to; hour += EVERY_HOURS) {
@@ -38,7 +46,7 @@ describe('mails that were late when what kept them was mended, while the relays 
     const receipt = await t.plan('receipt@example.org', { class: 'transactional', kind: 'receipt' });
     const fresh = await t.plan('fresh@example.org', { dueAt: at(90) });
     await hours(0, 96);
-    expect(t.sink.mails).toEqual([]);
+    expect(t.sink.mails).toHaveLength(0);
     await get(SignedDomains).forget('example.com');
     await hours(97, 98);
     return [early, receipt, fresh];
@@ -62,6 +70,66 @@ describe('mails that were late when what kept them was mended, while the relays 
 
   it('are sent where the policy says so', async () => {
     expect(await states(...(await fourDaysWithoutKey('send')))).toEqual(['accepted', 'accepted', 'accepted']);
+  });
+
+  /** Of what is planned: every day from 09:00 to 17:00 UTC. */
+  async function openByDay(...ids: string[]): Promise<void> {
+    const spans = [0, 1, 2, 3, 4, 5, 6].map((day) => ({ start: day * 1440 + 540, end: day * 1440 + 1020 }));
+    await t.db.query(
+      `with h as (insert into send_hours (spans, time_zone) values ($1, 'UTC') returning id)
+       update message m set send_hours_id = h.id from h where m.id = any($2::bigint[])`,
+      [JSON.stringify(spans), ids],
+    );
+  }
+
+  it('left all at once when the key came back after days, where they have hours: each evening had made them new', async () => {
+    await get(SignedDomains).noteSigned(['example.com']);
+    const id = await t.plan('early@example.org');
+    await openByDay(id);
+    await hours(0, 8);
+    expect(await t.state(id)).toMatchObject({ state: 'ready', dueAt: at(24) });
+    await hours(12, 72);
+    await get(SignedDomains).forget('example.com');
+    await hours(75, 76);
+    expect(t.sink.mails).toHaveLength(0);
+    expect(await states(id)).toEqual(['held']);
+    expect(await alerts()).toContain('sending:overdue');
+  });
+
+  it('never expired under a key that does not come back, where they have hours', async () => {
+    await get(OverdueService).setSettings({ policy: 'send', afterHours: 24 });
+    await get(SignedDomains).noteSigned(['example.com']);
+    const id = await t.plan('early@example.org');
+    await openByDay(id);
+    await hours(0, 6 * 24 + 8);
+    // Tries stand on the database's clock: three claims a day, the last of which comes up at the end of its hours.
+    await t.db.query(
+      `update message_attempt set started_at = started_at - (select max(epoch) from message_attempt) * interval '8 hours' + epoch * interval '8 hours'`,
+    );
+    await get(StaleMails).expire();
+    expect(await t.state(id)).toMatchObject({
+      state: 'expired',
+      reason: 'the key that signs it was missing or bad for 5 days',
+    });
+  });
+
+  it('are as late after the pause of a frequency cap as they were before it: the key does not answer for the pause', async () => {
+    await get(FrequencyCapService).set({ perDay: 1, perWeek: null });
+    await get(SignedDomains).noteSigned(['example.com']);
+    const id = await t.plan('early@example.org');
+    await hours(0, 8);
+    const sent = await t.plan('other@example.org', {
+      subscriberId: await readerOf(id),
+      sender: { ...SENDER, email: 'ada@example.net' },
+    });
+    await t.db.query(`update message set due_at = $2 where id = $1`, [id, at(11)]);
+    await hours(9, 9);
+    expect(await states(sent, id)).toEqual(['accepted', 'ready']);
+    await hours(12, 12);
+    expect(await t.state(id)).toMatchObject({ state: 'ready', dueAt: at(33) });
+    await get(SignedDomains).forget('example.com');
+    await hours(33, 33);
+    expect(await states(id)).toEqual(['accepted']);
   });
 
   it('are not held again at once when they are let go while the key is still missing', async () => {
@@ -101,7 +169,7 @@ describe('mails that were late when what kept them was mended, while the relays 
     const fresh = await t.plan('fresh@example.org', { dueAt: at(70) });
     get(GenerationGuard).forgetFence();
     await hours(1, 72);
-    expect(t.sink.mails).toEqual([]);
+    expect(t.sink.mails).toHaveLength(0);
     await get(GenerationGuard).confirm('keep');
     await hours(73, 73);
     expect(await states(early, fresh)).toEqual(['held', 'accepted']);
