@@ -4,7 +4,20 @@ import { staysInTemplates } from '../../values/template-paths.js';
 /** Of one file. Some of the checks, and MJML itself, take time by the square of it. */
 export const MAX_SOURCE_CHARS = 400_000;
 
-export const INCLUDE = /<mj-include\b(?:"[^"]*"|'[^']*'|[^>"']){0,1000}?\bpath=(?:"([^"]*)"|'([^']*)')/g;
+/**
+ * One that is written so that MJML and we read the same path: attributes in quotation marks, with a blank before each. MJML
+ * takes other spellings as well; what is read of one there and not here would be neither checked nor looked at for changes.
+ */
+export const INCLUDE =
+  /<mj-include(?:\s+[^\s=<>"'/]+(?:\s*=\s*(?:"[^"]*"|'[^']*'))?){0,30}?\s+path\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
+const ANY_INCLUDE = /<mj-include(?=[\s/>])/gi;
+
+/** Where the first stands that is written in another way; null: none is. */
+export function unreadInclude(source: string): number | null {
+  const read = new Set([...source.matchAll(INCLUDE)].map(({ index }) => index));
+  for (const { index } of source.matchAll(ANY_INCLUDE)) if (!read.has(index)) return index;
+  return null;
+}
 
 /** Paths, below `templates/` as that of the mail itself, of what a mail includes; what lies outside is left out. */
 export function partsOfMail(source: string, path: string): string[] {

@@ -9,7 +9,7 @@ import { CompiledMails, type SourceFile } from './compiled-mails.js';
 import { foreignBraces, insteadOfTag } from './foreign-tags.js';
 import { deceptiveLink } from './link-check.js';
 import { textOfHtml } from './mail-text.js';
-import { INCLUDE, MAX_SOURCE_CHARS } from './mjml-includes.js';
+import { INCLUDE, MAX_SOURCE_CHARS, unreadInclude } from './mjml-includes.js';
 
 /** With its tags; mail programs show some 70. */
 const MAX_SUBJECT_CHARS = 300;
@@ -134,6 +134,13 @@ async function checkSource(
   const deceptive = deceptiveLink(source);
   if (deceptive)
     throw invalid(file, lineAt(source, deceptive.index), `this link is refused: ${deceptive.href}`);
+  const unread = unreadInclude(source);
+  if (unread !== null)
+    throw invalid(
+      file,
+      lineAt(source, unread),
+      'mj-include is written as <mj-include path="./part.mjml" />, its path in quotation marks',
+    );
   for (const include of source.matchAll(INCLUDE)) {
     const name = include[1] ?? include[2] ?? '';
     const line = lineAt(source, include.index);

@@ -41,6 +41,45 @@ it('a mail whose include, subject or text was changed is compiled anew', async (
   expect(await compileMail(folder, 'mail')).toMatchObject({ subject: 'Hello', text: 'first', source: MAIL });
 });
 
+it.each([
+  'path = "./part.mjml"',
+  "path='./part.mjml'",
+  'css-path="a" path="./part.mjml"',
+  '\n path\n="./part.mjml"',
+])('a mail whose include is written as %j is compiled anew when the part was changed', async (path) => {
+  const folder = await folderWith({
+    'mail.mjml': MAIL.replace('path="./part.mjml"', path),
+    'part.mjml': part('first'),
+  });
+  expect((await compileMail(folder, 'mail')).text).toBe('first');
+  await writeFile(join(folder, 'part.mjml'), part('second'));
+  expect((await compileMail(folder, 'mail')).text).toBe('second');
+  await writeFile(join(folder, 'part.mjml'), part('<a href="https://ada@example.com/">x</a>'));
+  await expect(compileMail(folder, 'mail')).rejects.toThrow('this link is refused');
+});
+
+it.each([
+  '<mj-include path=./part.mjml />',
+  '<MJ-INCLUDE path="./part.mjml" />',
+  '<mj-include/path="./part.mjml" />',
+  '<mj-include PATH="a.mjml" path=./part.mjml />',
+  `<mj-include x=a" path='./part.mjml' y=" path='a.mjml' />`,
+  '<mj-include path=./part.mjml title=" path=\'a.mjml\' " />',
+  '<mj-include />',
+])(
+  'an include that MJML might read otherwise than the checks is refused with its line: %s',
+  async (include) => {
+    const folder = await folderWith({
+      'mail.mjml': MAIL.replace('<mj-include path="./part.mjml" />', `\n${include}`),
+      'part.mjml': part('first'),
+      'a.mjml': part('a'),
+    });
+    await expect(compileMail(folder, 'mail')).rejects.toThrow(
+      'templates/mail.mjml:3: mj-include is written as <mj-include path="./part.mjml" />',
+    );
+  },
+);
+
 it('a mail that was good and has lost its include is refused', async () => {
   const folder = await folderWith({ 'mail.mjml': MAIL, 'part.mjml': part('first') });
   await compileMail(folder, 'mail');
