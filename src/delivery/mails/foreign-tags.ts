@@ -3,34 +3,67 @@ import { MAIL_VARIABLES, type MailKind } from './template-variables.js';
 /** A tag of another mail system in a mail that was brought from there: readers would see it as it stands. */
 export interface ForeignTag {
   tag: string;
+  /** Not so where the words may stand there on purpose, as in a letter about programs: a warning is all that is due. */
+  isSure: boolean;
   message: string;
 }
 
-/** Each matches a whole tag; its first group is the name in it. Only forms that no letter has by chance. */
-const FORMS: readonly RegExp[] = [
+/**
+ * Each matches a whole tag; its first group is the name in it.
+ * - `always`: no letter has this form by chance.
+ * - `known`: one may have it, but not around the name of what mail systems fill in.
+ * - `address`: one may have it around any name; for the address of a link it makes no sense.
+ * - `only-address`: the same, and elsewhere these are plain words, which nothing is said of.
+ */
+const FORMS: readonly { form: RegExp; sure: 'always' | 'known' | 'address' | 'only-address' }[] = [
   // *|FNAME|*
-  /\*\|([A-Za-z][^|\n<>]{0,60})\|\*/g,
+  { form: /\*\|([A-Za-z][^|\n<>]{0,60})\|\*/g, sure: 'always' },
   // %recipient.name%
-  /%(recipient\.\w{1,40})%/g,
+  { form: /%(recipient\.\w{1,40})%/g, sure: 'always' },
   // %FIRSTNAME%, %unsubscribe_url%
-  /(?<!%)%((?:first|last|full|sender)[_-]?(?:name|info)|e-?mail|unsubscribe\w{0,20})%(?!%)/gi,
-  // %%first_name%%, %%{unsubscribe_url}%%
-  /%%\{?([A-Za-z][^%\n<>]{0,60}?)\}?%%/g,
-  // [[firstname]], [[data:city:"here"]]
-  /\[\[((?:data|var):[^\]\n<>]{1,60}|(?:first|last|full)?[_-]?name|e-?mail|unsubscribe\w{0,20})\]\]/gi,
-  // [firstname,fallback=there], [unsubscribe], [subscriber:firstname | default:reader], [link:subscription_unsubscribe_url]
-  /(?<!\[)\[((?:first|last|full)[_-]?name|unsubscribe|webversion|(?:subscriber|link):[^\]\n<>]{1,60}|\w{1,30},\s*fallback=[^\]\n<>]{0,60})(?:,\s*fallback=[^\]\n<>]{0,60})?\](?!\]|\()/gi,
-  // {!firstname_fix}, {$name}, {contactfield=city}
-  /(?<!\{)\{(?:[!$]|contactfield=)(\w{1,40})\}(?!\})/g,
+  {
+    form: /(?<!%)%((?:first|last|full|sender)[_-]?(?:name|info)|e-?mail|unsubscribe\w{0,20})%(?!%)/gi,
+    sure: 'always',
+  },
+  // %%{unsubscribe_url}%%
+  { form: /%%\{([A-Za-z][^%\n<>]{0,60}?)\}%%/g, sure: 'always' },
+  // %%first_name%%
+  { form: /%%([A-Za-z][^%\n<>]{0,60}?)%%/g, sure: 'known' },
+  // [[data:city:"here"]]
+  { form: /\[\[((?:data|var):[^\]\n<>]{1,60})\]\]/gi, sure: 'always' },
+  // [[firstname]]
+  { form: /\[\[((?:first|last|full)?[_-]?name|e-?mail|unsubscribe\w{0,20})\]\]/gi, sure: 'known' },
+  // [firstname,fallback=there]
+  { form: /(?<!\[)\[(\w{1,30},\s*fallback=[^\]\n<>]{0,60})\](?!\]|\()/gi, sure: 'always' },
+  // [firstname], [subscriber:firstname | default:reader], [link:subscription_unsubscribe_url]
+  {
+    form: /(?<!\[)\[((?:first|last|full)[_-]?name|(?:subscriber|link):[^\]\n<>]{1,60})\](?!\]|\()/gi,
+    sure: 'known',
+  },
+  // [unsubscribe]
+  { form: /(?<!\[)\[(unsubscribe|webversion)\](?!\]|\()/gi, sure: 'only-address' },
+  // {contactfield=city}
+  { form: /(?<!\{)\{contactfield=(\w{1,40})\}(?!\})/g, sure: 'always' },
+  // {!firstname_fix}
+  { form: /(?<!\{)\{!(\w{1,40})\}(?!\})/g, sure: 'known' },
+  // {$name}
+  { form: /(?<!\{)\{\$(\w{1,40})\}(?!\})/g, sure: 'address' },
   // {first_name}, {unsubscribe_url}
-  /(?<![{$#%])\{((?:first|last|full)[_-]?name|unsubscribe\w{0,20})(?:,[^{}\n<>]{0,60})?\}(?!\})/gi,
+  {
+    form: /(?<![{$#%])\{((?:first|last|full)[_-]?name|unsubscribe\w{0,20})(?:,[^{}\n<>]{0,60})?\}(?!\})/gi,
+    sure: 'known',
+  },
   // <%= name %>
-  /<%[=-]?\s*([^%\n]{1,60}?)\s*%>/g,
+  { form: /<%[=-]?\s*([^%\n]{1,60}?)\s*%>/g, sure: 'always' },
   // ~Contact.FirstName~
-  /~(Contact\.\w{1,40})~/g,
+  { form: /~(Contact\.\w{1,40})~/g, sure: 'always' },
   // <unsubscribe>
-  /<(unsubscribe|webversion|forwardtoafriend)\b[^<>]{0,200}>/gi,
+  { form: /<(unsubscribe|webversion|forwardtoafriend)\b[^<>]{0,200}>/gi, sure: 'always' },
 ];
+const KNOWN = /(?:first|last|full)[_-]?name|e-?mail|unsub/i;
+const ADDRESS = /\s(?:href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')/gi;
+/** Editors write the scheme before what is no address. */
+const BEFORE_ADDRESS = /^\s*(?:https?:\/\/)?/i;
 
 /** What each is called here, by what is left of a name without its signs. The first that fits. */
 const OURS: readonly (readonly [RegExp, string])[] = [
@@ -56,14 +89,34 @@ const NOT_READ = [
 /** Each tag of another system once, in the order of the text, which is a subject or the HTML of a mail as Liquid. */
 export function foreignTags(text: string, kind: MailKind): ForeignTag[] {
   const read = NOT_READ.reduce((rest, [begin, end]) => cutOut(rest, begin, end), text);
-  const found = FORMS.flatMap((form) => [...read.matchAll(form)]);
-  const tags = new Map(
-    found.toSorted((a, b) => a.index - b.index).map(({ 0: tag, 1: name = '' }) => [tag, name]),
+  const addresses = new Set(
+    [...read.matchAll(ADDRESS)].map(({ 0: all, 1: double, 2: single = '', index }) => {
+      const address = double ?? single;
+      return index + all.length - 1 - address.length + startOf(address);
+    }),
   );
-  return [...tags].map(([tag, name]) => ({
-    tag,
-    message: `${tag} is a tag of another mail system, which readers would see as it stands; ${ourWay(name, kind)}`,
-  }));
+  const found = FORMS.flatMap(({ form, sure }) =>
+    [...read.matchAll(form)].flatMap(({ 0: tag, 1: name = '', index }) => {
+      const isAddress = addresses.has(index);
+      if (sure === 'only-address' && !isAddress) return [];
+      return [
+        {
+          tag,
+          name,
+          index,
+          isSure: isAddress || sure === 'always' || (sure === 'known' && KNOWN.test(name)),
+        },
+      ];
+    }),
+  );
+  const tags = new Map<string, ForeignTag>();
+  for (const { tag, name, isSure } of found.toSorted((a, b) => a.index - b.index))
+    if (isSure || !tags.has(tag))
+      tags.set(tag, {
+        ...{ tag, isSure },
+        message: `${tag} ${isSure ? 'is' : 'looks like'} a tag of another mail system, which readers would see as it stands; ${ourWay(name, kind)}`,
+      });
+  return [...tags.values()];
 }
 
 /** In one pass: a pattern would look for the end of each anew. */
@@ -81,7 +134,15 @@ function cutOut(text: string, begin: string, end: string): string {
 
 /** Whether an address is made of such a tag. */
 export function hasForeignTag(address: string): boolean {
-  return FORMS.some((form) => address.search(form) >= 0);
+  return FORMS.some(({ form, sure }) => {
+    const at = address.search(form);
+    return sure === 'only-address' ? at === startOf(address) : at >= 0;
+  });
+}
+
+/** Where an address begins that may have a scheme before it. */
+function startOf(address: string): number {
+  return BEFORE_ADDRESS.exec(address)?.[0].length ?? 0;
 }
 
 /** What is said behind the name of a variable that mails of this kind do not have. */

@@ -184,8 +184,11 @@ export class PreflightService {
       message: `it prints {{ ${name} }}, which ${kind} mails do not have${hintOf(name, kind)}`,
       found: name,
     }));
-    for (const { tag, message } of foreignTags(html, kind))
-      findings.push({ check: 'variables', level: 'fail', message, found: literally(tag) });
+    for (const { tag, isSure, message } of foreignTags(html, kind))
+      findings.push({
+        ...({ check: 'variables', level: isSure ? 'fail' : 'warn' } as const),
+        ...{ message, found: literally(tag) },
+      });
     const emptyHere = emptyPlaces(parts, values);
     for (const name of emptyHere) {
       if (unknown.some((one) => one === name || one.startsWith(`${name}.`))) continue;

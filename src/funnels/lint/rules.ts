@@ -36,6 +36,7 @@ export const RULES = {
   'unknown-variable': { severity: 'error', about: 'mails print what they have' },
   'unknown-file': { severity: 'error', about: 'files that are promised or sold are there' },
   'page-without-form': { severity: 'error', about: 'one can sign up on the page, which prints the consent' },
+  'foreign-tag': { severity: 'warning', about: 'mails hold no tags of another mail system' },
   'reader-value': { severity: 'warning', about: 'a new mail can be made for all who are in the funnel' },
   'reader-doubt': { severity: 'warning', about: 'links of a new mail lead everybody somewhere' },
   'date-passed': { severity: 'warning', about: 'dates are still to come' },

@@ -23,7 +23,7 @@ import {
 } from './funnel-templates.js';
 import { writeFunnelFile } from '../yaml/funnel-file.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
-import type { DefinitionProblem } from '../lint/rules.js';
+import type { DefinitionProblem, RuleName } from '../lint/rules.js';
 import { stepMails } from '../schemas/step.schemas.js';
 import { MAX_FILE_CHARACTERS } from '../yaml/yaml-file.js';
 
@@ -136,8 +136,8 @@ function mailProblems(
       path,
       message: `${file}:${line} prints {{ ${variable} }}, which ${kind} mails do not have${hintOf(variable, kind)}; they have: ${allowed}`,
     }));
-    const foreign = foreignTags(source, kind).map(({ tag, message }) => ({
-      rule: 'unknown-variable' as const,
+    const foreign = foreignTags(source, kind).map(({ tag, isSure, message }) => ({
+      rule: foreignRule(isSure),
       path,
       message: `${file}:${lineOf(source, tag)}: ${message}`,
     }));
@@ -154,18 +154,22 @@ function subjectProblems({ sequence }: FunnelDefinition): DefinitionProblem[] {
     const path = [...at, 'subject'];
     const kind = step.offer === undefined ? 'sequence' : 'offer';
     try {
-      const unknown = unknownVariables(subject, kind).map(
-        ({ name }) => `it prints {{ ${name} }}, which ${kind} mails do not have${hintOf(name, kind)}`,
-      );
-      return [...unknown, ...foreignTags(subject, kind).map(({ message }) => message)].map((message) => ({
-        rule: 'unknown-variable',
-        path,
-        message,
+      const unknown = unknownVariables(subject, kind).map(({ name }) => ({
+        ...({ rule: 'unknown-variable', path } as const),
+        message: `it prints {{ ${name} }}, which ${kind} mails do not have${hintOf(name, kind)}`,
       }));
+      const foreign = foreignTags(subject, kind).map(({ isSure, message }) => ({
+        ...{ rule: foreignRule(isSure), path, message },
+      }));
+      return [...unknown, ...foreign];
     } catch (error) {
       return [{ rule: 'broken-template', path, message: reasonOf(error) }];
     }
   });
+}
+
+function foreignRule(isSure: boolean): RuleName {
+  return isSure ? 'unknown-variable' : 'foreign-tag';
 }
 
 function lineOf(source: string, tag: string): number {

@@ -215,6 +215,10 @@ const DEFECTS: Readonly<Record<RuleName, Defect>> = {
     damage: mail('split: { judge: clicks, arms: [{ key: a }, { key: b, subject: "{{ order.number }}" }] }'),
     field: 'sequence.steps.2.split.arms.1.subject',
   },
+  'foreign-tag': {
+    damage: mail('split: { judge: clicks, arms: [{ key: a }, { key: b, subject: "Why {$count} is 1" }] }'),
+    field: 'sequence.steps.2.split.arms.1.subject',
+  },
   'unknown-file': { damage: put('launch-kit.zip', 'none.zip'), field: 'products.0.delivers.0' },
   'page-without-form': { damage: put('pages/squeeze', 'pages/thanks'), field: 'form.template' },
   'reader-value': {

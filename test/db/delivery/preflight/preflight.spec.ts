@@ -94,6 +94,11 @@ describe('preflight', () => {
       mail('<p>Hi</p>', FOOT, 'News for %recipient.name%'),
       /^fail variables 2: %recipient\.name% is a tag/,
     ],
+    [
+      'what may be such a tag or meant as it stands',
+      mail('<p>Why {$name} is empty</p>'),
+      /^warn variables 5: \{\$name\} looks like a tag of another mail system/,
+    ],
     ['such a tag for a link, once', mail('<p><a href="*|ARCHIVE|*">x</a></p>'), /^fail \w+ \S+: \*\|ARCHIVE/],
     [
       'an unknown variable in a branch that no sample takes',
