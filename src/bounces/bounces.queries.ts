@@ -112,10 +112,15 @@ export class BouncesQueries {
     return rows[0]?.id ?? null;
   }
 
-  /** Mails to the address that failed softly since `since`, since the last one that arrived, and since its owner confirmed. */
+  /**
+   * Mails to the address that failed softly since `since`, since the last one that arrived, and that were sent since its
+   * owner confirmed: a relay may tell days later of those from before.
+   */
   async softInARow(manager: EntityManager, about: ReportsOf): Promise<number> {
+    const sent = 'coalesce((select m.accepted_at from message m where m.id = b.message_id), b.received_at)';
+    const confirmed = `coalesce((select s.confirmed_at from subscriber s where s.id = $2), '-infinity')`;
     const rows: { count: number }[] = await manager.query(
-      `${inARow(`b.verdict = 'soft' and b.received_at > coalesce((select s.confirmed_at from subscriber s where s.id = $2), '-infinity')`)} select count(distinct mail)::int as count from in_a_row`,
+      `${inARow(`b.verdict = 'soft' and ${sent} > ${confirmed}`)} select count(distinct mail)::int as count from in_a_row`,
       [about.addressHash, about.subscriberId, about.since, about.now],
     );
     return rows[0]?.count ?? 0;

@@ -80,11 +80,12 @@ export class SuppressionsService {
 
   /**
    * Whether an address that bounced may come back: its mails did not arrive, and no server has said that it is dead. What is
-   * known dead, or whose owner complained or was erased, gets no mail at all.
+   * known dead, or whose owner complained or was erased, gets no mail at all, and has an entry for all mails. It may have
+   * none left at all: an owner's block that is taken off takes with it what was there before.
    */
   async mayComeBack(emailKey: string, manager?: EntityManager): Promise<boolean> {
     const entries = await this.of(emailKey, manager);
-    return entries.length > 0 && entries.every(({ scope }) => scope === 'marketing');
+    return entries.every(({ scope }) => scope === 'marketing');
   }
 
   /** Every entry for the address; empty when we may write. */

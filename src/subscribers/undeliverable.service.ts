@@ -74,13 +74,13 @@ export class UndeliverableService {
     });
   }
 
-  /** Who has left since is not: a decision of the owner takes no other one's place. */
+  /** Who has left since is not: a decision of the owner takes no other one's place. Without an entry: see `mayComeBack`. */
   async mayBeWrittenAgain(
     { status, emailKey }: Pick<Subscriber, 'status' | 'emailKey'>,
     manager?: EntityManager,
   ): Promise<boolean> {
     if (status !== 'bounced') return false;
     const entries = await this.suppressions.of(emailKey, manager);
-    return entries.length > 0 && entries.every(({ reason }) => reason === 'soft_bounce');
+    return entries.every(({ reason }) => reason === 'soft_bounce');
   }
 }

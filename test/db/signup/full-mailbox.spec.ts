@@ -62,6 +62,13 @@ describe('a mailbox that was full for five mails in a row', () => {
   const comesBack = async (email: string, reason: 'mailbox_full' | 'user_unknown'): Promise<void> => {
     const id = await sent(email);
     t.clock.advance(DAY_MS);
+    await isReported(id, email, reason);
+  };
+  const isReported = async (
+    id: string,
+    email: string,
+    reason: 'mailbox_full' | 'user_unknown',
+  ): Promise<void> => {
     const returnPath = verpAddress(t.app.get<Config>(CONFIG).secretKey, id, 'bounce.example.com');
     const verdict = reason === 'mailbox_full' ? 'soft' : 'hard';
     const judged = plainEvent({ recipient: email, returnPath, reporter: 'test' }, { verdict, reason });
@@ -134,6 +141,50 @@ describe('a mailbox that was full for five mails in a row', () => {
       .expect(200);
     expect(await entries(email)).toEqual(['marketing unsubscribed']);
     expect((await writeAgain(email)).status).toBe(409);
+  });
+
+  it('was ended again by reports about mails from before its owner confirmed anew, which a relay told of days later', async () => {
+    const email = 'late@example.com';
+    await full(email);
+    const before: string[] = [];
+    for (let count = 1; count <= 5; count++) before.push(await sent(email));
+    t.clock.advance(DAY_MS);
+    await signUp(email);
+    await confirm(email);
+    for (const id of before) {
+      t.clock.advance(DAY_MS / 24);
+      await isReported(id, email, 'mailbox_full');
+    }
+    expect((await person(email)).status).toBe('active');
+    // What is sent from now on counts.
+    for (let count = 1; count <= 5; count++) await comesBack(email, 'mailbox_full');
+    expect((await person(email)).status).toBe('bounced');
+  });
+
+  it('stayed away for good once the owner had blocked the address for a while', async () => {
+    for (const way of ['confirms', 'owner']) {
+      const email = `${way}@example.com`;
+      await full(email);
+      const { body } = await t.http
+        .post('/api/v1/suppressions')
+        .set('authorization', `Bearer ${API_KEY}`)
+        .send({ email, scope: 'marketing' })
+        .expect(201);
+      expect(await entries(email)).toEqual(['marketing manual']);
+      await t.http
+        .delete(`/api/v1/suppressions/${(body as { id: string }).id}`)
+        .set('authorization', `Bearer ${API_KEY}`)
+        .expect(204);
+      expect(await entries(email)).toEqual([]);
+      if (way === 'owner') await writeAgain(email);
+      else {
+        const before = (await asked(email)).length;
+        await signUp(email);
+        expect(await asked(email)).toHaveLength(before + 1);
+        await confirm(email);
+      }
+      expect((await person(email)).status).toBe('active');
+    }
   });
 });
 

@@ -1,5 +1,7 @@
 import { Script } from 'node:vm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
+import { UndeliverableService } from '../../../src/subscribers/undeliverable.service.js';
 import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 
 const DAY_MS = 86_400_000;
@@ -189,10 +191,17 @@ describe('confirming', () => {
     expect(answers.map(({ status }) => status)).toEqual([404, 404]);
   });
 
-  it.each(['bounced', 'complained'])('does not lift %s', async (status) => {
+  it.each([
+    ['bounced', 'hard_bounce'],
+    ['complained', 'complaint'],
+  ] as const)('does not lift %s', async (status, reason) => {
     await signUp({ email: reader }).expect(200);
     const link = await confirmLink(reader);
-    await setStatus(reader, status);
+    const about = { addressHash: t.app.get(SuppressionsService).hash(reader), source: 'test' };
+    const subscriberId = String((await only('select id from subscriber where email = $1', [reader]))?.['id']);
+    await t.dataSource.transaction(async (manager) =>
+      t.app.get(UndeliverableService).giveUp(manager, reason, { ...about, subscriberId }),
+    );
     await t.http.post(link).expect(409);
     expect(await statusOf(reader)).toBe(status);
     expect(await confirmations(reader)).toBe(0);

@@ -76,7 +76,10 @@ describe('subscribers', () => {
   });
 
   it.each(['bounced', 'complained'])('stay %s, whoever confirms', async (status) => {
-    const id = await inStatus(`${status}@example.com`, status);
+    const emailKey = `${status}@example.com`;
+    const id = await inStatus(emailKey, status);
+    const reason = status === 'bounced' ? 'hard_bounce' : 'complaint';
+    await tx((m) => suppressions.add(m, { emailKey, scope: 'all', reason, source: 'test' }));
     expect(await tx((m) => subscribers.activate(m, id))).toBe('refused');
     await tx((m) => subscribers.unsubscribe(m, id, 'page'));
     expect((await subscribers.get(id)).status).toBe(status);
