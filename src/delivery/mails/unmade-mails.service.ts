@@ -20,6 +20,7 @@ const AFTER_FAILURE_MS = 5_000;
 const OVER_AFTER_MS = 2 * 86_400_000;
 /** One reader's odd value is no reason to stop all others; this many with the same trouble are. */
 const PAUSE_AFTER = 5;
+const LOOKS_EVERY_MS = 600_000;
 const MOST_CAUSES = 1_000;
 const HELD = '. Their mails are held: mend it, or what they have, and send them on the page Sending.';
 
@@ -28,11 +29,8 @@ type Unmade = Pick<
   'id' | 'subscriberId' | 'attempt' | 'broadcastId' | 'kind' | 'funnelKey' | 'stepKey'
 >;
 
-interface HeldOf {
-  broadcastId: string | null;
-  funnel: string | null;
-  step: string | null;
-}
+/** In SQL, of a broadcast. `$1`: {@link UNMADE}. */
+const IS_PAUSED = `state = 'paused' and starts_with(state_reason, $1::text)`;
 
 /**
  * Mails that come to nothing before they reach a relay, because the template cannot be filled in with what is known of
@@ -44,6 +42,7 @@ interface HeldOf {
 export class UnmadeMails {
   readonly #logger = new Logger(UnmadeMails.name);
   readonly #againAtMs = new Map<string, number>();
+  #looksAtMs = -Infinity;
   /** Warnings under way: one that ends later than what is worse would take its place. */
   readonly #telling = new Map<string, Promise<void>>();
   /** By broadcast and cause: the first mails that it broke. */
@@ -123,17 +122,17 @@ export class UnmadeMails {
 
   /**
    * Whatever is paused for its mail stands in an alert: the database may have refused it, or the process ended before it was
-   * written. Of the broadcasts that stand still, by their rows alone.
+   * written. One of before the owner let it go on is of an earlier pause. Of the broadcasts that stand still, by their rows alone.
    */
   async tellOfPaused(): Promise<void> {
     const untold: { id: string; reason: string }[] = await this.dataSource.query(
-      `select id, state_reason as reason from broadcast b where state = 'paused' and state_reason like $1::text || '%'
-         and not exists (select 1 from alert where key = $2::text || b.id and severity = 'critical')`,
+      `select id, state_reason as reason from broadcast b where ${IS_PAUSED}
+         and not exists (select 1 from alert a where a.key = $2::text || b.id and a.severity = 'critical' and a.resolved_at is null
+           and (a.last_seen_at > b.let_go_at) is not false)`,
       [UNMADE, OF_BROADCAST],
     );
-    const held = untold.length === 0 ? [] : await this.held();
     for (const { id, reason } of untold) {
-      const isHeld = held.some(({ broadcastId }) => broadcastId === id);
+      const isHeld = await this.anyHeld({ broadcastId: id });
       await this.alerts.raise({
         ...{ key: `${OF_BROADCAST}${id}`, severity: 'critical', facts: { broadcastId: id, held: isHeld } },
         message: `Broadcast ${id} was paused: ${reason}${isHeld ? HELD : ''}`,
@@ -141,32 +140,45 @@ export class UnmadeMails {
     }
   }
 
-  /** Alerts of which nothing was heard any more. */
+  /** Alerts of which nothing was heard any more. What is held may be a million mails: it is looked at once in ten minutes. */
   async closeOld(): Promise<void> {
-    const before = this.clock.now().getTime() - OVER_AFTER_MS;
+    const nowMs = this.clock.now().getTime();
     const old = (await this.alerts.open()).filter(
-      ({ key, lastSeenAt }) => key.startsWith(PREFIX) && lastSeenAt.getTime() < before,
+      ({ key, lastSeenAt }) => key.startsWith(PREFIX) && lastSeenAt.getTime() < nowMs - OVER_AFTER_MS,
     );
-    const held = old.some(({ facts }) => facts['held'] === true) ? await this.held() : [];
-    for (const { key, facts } of old)
-      if (facts['held'] !== true || !held.some((mail) => isOf(facts, mail))) await this.alerts.resolve(key);
+    if (old.length === 0) return;
+    const paused: { key: string }[] = await this.dataSource.query(
+      `select $2::text || id as key from broadcast where ${IS_PAUSED}`,
+      [UNMADE, OF_BROADCAST],
+    );
+    const stands = new Set(paused.map(({ key }) => key));
+    const looks = nowMs >= this.#looksAtMs;
+    if (looks) this.#looksAtMs = nowMs + LOOKS_EVERY_MS;
+    for (const { key, facts } of old) {
+      if (stands.has(key)) continue;
+      if (facts['held'] === true && (!looks || (await this.anyHeld(facts)))) continue;
+      await this.alerts.resolve(key);
+    }
   }
 
-  /** Of which broadcasts and steps the owner has yet to decide about mails that are unfit. Served by `message_held`. */
-  private async held(): Promise<HeldOf[]> {
-    return this.dataSource.query(
-      `select distinct broadcast_id as "broadcastId", funnel_key as funnel, step_key as step
-       from message where state = 'held' and state_reason = any($1::text[])`,
-      [UNFIT_REASONS],
+  /**
+   * Whether the owner has yet to decide about an unfit mail of the broadcast or step that such an alert tells of. Stops at the
+   * first in `message_held`.
+   */
+  private async anyHeld({
+    broadcastId = null,
+    funnel = null,
+    step = null,
+  }: Alert['facts']): Promise<boolean> {
+    const [row]: { held: boolean }[] = await this.dataSource.query(
+      `select exists (select 1 from (
+           select broadcast_id, funnel_key, step_key from message where state = 'held' and state_reason = any($1::text[]) offset 0) m
+         where case when $2::bigint is null then m.broadcast_id is null and m.funnel_key is not distinct from $3 and m.step_key is not distinct from $4
+           else m.broadcast_id = $2 end) as held`,
+      [UNFIT_REASONS, broadcastId, funnel, step],
     );
+    return row?.held === true;
   }
-}
-
-/** Whether an alert with these facts tells of the mail. */
-function isOf(facts: Alert['facts'], { broadcastId, funnel, step }: HeldOf): boolean {
-  return broadcastId === null
-    ? facts['broadcastId'] === null && facts['funnel'] === funnel && facts['step'] === step
-    : facts['broadcastId'] === broadcastId;
 }
 
 function nameOf({ broadcastId, kind, funnelKey, stepKey }: Unmade): [key: string, name: string] {

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pauseBroadcast } from '../../../src/delivery/guards/broadcast-pause.queries.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
 import { FOREVER, openDesk, type Desk } from './desk.js';
+
+const DAY_MS = 86_400_000;
 
 describe('a broadcast whose mail breaks on the values of some readers', () => {
   let desk: Desk;
@@ -30,6 +33,8 @@ describe('a broadcast whose mail breaks on the values of some readers', () => {
   };
   const alerts = async (): Promise<{ key: string; severity: string; message: string }[]> =>
     desk.t.app.get(AlertsService, { strict: false }).open();
+  const reap = async (): Promise<void> =>
+    desk.t.app.get(JobRegistry, { strict: false }).get('delivery.reap')?.run(FOREVER);
 
   it('is paused after a few of them, and says for whom and why', async () => {
     const id = await begun(40, 12);
@@ -58,8 +63,7 @@ describe('a broadcast whose mail breaks on the values of some readers', () => {
     try {
       const id = await begun(40, 12);
       expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'paused' });
-      const reap = desk.t.app.get(JobRegistry, { strict: false }).get('delivery.reap');
-      await reap?.run(FOREVER);
+      await reap();
       expect(await alerts()).toMatchObject([
         {
           ...{ key: `unmade:broadcast:${id}`, severity: 'critical' },
@@ -71,6 +75,44 @@ describe('a broadcast whose mail breaks on the values of some readers', () => {
     } finally {
       await desk.t.db.query('drop function not_at_first cascade; drop sequence told_of');
     }
+  });
+
+  it.each([
+    ['had ended', 3],
+    ['was open still', 0],
+  ])(
+    'was paused a second time and its owner never told when the alert of the first pause %s',
+    async (_, days) => {
+      const id = await begun(40, 12);
+      expect(await alerts()).toMatchObject([{ severity: 'critical' }]);
+      await desk.broadcasts.resume(id);
+      desk.t.clock.advance(days * DAY_MS);
+      await reap();
+      expect(await alerts()).toHaveLength(days === 0 ? 1 : 0);
+      desk.t.clock.advance(1000);
+      // Its worker ended right after.
+      await pauseBroadcast(desk.t.db.manager, id, 'its mail cannot be made for some readers: no coupon');
+      await reap();
+      expect(await alerts()).toMatchObject([
+        {
+          key: `unmade:broadcast:${id}`,
+          severity: 'critical',
+          message: expect.stringContaining('no coupon'),
+        },
+      ]);
+    },
+  );
+
+  it('stood paused, and after two days no alert said so any more', async () => {
+    const id = await begun(40, 12);
+    const told = await alerts();
+    desk.t.clock.advance(3 * DAY_MS);
+    await reap();
+    await reap();
+    expect(await alerts()).toEqual(told);
+    await desk.broadcasts.resume(id);
+    await reap();
+    expect(await alerts()).toEqual([]);
   });
 
   it('goes on for all others when it is one or two', async () => {
