@@ -48,12 +48,19 @@ const MISSING = `exists (select 1
  * act on another. Who restores a backup twice, or goes on with two copies, moves to a higher place each time, which no
  * table has reached by then: none has a row in every microsecond. Below 2^53 until the year 2255. Where the clock was
  * set back it is a thousand million further. No session holds numbers back (cache 1), and a set value is never undone.
- * Numbers of 32 bits stay: none of them leaves the database.
+ * Numbers of 32 bits stay: none of them leaves the database. So does what is not ours, which may end at a lower number or be
+ * kept from us, and would keep the process from starting: ours belong to a column of a table that `setting`'s owner owns.
  */
-const MOVE_NUMBERS = `select setval(format('%I.%I', schemaname, sequencename)::regclass,
-    case when last_value >= now.us then last_value + 1000000000 else now.us end)
-  from pg_sequences, (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as us offset 0) now
-  where schemaname = current_schema() and data_type = 'bigint'::regtype`;
+const MOVE_NUMBERS = `select setval(own.sequence, own.next) from (
+    select c.oid::regclass as sequence, s.max_value,
+      case when s.last_value >= now.us then s.last_value + 1000000000 else now.us end as next
+    from pg_sequences s join pg_class c on c.relname = s.sequencename and c.relnamespace = (select relnamespace from pg_class where oid = 'setting'::regclass),
+      (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as us offset 0) now
+    where s.schemaname = current_schema() and s.data_type = 'bigint'::regtype
+      and c.relowner = (select relowner from pg_class where oid = 'setting'::regclass)
+      and exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
+        and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.deptype in ('a', 'i'))) own
+  where own.next <= own.max_value`;
 
 interface Read {
   row: LedgerRow | null;

@@ -125,6 +125,29 @@ describe('the numbers of a restored backup', () => {
     expect(isMoved(await next())).toBe(true);
   });
 
+  it('kept a process from starting where a sequence that is not ours ends lower; it and those of others stay', async () => {
+    await t.db.query(
+      `create sequence counter_of_others; select nextval('counter_of_others');
+       create table small_numbers (id bigint generated always as identity (maxvalue 1000), n int);
+       create table of_others (id bigint generated always as identity, n int); alter table of_others owner to pg_monitor;
+       insert into small_numbers (n) values (1); insert into of_others (n) values (1)`,
+    );
+    const restore = await olderBackup();
+    await restore();
+    await guard(await worker(t.dataDir)).lookAtStart({ isWorker: false });
+    expect(isMoved(await next())).toBe(true);
+    const others: unknown[] = await t.db.query(
+      `select sequencename, last_value as last from pg_sequences where data_type = 'bigint'::regtype and schemaname = 'public'
+         and last_value < 1000 order by 1`,
+    );
+    expect(others).toEqual(
+      ['counter_of_others', 'of_others_id_seq', 'small_numbers_id_seq'].map((sequencename) => ({
+        sequencename,
+        last: '1',
+      })),
+    );
+  });
+
   it('stay while the server runs on, and beside a folder that knows the ledger', async () => {
     await guard(await worker()).lookAtStart({ isWorker: true });
     await startAnew();
