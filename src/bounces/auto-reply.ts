@@ -23,7 +23,9 @@ const PROGRAM_FIELDS = ['x-auto-response-suppress', 'x-beenthere'];
 const QUOTES_SERVER: readonly RegExp[] = [
   /(?:^|[\s:;(<['">])[45]\d\d[ -]#?[45]\.\d{1,3}\.\d{1,3}(?![\d.])/m,
   /(?:#|\bstatus(?: code)?[:=]? ?)[45]\.\d{1,3}\.\d{1,3}(?![\d.])/i,
-  /(?:\b(?:said|replied|responded|returned|response|reply)(?: was)? ?[:'"(]|\b(?:error|code):?|>:) {0,3}['"]?[45]\d\d(?=[\s:-])/i,
+  /(?:\b(?:said|replied|responded|returned|response|reply)(?: was)? ?[:'"(]|>:) {0,3}['"]?[45]\d\d(?=[\s:-])/i,
+  // Only the numbers that SMTP has (RFC 5321 §4.2.3, and 52x of some servers): web pages fail with 404 and 500.
+  /\b(?:error|code):? {0,3}['"]?(?:4[25]|5[025])\d(?=[\s:-])/i,
 ];
 /** What a person answers begins so, whatever our own subject was. */
 const ANSWER = /^\s*(?:re|aw|antw|sv|rv|odp)\s*:/i;
@@ -38,7 +40,7 @@ export function looksLikeReport(parts: Pick<MailParts, 'headers' | 'subject'>): 
 }
 
 /** By its type, its sender or its subject, none of which another mail has. */
-function isReport({ headers, subject }: Pick<MailParts, 'headers' | 'subject'>): boolean {
+export function isReport({ headers, subject }: Pick<MailParts, 'headers' | 'subject'>): boolean {
   return isReportByType(headers) || MAIL_SYSTEM.test(sender({ headers })) || hasReportSubject(subject);
 }
 

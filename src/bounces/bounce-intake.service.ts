@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../infra/config.js';
-import { isRefusedData } from '../delivery/ledger/refused-data.js';
+import { isDeletedMeanwhile, isRefusedData } from '../delivery/ledger/refused-data.js';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { readUnsubscribeAddress, readVerp } from '../delivery/mails/verp.js';
 import { readLeaveToken } from '../subscribers/leave-token.js';
 import { LeaveService } from '../subscribers/leave.service.js';
@@ -52,6 +53,7 @@ export class BounceIntake {
     private readonly leave: LeaveService,
     private readonly proof: ReporterProof,
     private readonly bringer: BringerProof,
+    private readonly alerts: AlertsService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -131,17 +133,39 @@ export class BounceIntake {
     return taken.find((one) => one !== 'nothing') ?? 'nothing';
   }
 
-  /** What the database refuses as data it refuses each time: brought again for ever, it would hold up the reports behind it. */
+  /**
+   * What the database refuses as data it refuses each time: brought again for ever, it would hold up the reports behind it.
+   * What was deleted while the report was read is not there at the second look.
+   */
   private async takeOrPutAside(report: IncomingReport, origin: Origin): Promise<Taken> {
+    const take = async (): Promise<Taken> =>
+      this.bounces.take({ ...report, vouched: await this.isVouched(report, origin) });
     try {
-      return await this.bounces.take({ ...report, vouched: await this.isVouched(report, origin) });
+      return await take().catch(async (error: unknown) => {
+        if (isDeletedMeanwhile(error)) return take();
+        throw error;
+      });
     } catch (error) {
       if (!isRefusedData(error)) throw error;
-      this.#logger.error(
-        'a mail to the bounce domain holds what cannot be stored, and was put aside unread',
-        error instanceof Error ? error.stack : '',
-      );
+      await this.putAside(report, error);
       return 'nothing';
     }
+  }
+
+  /** By SMTP nothing is left of it but this: the owner hears of it, and finds it with the mail that it is about. */
+  private async putAside(report: IncomingReport, why: unknown): Promise<void> {
+    this.#logger.error(
+      'a mail to the bounce domain holds what cannot be stored, and was put aside unread',
+      why instanceof Error ? why.stack : '',
+    );
+    await this.alerts.raise({
+      key: 'bounces:unstorable',
+      severity: 'warning',
+      message:
+        'A mail to the bounce domain holds what cannot be stored, and was not counted: the log says why',
+    });
+    await this.bounces.noteUnread(report).catch((error: unknown) => {
+      if (!isRefusedData(error)) throw error;
+    });
   }
 }

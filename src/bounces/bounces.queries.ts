@@ -114,13 +114,15 @@ export class BouncesQueries {
 
   /**
    * Mails to the address that failed softly since `since`, since the last one that arrived, and that were sent since its
-   * owner confirmed: a relay may tell days later of those from before.
+   * owner confirmed: a relay may tell days later of those from before. Without those that ask to confirm: a stranger may
+   * have them sent.
    */
   async softInARow(manager: EntityManager, about: ReportsOf): Promise<number> {
     const sent = 'coalesce((select m.accepted_at from message m where m.id = b.message_id), b.received_at)';
+    const kind = '(select m.kind from message m where m.id = b.message_id)';
     const confirmed = `coalesce((select s.confirmed_at from subscriber s where s.id = $2), '-infinity')`;
     const rows: { count: number }[] = await manager.query(
-      `${inARow(`b.verdict = 'soft' and ${sent} > ${confirmed}`)} select count(distinct mail)::int as count from in_a_row`,
+      `${inARow(`b.verdict = 'soft' and ${sent} > ${confirmed} and ${kind} is distinct from 'confirmation'`)} select count(distinct mail)::int as count from in_a_row`,
       [about.addressHash, about.subscriberId, about.since, about.now],
     );
     return rows[0]?.count ?? 0;

@@ -160,6 +160,15 @@ export class BouncesService {
     return this.bounces.list(filter);
   }
 
+  /** That there was a report which cannot be stored. Nothing where it names no mail of ours. */
+  async noteUnread(report: IncomingReport): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const { id } = await this.named(manager, cluesOf(report));
+      const message = id === null ? null : await reportedMessage(manager, id);
+      if (message !== null) await this.keepUnread(manager, message, report);
+    });
+  }
+
   /** The mail that a report is about, by all it says. */
   private async named(
     manager: EntityManager,

@@ -1,7 +1,7 @@
 import { classifyReply, replyClass } from '../delivery/replies/reply-class.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { addressesIn, sameAddress } from './addresses.js';
-import { isAutoReply, isPlainReport, looksLikeReport, quotesServer } from './auto-reply.js';
+import { isAutoReply, isPlainReport, isReport, looksLikeReport, quotesServer } from './auto-reply.js';
 import { parseDeliveryReport, replyCodeIn, statusIn, type RecipientReport } from './bounce-report.js';
 import {
   FEEDBACK_VERDICTS,
@@ -192,19 +192,22 @@ function textReport(parts: MailParts): JudgedMail | null {
     transcript !== '' ||
     quotesServer(told.notice);
   const findings = recipients.map(({ recipient, text }) => ({
-    ...provenOrUnread(textFinding(recipient, text, contexts), isProven),
+    ...asFarAsProven(textFinding(recipient, text, contexts), isProven, parts),
     ...(isSure || sentTo.some((one) => sameAddress(one, recipient)) ? {} : { isGuess: true }),
   }));
   return judged(findings, null, returned);
 }
 
 /**
- * A text that no rule understands, that quotes no server and brings no mail back, has told of no failure, unless a mail
- * system calls it a report: what a help desk or a shop answers reads the same, and five of them would end a reader who
- * lives. It is kept for a person to look at.
+ * A text that quotes no server and brings no mail back proves no failure, unless a mail system calls it a report: what a
+ * help desk or a shop answers reads the same. Where no rule understands it, it is kept for a person to look at, as five of
+ * them would end a reader who lives. That an account does not exist may mean one of theirs: it counts as a mail that did
+ * not arrive, and is not enough by itself, unless sender or subject are those of a report.
  */
-function provenOrUnread(said: Finding, isProven: boolean): Finding {
-  return said.reason === 'unclear' && !isProven ? { ...said, ...replyClass('not_a_report') } : said;
+function asFarAsProven(said: Finding, isProven: boolean, parts: MailParts): Finding {
+  if (isProven) return said;
+  if (said.reason === 'unclear') return { ...said, ...replyClass('not_a_report') };
+  return said.verdict === 'hard' && !isReport(parts) ? { ...said, verdict: 'soft' } : said;
 }
 
 /** What servers put into it, and nobody who quotes the mail in an answer. */

@@ -21,10 +21,10 @@ import type { Submission } from './submission.js';
  */
 const MAX_AT_FIRST = 3;
 /**
- * Those that surely never came are no mails to flood with, so who was refused once may ask again at once. They are fewer
- * than the five failures that give a mailbox up, or a stranger could do that to a full one in an hour.
+ * Those that surely never came are no mails to flood with, so who was refused once may ask again at once. After three of
+ * them within 30 days, and at an address that was given up, one a day is tried: a stranger could have a server tried for ever.
  */
-const MAX_FAILED_A_DAY = 4;
+const MAX_FAILED_AT_FIRST = 3;
 const PURPOSE = 'confirm';
 
 export type Confirmation =
@@ -90,18 +90,30 @@ export class ConfirmationService {
 
   /** Called by each sign-up; locks nothing. Served by message_subscriber. */
   private async hadEnough(manager: EntityManager, subscriberId: string, now: Date): Promise<boolean> {
-    const rows: { today: number; month: number; ever: number; failedToday: number }[] = await manager.query(
+    const rows: {
+      today: number;
+      month: number;
+      ever: number;
+      failedToday: number;
+      failedMonth: number;
+      bounced: boolean;
+    }[] = await manager.query(
       `select count(*) filter (where came and age < interval '24 hours')::int as today,
          count(*) filter (where came and age < interval '30 days')::int as month, count(*) filter (where came)::int as ever,
-         count(*) filter (where failed and age < interval '24 hours')::int as "failedToday"
+         count(*) filter (where failed and age < interval '24 hours')::int as "failedToday",
+         count(*) filter (where failed and age < interval '30 days')::int as "failedMonth",
+         (select status = 'bounced' from subscriber where id = $1) as bounced
        from (select state not in ('rejected', 'expired', 'suppressed', 'cancelled') as came, state in ('rejected', 'expired') as failed,
            $2::timestamptz - created_at as age
          from message where subscriber_id = $1 and kind = 'confirmation' and created_at > coalesce(greatest(
            (select confirmed_at from subscriber where id = $1), (select max(confirmed_at) from signup where subscriber_id = $1)), '-infinity')) m`,
       [subscriberId, now],
     );
-    const { today = 0, month = 0, ever = 0, failedToday = 0 } = rows[0] ?? {};
-    return today > 0 || (ever >= MAX_AT_FIRST && month > 0) || failedToday >= MAX_FAILED_A_DAY;
+    const found = rows[0];
+    if (!found) return false;
+    const { today, month, ever, failedToday, failedMonth, bounced } = found;
+    const failsOften = bounced || failedMonth >= MAX_FAILED_AT_FIRST;
+    return today > 0 || (ever >= MAX_AT_FIRST && month > 0) || (failsOften && failedToday > 0);
   }
 
   /** The form behind the link, for the page with the button; null for a link we did not write. Changes nothing. */

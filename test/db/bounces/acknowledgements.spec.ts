@@ -79,6 +79,13 @@ const UNMARKED = [
     body: 'Your message to register@example.org was not accepted because you have no account. Register at https://help.example.org.',
   },
   {
+    name: 'order',
+    from: 'Shop <no-reply@shop.example.org>',
+    subject: 'Your order',
+    headers: 'Return-Path: <>',
+    body: 'The order of the account order@example.org failed with error 404 - please try again.',
+  },
+  {
     name: 'copied',
     from: 'Shop <no-reply@shop.example.org>',
     subject: 'Thank you for contacting us',
@@ -124,6 +131,18 @@ describe('a system that answers each mail', () => {
       expect(kept.map(({ verdict, reason }) => `${verdict} ${reason}`)).toEqual(['ignore not_a_report']);
     },
   );
+
+  it('ended a reader by one mail about an account of its own: it counts, and is not enough', async () => {
+    const email = 'unknown@example.org';
+    const id = await office.sent(email);
+    const body = `The account ${email} does not exist in our help desk yet: please register.`;
+    const raw = Buffer.from(text('noreply@example.org', 'Ticket received', body, 'Return-Path: <>'));
+    const envelopeTo = [verpAddress(SECRET, id, BOUNCE_DOMAIN)];
+    expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp', ...FROM_RELAY })).toBe('counted');
+    const kept = await office.bounces.list({ messageId: id, limit: 5 });
+    expect(kept.map(({ verdict, reason }) => `${verdict} ${reason}`)).toEqual(['soft user_unknown']);
+    expect([await office.status(email), await office.suppressed(email)]).toEqual(['active', []]);
+  });
 
   it('is a report nevertheless where it tells what a server said', async () => {
     const id = await office.sent('refused@example.org');

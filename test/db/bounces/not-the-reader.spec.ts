@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { report, text } from '../../support/returned-mails.js';
 import { SECRET } from '../delivery/post-office.js';
-import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
+import { BOUNCE_DOMAIN, FULL, openBounceOffice, type BounceOffice } from './bounce-office.js';
 
 const DAY_MS = 86_400_000;
 
@@ -38,6 +38,17 @@ describe('five returned mails in a row that are not about the reader', () => {
     expect(await office.status(email)).toBe('active');
     expect(await office.suppressed(email)).toEqual([]);
     expect((await office.alertKeys()).join(' ')).toMatch(/bounces:sender:example.com:/);
+  });
+
+  it('gave up an address that a stranger had asked to confirm: whoever is there has asked for none of these', async () => {
+    const email = 'asked@example.org';
+    for (let count = 1; count <= 6; count++) {
+      const id = await office.sent(email, { class: 'transactional', kind: 'confirmation' });
+      office.clock.advance(DAY_MS);
+      expect(await office.comesBack(id, FULL)).toBe('counted');
+    }
+    expect(await office.suppressed(email)).toEqual([]);
+    expect(await office.status(email)).toBe('active');
   });
 
   /** The text of the mail, with nothing in its head that says what it is. */

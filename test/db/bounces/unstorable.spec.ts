@@ -34,9 +34,28 @@ describe('a returned mail that PostgreSQL will not have', () => {
     try {
       expect(await office.comesBack(odd, { ...DEAD, mta: 'odd.example' })).toBe('nothing');
       expect(await office.status('odd@example.org')).not.toBe('bounced');
+      const kept = await office.bounces.list({ messageId: odd, limit: 5 });
+      expect(kept.map(({ verdict, reason }) => `${verdict} ${reason}`)).toEqual(['ignore not_a_report']);
+      expect(await office.alertKeys()).toContain('bounces:unstorable');
       expect(await office.comesBack(next, DEAD)).toBe('counted');
     } finally {
       await office.db.query('alter table bounce drop constraint refused');
+    }
+  });
+
+  it('was put aside where something that it names was deleted at that moment: it is taken once more', async () => {
+    const id = await office.sent('passing@example.org');
+    await office.db.query(`create sequence tries`);
+    await office.db.query(`create function refuse_once() returns trigger language plpgsql as $$ begin
+      if nextval('tries') = 1 then raise foreign_key_violation; end if; return new; end $$`);
+    await office.db.query(
+      `create trigger refuse_once before insert on bounce for each row execute function refuse_once()`,
+    );
+    try {
+      expect(await office.comesBack(id, DEAD)).toBe('counted');
+      expect(await office.status('passing@example.org')).toBe('bounced');
+    } finally {
+      await office.db.query('drop function refuse_once cascade');
     }
   });
 });

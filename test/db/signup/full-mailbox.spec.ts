@@ -186,6 +186,23 @@ describe('a mailbox that was full for five mails in a row', () => {
       expect((await person(email)).status).toBe('active');
     }
   });
+
+  it('had four confirmations tried each day by any stranger, for ever: it is one', async () => {
+    const email = 'tried@example.com';
+    await full(email);
+    const before = (await asked(email)).length;
+    for (let day = 1; day <= 3; day++) {
+      for (let times = 1; times <= 2; times++) {
+        await signUp(email);
+        await t.dataSource.query(
+          `update message set state = 'rejected' where address = $1 and kind = 'confirmation' and state = 'accepted'`,
+          [email],
+        );
+        expect(await asked(email)).toHaveLength(before + day);
+      }
+      t.clock.advance(DAY_MS);
+    }
+  });
 });
 
 it('a mailbox that was full for five mails in a row got no receipt either, and gets it', async () => {
