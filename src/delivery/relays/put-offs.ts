@@ -45,11 +45,20 @@ export function withPutOffs(known: PutOffs, more: PutOffs): PutOffs {
   const mails: PutOffMail[] = [];
   for (const mail of [...known.mails, ...more.mails]) {
     if (blamed.includes(mail.templateId) || mails.some(({ id }) => id === mail.id)) continue;
-    const kinds = templatesOf({ mails });
-    const isNewKind = kinds.length < TEMPLATES && !kinds.includes(mail.templateId);
-    if (mails.length < WORKING.mails || isNewKind) mails.push(mail);
+    if (mails.length < WORKING.mails || tellsMore(mail, mails)) mails.push(mail);
   }
   return { mails, blamed };
+}
+
+/** Than so many that are known: else ten of one receiver would hide that the relay puts off those of all others, too. */
+function tellsMore(mail: PutOffMail, mails: readonly PutOffMail[]): boolean {
+  const kinds = templatesOf(mails);
+  const receivers = receiversOf(mails);
+  return (
+    (kinds.length < TEMPLATES && !kinds.includes(mail.templateId)) ||
+    (receivers.size < WORKING.receivers && !receivers.has(mail.receiver)) ||
+    (mail.plain && plainOf(mails) < WORKING.plain)
+  );
 }
 
 /**
@@ -59,7 +68,7 @@ export function withPutOffs(known: PutOffs, more: PutOffs): PutOffs {
  */
 export function afterTaken(known: PutOffs, taken: string | null, tried: boolean): PutOffs {
   if (known.mails.length === 0 && (taken === null || !known.blamed.includes(taken))) return known;
-  const templates = templatesOf(known);
+  const templates = templatesOf(known.mails);
   const isOther = taken !== null && !templates.includes(taken);
   const words = tried && isOther && isRelay(known, true) ? templates : [];
   const blamed = [...known.blamed.filter((one) => one !== taken), ...words];
@@ -68,21 +77,29 @@ export function afterTaken(known: PutOffs, taken: string | null, tried: boolean)
 
 /** Whether it is the relay. `out`: it was known to be out. */
 export function isRelay({ mails }: PutOffs, out: boolean): boolean {
-  const receivers = new Set(mails.map(({ receiver }) => receiver)).size;
+  const receivers = receiversOf(mails).size;
   if (out) return receivers >= OUT.receivers || mails.length >= OUT.mails;
-  const plain = mails.filter((mail) => mail.plain).length;
-  return plain >= WORKING.plain || (receivers >= WORKING.receivers && mails.length >= WORKING.mails);
+  return plainOf(mails) >= WORKING.plain || (receivers >= WORKING.receivers && mails.length >= WORKING.mails);
 }
 
 /**
- * Whose mails it was tried with, once it seems to be the relay. It may be their words, which a filter in it does not like
- * and other mails do not have: the next try is to be by one of those. Else a broadcast that is first in line each time
- * would keep a relay that works shut for all.
+ * What the next try of a relay that is out is not to be made with, as long as there is something else. First neither the
+ * templates that it was tried with, once it seems to be the relay, nor the blamed: it may be their words, which a filter in
+ * it does not like and other mails do not have. Then the blamed alone: their being put off says nothing of it. Else a broadcast
+ * that is first in line each time would keep a relay that works shut for all.
  */
-export function templatesToPassOver(putOffs: PutOffs): string[] {
-  return isRelay(putOffs, true) ? templatesOf(putOffs) : [];
+export function templatesToPassOver({ mails, blamed }: PutOffs): { tried: string[]; blamed: string[] } {
+  return { tried: isRelay({ mails, blamed }, true) ? templatesOf(mails) : [], blamed };
 }
 
-function templatesOf({ mails }: Pick<PutOffs, 'mails'>): string[] {
+function templatesOf(mails: readonly PutOffMail[]): string[] {
   return [...new Set(mails.map(({ templateId }) => templateId))];
+}
+
+function receiversOf(mails: readonly PutOffMail[]): Set<string> {
+  return new Set(mails.map(({ receiver }) => receiver));
+}
+
+function plainOf(mails: readonly PutOffMail[]): number {
+  return mails.filter(({ plain }) => plain).length;
 }

@@ -8,7 +8,7 @@ import { Remembered } from '../../infra/remembered.js';
 import { afterTrouble, troubleWords, shownReply } from './breaker.js';
 import type { RelayTrouble } from '../replies/settlement.js';
 import { chooseRelay } from './relay-choice.js';
-import { afterTaken, templatesToPassOver, type PutOffs } from './put-offs.js';
+import { afterTaken, NO_PUT_OFFS, templatesToPassOver, type PutOffs } from './put-offs.js';
 import { GAP_MS, RelaysQueries, type RelayStateRow } from './relays.queries.js';
 
 /** Where a mail may be handed over. */
@@ -148,14 +148,17 @@ export class RelaysService {
     this.#states.forget();
   }
 
-  /** Templates that the next try of a relay is not to be made with, see `PutOffs`; none while any relay works. */
-  async templatesToPassOver(): Promise<string[]> {
+  /**
+   * Templates that the next try of a relay is not to be made with, see `PutOffs`: the first list, or where nothing else is due
+   * the next. No list while any relay works.
+   */
+  async templatesToPassOver(): Promise<string[][]> {
     if (await this.anyWorks()) return [];
     const states = await this.#states.get();
-    return this.#relays.flatMap(({ name }) => {
-      const putOffs = states.get(name)?.putOffs ?? null;
-      return putOffs === null ? [] : templatesToPassOver(putOffs);
-    });
+    const all = this.#relays.map(({ name }) => templatesToPassOver(states.get(name)?.putOffs ?? NO_PUT_OFFS));
+    const blamed = all.flatMap((one) => one.blamed);
+    const tried = all.flatMap((one) => one.tried);
+    return [tried.length === 0 ? [] : [...tried, ...blamed], blamed].filter(({ length }) => length > 0);
   }
 
   /** What this worker has seen put off joins what the others have. Returns that of all. */

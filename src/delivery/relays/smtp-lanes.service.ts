@@ -108,8 +108,8 @@ export class SmtpLanes {
     return this.relays.anyUsable(this.full());
   }
 
-  /** Templates that the next try of a relay is not to be made with, see `PutOffs`; none while any relay works. */
-  async putOff(): Promise<string[]> {
+  /** As `RelaysService.templatesToPassOver`. */
+  async putOff(): Promise<string[][]> {
     return this.relays.templatesToPassOver();
   }
 
@@ -263,7 +263,8 @@ export class SmtpLanes {
     }
     if (outcome.kind !== 'refused') return outcome;
     if (isOfSystem(outcome)) {
-      if (known.blamed.includes(mail.templateId)) return outcome;
+      // Of a relay that is out it says nothing either: it stays out, for a pause, and the mail loses no attempt for it.
+      if (known.blamed.includes(mail.templateId)) return probe ? { ...outcome, ofRelay: true } : outcome;
       const seen = { mails: [putOffMail(mail, isPlainlyOfSystem(outcome))], blamed: [] };
       const now = withPutOffs(known, seen);
       this.#putOffs.set(name, now);

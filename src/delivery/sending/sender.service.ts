@@ -117,11 +117,14 @@ export class SenderService {
     const putOff = await this.lanes.putOff();
     if (putOff.length > 0 && run.nothingElse && run.underWay > 0)
       return { taken: 0, messages: [], waitMs: null };
-    const claimed = await this.due.claim(await this.presence.name(), BATCH, putOff);
-    if (putOff.length === 0 || claimed.taken > 0) return claimed;
-    // While another mail is on its way to try the relay, none of these may be there before it.
-    run.nothingElse = run.underWay > 0;
-    return run.nothingElse ? claimed : this.due.claim(await this.presence.name(), BATCH);
+    for (const templates of putOff) {
+      const claimed = await this.due.claim(await this.presence.name(), BATCH, templates);
+      if (claimed.taken > 0) return claimed;
+      // While another mail is on its way to try the relay, none of these may be there before it.
+      run.nothingElse = run.underWay > 0;
+      if (run.nothingElse) return claimed;
+    }
+    return this.due.claim(await this.presence.name(), BATCH);
   }
 
   private goesOn({ signal, stopped, deadline }: Run): boolean {

@@ -129,6 +129,61 @@ describe('a relay that begins to put off mails at their end', () => {
     expect(await count(`jsonb_array_length(put_offs->'blamed')`, 'relay_state')).toBe(0);
   });
 
+  describe('of a broadcast, for its words, and whose disk is full later', () => {
+    const bodies: string[] = [];
+    const isWonders = (to: string | undefined): boolean => to?.startsWith('reader') ?? false;
+    beforeEach(async () => {
+      const templateId = await t.templates.publish(t.db.manager, 'emails/story', 'wonders');
+      await planned(lists(60), { kind: 'broadcast', templateId });
+      t.sink.onBody = async (_, [to]) => (to === 'ada@example.org' ? undefined : FULL);
+      await t.sendDue();
+      await planned(['ada@example.org'], { class: 'transactional', kind: 'receipt' });
+      await pauseEnds();
+      const blamed = await count(`jsonb_array_length(put_offs->'blamed')`, 'relay_state');
+      if (blamed !== 1) throw new Error('the words of the broadcast are not known to be put off');
+      bodies.length = 0;
+    });
+    const answers = (reply: (to: string | undefined) => typeof FULL | undefined): void => {
+      t.sink.onBody = async (_, [to = '']) => {
+        bodies.push(to);
+        return reply(to);
+      };
+    };
+    const later = async (): Promise<void> => {
+      t.clock.advance(3 * 60 * MINUTE_MS);
+      await t.db.query(`update message set due_at = $1 where state = 'ready'`, [t.clock.now()]);
+      t.clock.advance(1);
+    };
+
+    it.each<[string, Partial<PlannedMessage>]>([
+      ['receipts', { class: 'transactional', kind: 'receipt' }],
+      ['mails of a sequence', {}],
+    ])('opens on %s, instead of on each mail of the broadcast before them', async (_, change) => {
+      answers(() => FULL);
+      await planned(lists(12, 'other'), change);
+      await pauseEnds();
+      expect(await relayState()).toBe('open');
+      await later();
+      bodies.length = 0;
+      answers((to) => (isWonders(to) ? FULL : undefined));
+      expect(await pauseEnds()).toBeGreaterThan(0);
+      expect([await relayState(), isWonders(bodies[0])]).toEqual(['closed', false]);
+    });
+
+    it('is left alone, ever longer, while nothing but the broadcast is due, whose mails lose no attempt', async () => {
+      const name = (await relaysOf(t).view())[0]?.name ?? '';
+      for (let round = 0; round < 3; round++) await relaysOf(t).failed({ name }, 'connect', 'no answer');
+      await later();
+      answers(() => FULL);
+      const before = await attempts();
+      for (const pause of [15, 30, 60]) {
+        expect([await pauseEnds(), bodies.splice(0).length]).toEqual([0, 1]);
+        expect([await relayState(), await count('pause_seconds', 'relay_state')]).toEqual(['open', pause]);
+      }
+      expect(await attempts()).toBe(before);
+    });
+  });
+
   it('is known for that to every worker, and to one that has just started', async () => {
     const templateId = await t.templates.publish(t.db.manager, 'emails/story', 'wonders');
     await planned(lists(40), { kind: 'broadcast', templateId });
