@@ -252,8 +252,9 @@ export class LedgerQueries {
    * have been taken: a bulk mail is unknown, shown, and not sent again; a transactional one is sent once more. Its lease
    * is written down as an attempt under its epoch with a minus, so that what the worker says later finds its own place.
    * Not begun, it has used up no try. One that was left behind before may be what kills the workers: from then on each comes
-   * up at a time of its own, ever later, so that the others go without it; `StaleMails` ends it after days. `begun` false:
-   * only mails whose body was not begun.
+   * up at a time of its own, ever later, so that the others go without it; `StaleMails` ends it after days. `begun` false, as
+   * the database was away: only mails whose body was not begun, and nothing is written down. Their workers may live, which
+   * have lost their locks and could not say so.
    */
   async reap({ now, begun = true }: { now: Date; begun?: boolean }): Promise<Reaped> {
     await this.dataSource.query(LEASES_OF_THE_DEAD);
@@ -280,7 +281,7 @@ export class LedgerQueries {
        attempts as (
          insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome)
          select id, -lease_epoch, at, clock_timestamp(), case when unsent then 'envelope' else 'body' end, 'left_behind'
-         from left_behind on conflict do nothing)
+         from left_behind where $1 on conflict do nothing)
        select state, count(*)::int as count from reaped group by state`,
       [begun, now],
     );

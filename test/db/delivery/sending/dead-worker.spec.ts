@@ -33,11 +33,16 @@ describe('mails that were claimed by a worker that is gone', () => {
   const claim = async (by: PostOffice): Promise<void> => {
     await of(by, DueMessages).claim(await of(by, WorkerPresence).name(), 10);
   };
-  const present = async (): Promise<number> => {
-    const sessions: unknown[] = await t.db.query(
-      `select 1 from pg_stat_activity where application_name = 'wellspring presence' and datname = current_database()`,
+  const sessions = async (): Promise<number[]> => {
+    const rows: { pid: number }[] = await t.db.query(
+      `select pid from pg_stat_activity where application_name = 'wellspring presence' and datname = current_database()`,
     );
-    return sessions.length;
+    return rows.map(({ pid }) => pid);
+  };
+  const present = async (): Promise<number> => (await sessions()).length;
+  /** By the server. */
+  const ended = async (pids: readonly number[]): Promise<void> => {
+    await t.db.query('select pg_terminate_backend(pid, 25000) from unnest($1::int[]) as p (pid)', [pids]);
   };
   /** Its connection ends with the process; the server needs a moment to see that. */
   const dies = async (): Promise<void> => {
@@ -73,6 +78,42 @@ describe('mails that were claimed by a worker that is gone', () => {
     await dies();
     await look();
     expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 0 });
+  });
+
+  it('stay with one that lives and has lost its connection: it is back under its name', async () => {
+    const id = await t.plan('one@example.org');
+    await claim(gone);
+    const before = await sessions();
+    await ended(before);
+    const isBack = async (): Promise<boolean> => (await sessions()).length >= before.length;
+    if (!(await becomesTrue(isBack, 25_000))) throw new Error('the worker does not come back');
+    await of(gone, WorkerPresence).name();
+    await look();
+    expect(await t.state(id)).toMatchObject({ state: 'leased' });
+  });
+
+  it('stay with one whose connection was dropped without a word: it finds out by itself', async () => {
+    const id = await t.plan('one@example.org');
+    await claim(gone);
+    proxy.silence({ connections: 'present' });
+    await ended(await sessions());
+    await of(gone, WorkerPresence).ask();
+    proxy.speak();
+    await look();
+    expect(await t.state(id)).toMatchObject({ state: 'leased' });
+  });
+
+  it('have not seen a worker die when the database was away: each may live, and could not say so', async () => {
+    await look();
+    const id = await t.plan('one@example.org');
+    await claim(gone);
+    await dies();
+    await t.db.query(
+      `update setting set updated_at = clock_timestamp() - interval '2 minutes' where key = 'delivery.reaper'`,
+    );
+    await look();
+    expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 0 });
+    expect(await t.db.query('select * from message_attempt')).toEqual([]);
   });
 
   it('stay where they are once their body was begun: the relay may have them', async () => {
