@@ -93,6 +93,25 @@ describe('after a moment in which the clock of the database was thirty days ahea
     ).toEqual([{ rate: 9, factor: 0.5 }]);
   });
 
+  it('a queue that was slowed down recovers: a process that had seen it do so then, left it slow', async () => {
+    await t.db.query(
+      `insert into send_bucket (key, rate_per_second, tokens, refilled_at, slow_factor, updated_at)
+       values ('lane:${QUEUE}', 10, 0, clock_timestamp(), 0.5, clock_timestamp())`,
+    );
+    const pacing = get(PacingService);
+    await pacing.waitMs([{ queueKey: QUEUE }]);
+    const sped = async (): Promise<number | undefined> => {
+      await t.db.query(`update send_bucket set updated_at = clock_timestamp() - interval '10 seconds'`);
+      await pacing.sped(QUEUE, 1);
+      return (await pacing.buckets())[0]?.slowFactor;
+    };
+    const now = t.clock.now();
+    t.clock.advance(30 * 86_400_000);
+    expect(await sped()).toBeCloseTo(0.7);
+    t.clock.set(now);
+    expect(await sped()).toBeCloseTo(0.9);
+  });
+
   it('the mail of a worker that died is taken up when its lease has run its usual time', async () => {
     const id = await t.plan('reader@example.org');
     await t.claim('dead', 1);

@@ -108,6 +108,17 @@ describe('one receiver among all others that asks for less', () => {
     expect(await queues()).toEqual([BIG, BIG]);
   });
 
+  it('left its mails among all others for thirty days when the clock was put back by as many', async () => {
+    const now = t.clock.now();
+    t.clock.advance(30 * 86_400_000);
+    await storm();
+    await readAnew();
+    t.clock.set(now);
+    await insertMessage(t.db, { address: 'late@b.example.net' });
+    await pacing.sped(OTHER, 1, 'b.example.net');
+    expect(await t.db.query('select lane_key as queue from message')).toEqual([{ queue: BIG }]);
+  });
+
   it('takes what is planned from then on in its own queue', async () => {
     await storm();
     const groups = await groupsByMx(t.db.manager, [

@@ -81,6 +81,16 @@ describe('telling a storm from greylisting', () => {
     expect(meter.throttled(START + 61_000)).toBe(false);
   });
 
+  it('was deaf for thirty days when its clock was put back by as many, and counted what was taken then', () => {
+    const meter = new QueueMeter();
+    const ahead = START + 30 * 86_400_000;
+    meter.accepted(10, ahead);
+    expect([0, 1, 2].map((nth) => meter.throttled(ahead + nth))).toEqual([false, false, true]);
+    meter.accepted(5, START);
+    expect(meter.ratePerSecond(START)).toBe(5);
+    expect([0, 1, 2].map((nth) => meter.throttled(START + nth))).toEqual([false, false, true]);
+  });
+
   it('measures the pace of the last ten seconds', () => {
     const meter = new QueueMeter();
     for (let second = 0; second < 60; second++)
