@@ -10,6 +10,8 @@ export interface PutOffMail {
   receiver: string;
   /** Said at the mail's end, of a mail system: no receiver greylists so. */
   plain: boolean;
+  /** On the application's clock. */
+  atMs: number;
 }
 
 /**
@@ -30,20 +32,29 @@ const OUT = { receivers: 2, mails: 5 };
 const WORKING = { receivers: 3, mails: 10, plain: 5 };
 /** Beyond so many kinds of mails it is the relay. */
 const TEMPLATES = 20;
+/**
+ * Those before say nothing of how the relay is now: a worker that is nearly idle may have seen none taken since, while others
+ * had thousands taken. Longer than the pause of a relay that is out, and the try after it.
+ */
+const COUNTS_MS = 20 * 60_000;
 
 export function putOffMail(
   { id, address, templateId }: Pick<ClaimedMessage, 'id' | 'address' | 'templateId'>,
-  plain: boolean,
+  { plain, atMs }: Pick<PutOffMail, 'plain' | 'atMs'>,
 ): PutOffMail {
   const receiver = createHash('sha256').update(domainOf(address)).digest('base64url').slice(0, 12);
-  return { id, templateId, receiver, plain };
+  return { id, templateId, receiver, plain, atMs };
 }
 
-/** The same mail, tried again, proves nothing new. No more is kept than it takes: an outage may be long. */
-export function withPutOffs(known: PutOffs, more: PutOffs): PutOffs {
+/**
+ * The same mail, tried again, proves nothing new. No more is kept than it takes, the last before the others: an outage may be
+ * long. None is of long ago, nor of a clock that was ahead, by the instant `nowMs`.
+ */
+export function withPutOffs(known: PutOffs, more: PutOffs, nowMs: number): PutOffs {
   const blamed = [...new Set([...known.blamed, ...more.blamed])].slice(-TEMPLATES);
   const mails: PutOffMail[] = [];
-  for (const mail of [...known.mails, ...more.mails]) {
+  const counting = [...known.mails, ...more.mails].filter(({ atMs }) => Math.abs(nowMs - atMs) <= COUNTS_MS);
+  for (const mail of counting.toSorted((a, b) => b.atMs - a.atMs)) {
     if (blamed.includes(mail.templateId) || mails.some(({ id }) => id === mail.id)) continue;
     if (mails.length < WORKING.mails || tellsMore(mail, mails)) mails.push(mail);
   }

@@ -100,7 +100,7 @@ export class RelaysQueries {
          on conflict (key) do update set key = r.key returning put_offs as "putOffs"`,
         [key],
       );
-      const known = withPutOffs(row?.putOffs ?? NO_PUT_OFFS, seen);
+      const known = withPutOffs(row?.putOffs ?? NO_PUT_OFFS, seen, this.clock.now().getTime());
       await manager.query('update relay_state set put_offs = $2 where key = $1', [key, known]);
       return known;
     });

@@ -161,6 +161,11 @@ export class RelaysService {
     return [tried.length === 0 ? [] : [...tried, ...blamed], blamed].filter(({ length }) => length > 0);
   }
 
+  /** Templates that the relay puts off for their words, as all workers know, half a second ago at most. */
+  async blamed(name: string): Promise<readonly string[]> {
+    return (await this.#states.get()).get(name)?.putOffs?.blamed ?? [];
+  }
+
   /** What this worker has seen put off joins what the others have. Returns that of all. */
   async addPutOffs({ name }: Pick<Relay, 'name'>, seen: PutOffs): Promise<PutOffs> {
     const known = await this.queries.addPutOffs(name, seen);

@@ -1,4 +1,5 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { CLOCK, type Clock } from '../../infra/clock.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { LanePools } from './lane-pool.transport.js';
 import type { Claim } from '../ledger/ledger.queries.js';
@@ -98,6 +99,7 @@ export class SmtpLanes {
     private readonly relays: RelaysService,
     private readonly alerts: AlertsService,
     private readonly parked: ParkedLanes,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
@@ -236,14 +238,32 @@ export class SmtpLanes {
 
   /** As the outcome, with what other workers have seen of the relay. */
   private async judgedByAll(relay: Relay, outcome: SendOutcome): Promise<SendOutcome> {
-    if (outcome.kind !== 'refused' || outcome.ofRelay === undefined) return outcome;
+    if (outcome.kind !== 'refused') return outcome;
+    if (outcome.ofRelay === undefined) {
+      await this.forgive(relay.name);
+      return outcome;
+    }
     const told = this.#putOffs.get(relay.name) ?? NO_PUT_OFFS;
     if (!relay.probe && told.mails.length < TOLD_FROM_PUT_OFFS) return outcome;
-    const known = await this.relays.addPutOffs(relay, told);
+    // Whom this process blames, another may have seen taken since.
+    const known = await this.relays.addPutOffs(relay, { mails: told.mails, blamed: [] });
     // Others came meanwhile, or one was taken.
     const seen = this.#putOffs.get(relay.name) ?? NO_PUT_OFFS;
-    this.#putOffs.set(relay.name, withPutOffs({ mails: [], blamed: known.blamed }, { ...seen, blamed: [] }));
+    const now = withPutOffs({ mails: [], blamed: known.blamed }, { ...seen, blamed: [] }, this.nowMs());
+    this.#putOffs.set(relay.name, now);
     return { ...outcome, ofRelay: outcome.ofRelay || isRelay(known, relay.probe) };
+  }
+
+  /** Templates of which another worker has seen a mail taken are blamed no more: what is put off of them says something again. */
+  private async forgive(name: string): Promise<void> {
+    if ((this.#putOffs.get(name)?.blamed.length ?? 0) === 0) return;
+    const blamed = await this.relays.blamed(name);
+    const { mails, blamed: before } = this.#putOffs.get(name) ?? NO_PUT_OFFS;
+    this.#putOffs.set(name, { mails, blamed: before.filter((one) => blamed.includes(one)) });
+  }
+
+  private nowMs(): number {
+    return this.clock.now().getTime();
   }
 
   private judged(
@@ -254,7 +274,7 @@ export class SmtpLanes {
     const standings = this.#standings.get(name) ?? new SenderStandings();
     this.#standings.set(name, standings);
     const own = this.#putOffs.get(name) ?? NO_PUT_OFFS;
-    const known = putOffs === null ? own : withPutOffs(putOffs, own);
+    const known = withPutOffs(putOffs ?? NO_PUT_OFFS, own, this.nowMs());
     const { sender } = mail;
     const nowMs = performance.now();
     if (provesRelay(outcome)) {
@@ -265,8 +285,8 @@ export class SmtpLanes {
     if (isOfSystem(outcome)) {
       // Of a relay that is out it says nothing either: it stays out, for a pause, and the mail loses no attempt for it.
       if (known.blamed.includes(mail.templateId)) return probe ? { ...outcome, ofRelay: true } : outcome;
-      const seen = { mails: [putOffMail(mail, isPlainlyOfSystem(outcome))], blamed: [] };
-      const now = withPutOffs(known, seen);
+      const seen = putOffMail(mail, { plain: isPlainlyOfSystem(outcome), atMs: this.nowMs() });
+      const now = withPutOffs(known, { mails: [seen], blamed: [] }, this.nowMs());
       this.#putOffs.set(name, now);
       return { ...outcome, ofRelay: isRelay(now, probe) };
     }

@@ -170,6 +170,26 @@ describe('a relay that begins to put off mails at their end', () => {
       expect([await relayState(), isWonders(bodies[0])]).toEqual(['closed', false]);
     });
 
+    it('is found full by its mails, too, once another worker has seen one of them taken', async () => {
+      const second = await openPostOffice({}, undefined, async () => t.config.databaseUrl);
+      try {
+        await later();
+        await t.db.query(
+          `update message set due_at = due_at + interval '1 hour' where state = 'ready'
+             and id <> (select min(id) from message where state = 'ready')`,
+        );
+        second.clock.advance(t.clock.now().getTime() - second.clock.now().getTime());
+        expect(await pauseEnds(second)).toBe(1);
+        answers(() => FULL);
+        await later();
+        for (let round = 0; round < 2; round++) await pauseEnds();
+        expect(await relayState()).toBe('open');
+        expect(await count(`jsonb_array_length(put_offs->'blamed')`, 'relay_state')).toBe(0);
+      } finally {
+        await second.close();
+      }
+    });
+
     it('is left alone, ever longer, while nothing but the broadcast is due, whose mails lose no attempt', async () => {
       const name = (await relaysOf(t).view())[0]?.name ?? '';
       for (let round = 0; round < 3; round++) await relaysOf(t).failed({ name }, 'connect', 'no answer');
@@ -215,6 +235,22 @@ describe('a relay that begins to put off mails at their end', () => {
         await one.sendDue();
       }
       expect([await relayState(), await tries()]).toEqual(['open', 5]);
+    } finally {
+      await second.close();
+    }
+  });
+
+  it('to one worker now and then, and takes those of another: what was put off an hour ago does not count', async () => {
+    const second = await openPostOffice({}, undefined, async () => t.config.databaseUrl);
+    try {
+      await planned(lists(4));
+      t.sink.onBody = async () => FULL;
+      await t.sendDue();
+      for (const { clock } of [t, second]) clock.advance(60 * MINUTE_MS);
+      expect(await pauseEnds(second)).toBe(4);
+      await planned(['ada@example.org']);
+      await pauseEnds();
+      expect([await relayState(), await attempts()]).toEqual(['closed', 9]);
     } finally {
       await second.close();
     }

@@ -14,13 +14,14 @@ interface Mail {
   address?: string;
   templateId?: string;
   plain?: boolean;
+  atMs?: number;
 }
 
-const putOff = (known: PutOffs, { plain = false, ...mail }: Mail): PutOffs =>
-  withPutOffs(known, {
-    mails: [putOffMail({ address: 'a@example.org', templateId: '7', ...mail }, plain)],
-    blamed: [],
-  });
+const MINUTE_MS = 60_000;
+const putOff = (known: PutOffs, { plain = false, atMs = 0, ...mail }: Mail): PutOffs => {
+  const one = putOffMail({ address: 'a@example.org', templateId: '7', ...mail }, { plain, atMs });
+  return withPutOffs(known, { mails: [one], blamed: [] }, atMs);
+};
 const all = (...mails: Mail[]): PutOffs => mails.reduce(putOff, NO_PUT_OFFS);
 const many = (count: number, of: (n: number) => Partial<Mail>): PutOffs =>
   all(...Array.from({ length: count }, (_, n) => ({ id: `${n}`, ...of(n) })));
@@ -78,6 +79,19 @@ describe('mails that a relay was tried with, and put off', () => {
   it('prove nothing when they are one mail, tried again and again', () => {
     const again = Array.from({ length: 20 }, () => ({ id: '1', plain: true }));
     expect([true, false].map((out) => isRelay(all(...again), out))).toEqual([false, false]);
+  });
+
+  it('say nothing after twenty minutes, nor when they are of a clock that was ahead', () => {
+    const four = many(4, () => ({ plain: true }));
+    const fifth = (minutes: number): PutOffs =>
+      putOff(four, { id: 'fifth', plain: true, atMs: minutes * MINUTE_MS });
+    expect([20, 21, -21].map((minutes) => isRelay(fifth(minutes), false))).toEqual([true, false, false]);
+  });
+
+  it('are known for as long as an outage is, though no more than a few are kept', () => {
+    const hours = many(100, (n) => ({ atMs: n * MINUTE_MS, plain: true, address: `a@list${n}.example` }));
+    expect([isRelay(hours, true), isRelay(hours, false)]).toEqual([true, true]);
+    expect(hours.mails.length).toBeLessThan(20);
   });
 
   it('name the kinds of mails that were put off, so that the next try is by another, once they seem to be the relay’s trouble', () => {
