@@ -20,11 +20,13 @@ const HIDDEN = ['[style*="display:none" i]', '[style*="display: none" i]'];
 const HEADINGS = ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'];
 const OPTIONS = {
   wordwrap: 78,
-  formatters: { cell, picture },
   selectors: [
     { selector: 'img', format: 'picture' },
     // The preview line, which the HTML hides as well, and what is for some screens alone.
-    ...HIDDEN.map((selector) => ({ selector, format: 'skip' })),
+    ...HIDDEN.map((selector) => ({ selector, format: 'hidden' })),
+    // Of a carousel all pictures but the first are hidden until they are asked for; small ones lead to the big one alone.
+    { selector: 'div.mj-carousel-image', format: 'block', options: { leadingLineBreaks: 1 } },
+    { selector: 'a.mj-carousel-thumbnail', format: 'skip' },
     { selector: 'a', options: { hideLinkHrefIfSameAsText: true, pathRewrite: addressAsRead } },
     ...HEADINGS.map((selector) => ({ selector, options: { uppercase: false } })),
     { selector: 'table', format: 'block' },
@@ -46,6 +48,11 @@ const BLANK_LINE = new RegExp(`^(?:${FILL_SIGN}|[\\u00a0\\u2000-\\u200a \\t])+$`
 /** Tags that print nothing themselves. */
 const SILENT =
   /^\{%-?\s*(?:#|(?:if|elsif|else|unless|case|when|for|break|continue|assign|capture|comment|raw|end[a-z]+)\b)/;
+/** What stands below holds on behind them. */
+const SETS = /^\{%-?\s*(?:assign|capture)\b/;
+const CAPTURE = /^\{%-?\s*(?:end)?capture\b/;
+const OPENS = /^\{%-?\s*(?:if|unless|case|for|capture|comment|raw)\b/;
+const CLOSES = /^\{%-?\s*end/;
 const LOOP = /^\{%-?\s*for\b/;
 const LOOP_END = /^\{%-?\s*endfor\b/;
 const CONDITION = /^\{%-?\s*(?:if|elsif|unless|case|when)\b/;
@@ -57,6 +64,8 @@ const FILL = '\u{10fffd}';
 const MARK = /[\u{f0000}-\u{10fffd}]/gu;
 /** What prints is taken for a word of eight letters where lines are broken; a mark counts twice. */
 const AS_WORD = FILL.repeat(3);
+/** Of a tag that prints nothing. */
+const SILENT_MARK = /([\u{f0000}-\u{10fffc}](?!\u{10fffd}))/u;
 const SILENT_LINE = / *((?:[\u{f0000}-\u{10fffc}](?!\u{10fffd}) *)+)(\n+)/gu;
 /** In the beginning of a line: something that prints. */
 const PRINTS = /[^ \u{f0000}-\u{10fffc}]/u;
@@ -76,7 +85,11 @@ export function textOfHtml(html: string): string {
   });
   const tags = [...marks.keys()];
   const tagOf = (mark: string): string => tags[(mark.codePointAt(0) ?? 0) - FIRST_MARK] ?? '';
-  const read = convert(marked, OPTIONS)
+  const hidden: FormatCallback = (elem, _walk, builder) => {
+    const tagsLeft = effectOf(wordsIn(elem), tagOf);
+    if (tagsLeft !== '') builder.addInline(tagsLeft);
+  };
+  const read = convert(withoutOpenStyles(marked), { ...OPTIONS, formatters: { cell, picture, hidden } })
     .replace(FILLING, ' ')
     .replace(BLANK_LINE, '')
     .replace(/\n{3,}/g, '\n\n');
@@ -84,6 +97,53 @@ export function textOfHtml(html: string): string {
     .replace(SILENT_LINES, joined)
     .replace(MARK, (mark) => asRead(tagOf(mark)))
     .trim();
+}
+
+/** What is hidden from some readers alone is not left out: its style goes. */
+function withoutOpenStyles(marked: string): string {
+  return marked.replace(/<[a-z][^<>]{0,5000}>/gi, (tag) => {
+    if (!SILENT_MARK.test(tag)) return tag;
+    const isOpen = SILENT_MARK.test(tag.replace(/"[^"]*"|'[^']*'/g, ''));
+    return tag.replace(/(?<![\w-])style\s*=\s*(?:"[^"]*"|'[^']*')/gi, (style) =>
+      isOpen || SILENT_MARK.test(style) ? ' ' : style,
+    );
+  });
+}
+
+type Element = Parameters<FormatCallback>[0];
+
+function wordsIn(elem: Element): string {
+  let words = '';
+  const left: Element[] = [elem];
+  for (let node = left.pop(); node !== undefined; node = left.pop()) {
+    if (node.type === 'text') words += node.data ?? '';
+    left.push(...(node.children ?? []).toReversed());
+  }
+  return words;
+}
+
+/**
+ * What hidden words do to those behind them: they may set a variable that is printed there, or hold one end of a condition,
+ * whose other end Liquid would refuse by itself. Empty where they do nothing.
+ */
+function effectOf(words: string, tagOf: (mark: string) => string): string {
+  let [kept, depth] = ['', 0];
+  let [has, isCaptured] = [false, false];
+  // Every other part is the mark of a tag that prints nothing.
+  for (const [at, part] of words.split(SILENT_MARK).entries()) {
+    if (at % 2 === 0) {
+      if (isCaptured) kept += part;
+      continue;
+    }
+    const tag = tagOf(part);
+    kept += part;
+    if (CAPTURE.test(tag)) isCaptured = !CLOSES.test(tag);
+    if (OPENS.test(tag)) depth++;
+    else if (CLOSES.test(tag)) depth--;
+    else has ||= depth === 0;
+    has ||= SETS.test(tag) || depth < 0;
+  }
+  return has || depth !== 0 ? kept : '';
 }
 
 /**

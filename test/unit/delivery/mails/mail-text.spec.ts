@@ -58,6 +58,44 @@ describe('the text part of a mail', () => {
     expect(text).toBe('Dear you,');
   });
 
+  it.each([
+    '<div style="{% if vip %}{% else %}display:none{% endif %}">Your code is 42</div>',
+    "<div style='color:red;{% unless vip %}display: none{% endunless %}'>Your code is 42</div>",
+    '<div {% unless vip %}style="display:none"{% endunless %}>Your code is 42</div>',
+  ])('says what the HTML hides from some readers alone: %s', async (content) => {
+    const { text } = await compile(`<mj-text>${content}<p>Yours</p></mj-text>`);
+    expect(fillIn(parseTextPart(text), { vip: true })).toMatch(/^Your code is 42\n+Yours$/);
+  });
+
+  it.each([
+    ['<div style="display:none">{% assign who = name %}</div>Dear {{ who }}', 'Dear Kit'],
+    [
+      '<p style="display:none">x {% capture who %}my {{ name }}{% endcapture %}</p><p>Dear {{ who }}</p>',
+      'Dear my Kit',
+    ],
+    [
+      '<div style="display:none">{% if name %}x</div>Dear {{ name }}<div style="display:none">y{% endif %}</div>',
+      'Dear Kit',
+    ],
+    ['<div style="display:none">{% if name %}x{{ name }}{% else %}y{% endif %}</div>Dear you', 'Dear you'],
+  ])('knows what was set where it is hidden: %s', async (content, expected) => {
+    const { text } = await compile(`<mj-text>${content}</mj-text>`);
+    expect(fillIn(parseTextPart(text), { name: 'Kit' }).trim()).toBe(expected);
+  });
+
+  it('has the links of all pictures of a carousel, each once', async () => {
+    const images = ['one', 'two', 'three'].map(
+      (name) =>
+        `<mj-carousel-image src="https://x.test/${name}.png" href="https://x.test/${name}" alt="${name}" />`,
+    );
+    const { text } = await compile(`<mj-carousel>${images.join('')}</mj-carousel>`);
+    expect(text.split(/\n+/)).toEqual([
+      'one [https://x.test/one]',
+      'two [https://x.test/two]',
+      'three [https://x.test/three]',
+    ]);
+  });
+
   it('has none of the signs that fill up a preview line, and keeps those that words are written with', async () => {
     const filling = '&#847;&zwnj;&nbsp;'.repeat(90);
     const { text } = await compile(
