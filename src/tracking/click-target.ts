@@ -64,7 +64,7 @@ export function isTrackable(url: string): boolean {
 }
 
 /** Any but those of pages: `mailto:`, `sms:`, `webcal:`. No redirect of ours goes there, and programs know what to do with it. */
-const OTHER_SCHEME = /^(?!https?:)([a-z][a-z0-9+.-]*:)(\S)/i;
+const OTHER_SCHEME = /^(?!https?:)([a-z][a-z0-9+.-]*:)(\s*)(\S)/i;
 /** `example.com:8080/a`: a page whose scheme was forgotten, and no scheme with dots in it. */
 const HOST_AND_PORT = /^(?:localhost:|[a-z0-9-]+(?:\.[a-z0-9-]+)+:\d)/i;
 /** Those that programs of most people open, where what a reader has may be words as well: `note:see below`. */
@@ -115,14 +115,16 @@ export function isDeceptiveLink(href: string): boolean {
 /**
  * Whether a link in a mail leads anywhere that a reader may go to: a page, or what a program of theirs opens, as a call.
  * `written`: the address as Liquid where readers' own words may stand for it; then a scheme that nobody knows must stand in it,
- * or have a slash behind it, as `myapp://news` does and words do not.
+ * or have a slash behind it, as `myapp://news` does and words do not. `tel: +49` is opened where the mail itself calls: words of
+ * a reader have a blank behind their colon.
  */
 export function isOpenable(url: string, written?: string): boolean {
   if (/^https?:\/\//i.test(url)) return readTarget(url) !== null || urlOf(url) !== null;
-  const [, scheme, next] = OTHER_SCHEME.exec(url.toLowerCase()) ?? [];
+  const [, scheme, blanks, next] = OTHER_SCHEME.exec(url.toLowerCase()) ?? [];
   if (scheme === undefined || opensScript(url) || HOST_AND_PORT.test(url)) return false;
-  if (written === undefined || next === '/') return true;
-  return OPENED_BY_PROGRAMS.has(scheme) || written.toLowerCase().includes(scheme);
+  const stands = written === undefined || written.toLowerCase().includes(scheme);
+  const isCommon = OPENED_BY_PROGRAMS.has(scheme);
+  return blanks === '' ? stands || isCommon || next === '/' : stands && isCommon;
 }
 
 /** A safe address as a header may hold it: ASCII, and what is encoded already stays as it is. Null for an unsafe one. */

@@ -36,7 +36,7 @@ const COMPARES = new Set(['==', '!=']);
 const OPERATORS = new Set([...COMPARES, 'and', 'or', 'not']);
 const SILENT = new Set(['comment', '#', 'raw']);
 /** Whatever comes behind it, it can be opened. */
-const FIXED_START = /^(?:https?:\/\/[^/?#{]+[/?#]|mailto:.|tel:.)/i;
+const FIXED_START = /^(?:https?:\/\/[^/?#{]+[/?#]|(?:mailto|tel):\s*\S)/i;
 
 const analyser = new Liquid();
 

@@ -61,7 +61,7 @@ describe('the text part of a mail', () => {
   it.each([
     '<div style="{% if vip %}{% else %}display:none{% endif %}">Your code is 42</div>',
     "<div style='color:red;{% unless vip %}display: none{% endunless %}'>Your code is 42</div>",
-    '<div {% unless vip %}style="display:none"{% endunless %}>Your code is 42</div>',
+    '<div {% unless vip %} style="display:none" {% endunless %}>Your code is 42</div>',
   ])('says what the HTML hides from some readers alone: %s', async (content) => {
     const { text } = await compile(`<mj-text>${content}<p>Yours</p></mj-text>`);
     expect(fillIn(parseTextPart(text), { vip: true })).toMatch(/^Your code is 42\n+Yours$/);
@@ -73,10 +73,7 @@ describe('the text part of a mail', () => {
       '<p style="display:none">x {% capture who %}my {{ name }}{% endcapture %}</p><p>Dear {{ who }}</p>',
       'Dear my Kit',
     ],
-    [
-      '<div style="display:none">{% if name %}x</div>Dear {{ name }}<div style="display:none">y{% endif %}</div>',
-      'Dear Kit',
-    ],
+    ['<div style="display:none">{% if name %}x</div>Dear {{ name }}{% endif %}', 'Dear Kit'],
     ['<div style="display:none">{% if name %}x{{ name }}{% else %}y{% endif %}</div>Dear you', 'Dear you'],
   ])('knows what was set where it is hidden: %s', async (content, expected) => {
     const { text } = await compile(`<mj-text>${content}</mj-text>`);

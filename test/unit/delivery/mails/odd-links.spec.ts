@@ -210,6 +210,26 @@ describe('a link that leads nowhere for one reader', () => {
       }
   });
 
+  it.each([
+    [
+      '{% if true %}mailto: {{ subscriber.fields.site }}{% endif %}',
+      'ada@example.com',
+      'mailto: ada@example.com',
+    ],
+    ['{% if true %}tel: +49 {{ subscriber.fields.site }}{% endif %}', '30 123', 'tel: +49 30 123'],
+    ['{{ subscriber.fields.none | default: "SMS:  +49" }}', '', 'SMS:  +49'],
+    ['tel: {{ subscriber.fields.site }}', '+49', 'tel: +49'],
+  ])('calls whom the mail calls with a blank behind the colon: %s', async (href, site, called) => {
+    const mail = await mailOf(`<a href='${href}'>call</a>`, { tracked: true, fields: { site } });
+    expect(mail.html).toContain(`href="${called}"`.replaceAll('"', href.startsWith('tel') ? "'" : '"'));
+    expect(mail.leftOut).toEqual([]);
+  });
+
+  it('calls nobody where nobody stands behind the colon', async () => {
+    const html = '<a href="{% if true %}tel: {{ subscriber.fields.none }}{% endif %}">call</a>';
+    expect((await mailOf(html, { tracked: true })).leftOut).toHaveLength(1);
+  });
+
   it('was stored before it was refused: it is left out for everybody', async () => {
     const { html } = await mailOf('<a href="java&#115;cript:alert(1)">x</a>', { tracked: true });
     expect(html).not.toMatch(/script/);
