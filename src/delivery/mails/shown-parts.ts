@@ -48,6 +48,8 @@ const MEDIA: Readonly<Record<Screen, RegExp>> = {
  */
 export function shownParts(html: string, screen: Screen | null = null): ShownParts {
   const classes = classRules(html, screen);
+  const unseenText = (frame: Frame): string | null =>
+    tooSmall(frame) ?? (classes.groundIsKnown ? withoutContrast(frame) : null);
   const links: { href: string; hidden: string | null; shows: boolean }[] = [];
   const stack: Frame[] = [PAGE];
   let text = '';
@@ -129,8 +131,11 @@ function hiddenBy(style: ReadonlyMap<string, string>): string | null {
   return null;
 }
 
-function unseenText({ fontPx, colour, background }: Frame): string | null {
-  if (fontPx < SMALLEST_FONT_PX) return `its letters are ${fontPx} pixels high`;
+function tooSmall({ fontPx }: Frame): string | null {
+  return fontPx < SMALLEST_FONT_PX ? `its letters are ${fontPx} pixels high` : null;
+}
+
+function withoutContrast({ colour, background }: Frame): string | null {
   return contrast(colour, background) < SAME_COLOUR ? 'its colour is that of what is behind it' : null;
 }
 
@@ -177,12 +182,15 @@ interface ClassRules {
   usual: ReadonlyMap<string, string>;
   /** Of the screen alone: they go before what an element says itself. */
   important: ReadonlyMap<string, string>;
+  /** Not where the dark mode sets what is behind the words by a selector that is not read, as `body` or `td`. */
+  groundIsKnown: boolean;
 }
 
 /** Of `.name { … }` alone, and of what is for some screens only that of this one. */
 function classRules(html: string, screen: Screen | null): ClassRules {
   const usual = new Map<string, string>();
   const important = new Map<string, string>();
+  let groundIsKnown = true;
   for (const [, sheet = ''] of html.matchAll(/<style\b[^<>]*>([\s\S]*?)<\/style>/gi)) {
     addRules(usual, sheet.replace(AT_RULE, ''));
     if (screen === null) continue;
@@ -190,12 +198,24 @@ function classRules(html: string, screen: Screen | null): ClassRules {
       if (MEDIA[screen].test(query)) {
         const inner = block.slice(block.indexOf('{') + 1, -1);
         addRules(usual, inner);
+        if (screen === 'dark' && setsOtherGround(inner)) groundIsKnown = false;
         addRules(important, inner, (one) => /!\s*important/i.test(one));
       }
   }
-  return { usual, important };
+  return { usual, important, groundIsKnown };
 }
 
+function setsOtherGround(sheet: string): boolean {
+  return [...sheet.matchAll(RULE)].some(
+    ([, names = '', body = '']) =>
+      /(?:^|[\s;/])background(?:-color)?\s*:/i.test(body) &&
+      names.split(',').some((name) => !CLASS.test(name)),
+  );
+}
+
+const RULE = /([^{}]*)\{([^{}]*)\}/g;
+/** The one kind of selector that is read. */
+const CLASS = /^\s*\.[\w-]+\s*$/;
 const AT_RULE = /@([^{}]*)\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}/g;
 
 function addRules(
@@ -203,9 +223,9 @@ function addRules(
   sheet: string,
   wanted: (declaration: string) => boolean = () => true,
 ): void {
-  for (const [, names = '', body = ''] of sheet.matchAll(/([^{}]*)\{([^{}]*)\}/g))
+  for (const [, names = '', body = ''] of sheet.matchAll(RULE))
     for (const name of names.split(','))
-      if (/^\s*\.[\w-]+\s*$/.test(name)) {
+      if (CLASS.test(name)) {
         const key = name.trim().slice(1);
         rules.set(key, [rules.get(key) ?? '', ...body.split(';').filter(wanted)].join(';'));
       }

@@ -159,8 +159,9 @@ describe('links of a mail', () => {
   it('are found with their escapes undone, each once; strange ones are named', () => {
     const { urls, findings } = linksOf(
       `<a href="https://a.example.com/?x=1&amp;y=2">a</a> <a class=x href='https://a.example.com/?x=1&amp;y=2'>b</a>
-       <a href="mailto:a@example.com">m</a> <a href="tel:+49">t</a> <img src="https://a.example.com/p.png" alt="">
-       <a href="">e</a> <a href="javascript:alert(1)">j</a> <a href="http://b.example.com/">h</a> <a href="//c.example.com">r</a>`,
+       <a href="mailto:a@example.com">m</a> <a href="tel:+49">t</a> <a href="tel: +49 30 123">b</a> <img src="https://a.example.com/p.png" alt="">
+       <a href="">e</a> <a href="javascript:alert(1)">j</a> <a href="http://b.example.com/">h</a> <a href="//c.example.com">r</a>
+       <a href="note: see below">n</a>`,
       own,
     );
     expect(urls).toEqual(['https://a.example.com/?x=1&y=2', 'https://a.example.com/p.png']);
@@ -169,6 +170,7 @@ describe('links of a mail', () => {
       'fail javascript:alert(1) is none of https, mailto and tel',
       'warn http://b.example.com/ is not https',
       'fail //c.example.com is none of https, mailto and tel',
+      'fail note: see below is none of https, mailto and tel',
     ]);
   });
 
@@ -268,6 +270,10 @@ describe('a mail whose style sheet has rules for some screens', () => {
       `${DARK} { .foot { color: #111 !important; background: #111 !important } }`,
       'warn in dark mode readers cannot see the link to unsubscribe: its colour is that of what is behind it',
     ],
+    [
+      `${DARK} { body { background: #111 } .foot { display: none } }`,
+      'warn in dark mode readers cannot see the link to unsubscribe: display: none',
+    ],
   ])('is told that it hides its way out there: %s', (sheet, expected) => {
     expect(told(foot('color: #333', sheet))[0]).toBe(expected);
   });
@@ -275,6 +281,8 @@ describe('a mail whose style sheet has rules for some screens', () => {
   it.each([
     ['', `${PHONE} { .foot { padding: 0 !important } } ${DARK} { .foot { color: #eee; background: #111 } }`],
     ['', `${PHONE} { .mobile { display: block !important } }`],
+    ['', `${DARK} { body, td { background: #111 !important } .foot { color: #fff !important } }`],
+    ['', `${DARK} { u + .body{background-color:#111} .foot { color: #fff !important } }`],
     ['display: block', `${PHONE} { .desktop { display: none } }`],
     ['', '@media print { .foot { display: none } } @font-face { src: url(x) }'],
   ])('has nothing told against it where it shows it: style %s, %s', (style, sheet) => {
