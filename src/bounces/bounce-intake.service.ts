@@ -40,6 +40,8 @@ interface Origin {
   reporter: string | null;
 }
 
+export const UNSTORABLE_ALERT = 'bounces:unstorable';
+
 /** `fbl` is where providers are usually told to send their feedback reports. */
 const EVERY_DOMAIN_HAS: ReadonlySet<string> = new Set(['postmaster', 'abuse', 'fbl']);
 
@@ -159,7 +161,7 @@ export class BounceIntake {
       why instanceof Error ? why.stack : '',
     );
     await this.alerts.raise({
-      key: 'bounces:unstorable',
+      key: UNSTORABLE_ALERT,
       severity: 'warning',
       message:
         'A mail to the bounce domain holds what cannot be stored, and was not counted: the log says why',

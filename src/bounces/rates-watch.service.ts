@@ -5,13 +5,14 @@ import { SequencePauses } from '../delivery/waiting/sequence-pauses.service.js';
 import { refusedFor, SENDER_REFUSED_ALERT } from '../delivery/replies/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { UNSTORABLE_ALERT } from './bounce-intake.service.js';
 import { BouncesQueries } from './bounces.queries.js';
 import { DAY_MS } from '../values/time-units.js';
 
 const COMPLAINT_DAYS = 7;
 const COMPLAINT_ALERT = 'complaints:provider:';
-/** Nothing was refused because of the sender for so long: whatever was wrong is put right, or nothing is sent. */
-const SENDER_QUIET_DAYS = 7;
+/** Nothing was refused because of the sender for so long: whatever was wrong is put right, or nothing is sent. The same for reports that cannot be stored. */
+const QUIET_DAYS = 7;
 
 /** The rates providers judge a sender by. */
 @Injectable()
@@ -44,7 +45,7 @@ export class RatesWatch {
         facts: { group, ...counts },
       });
     }
-    await this.endOld(troubled, new Date(now - SENDER_QUIET_DAYS * DAY_MS));
+    await this.endOld(troubled, new Date(now - QUIET_DAYS * DAY_MS));
   }
 
   /**
@@ -56,9 +57,11 @@ export class RatesWatch {
     for (const { key, lastSeenAt, facts } of await this.alerts.open()) {
       const over = key.startsWith(COMPLAINT_ALERT)
         ? !troubled.has(key)
-        : key.startsWith(SENDER_REFUSED_ALERT) &&
-          !held.some((end) => key.endsWith(end)) &&
-          (facts['held'] === true || lastSeenAt < quietSince);
+        : key === UNSTORABLE_ALERT
+          ? lastSeenAt < quietSince
+          : key.startsWith(SENDER_REFUSED_ALERT) &&
+            !held.some((end) => key.endsWith(end)) &&
+            (facts['held'] === true || lastSeenAt < quietSince);
       if (over) await this.alerts.resolve(key);
     }
   }

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { text } from '../../support/returned-mails.js';
 import { BOUNCE_DOMAIN, DEAD, FROM_RELAY, openBounceOffice, type BounceOffice } from './bounce-office.js';
 
@@ -41,6 +43,19 @@ describe('a returned mail that PostgreSQL will not have', () => {
     } finally {
       await office.db.query('alter table bounce drop constraint refused');
     }
+  });
+
+  it('was told of for ever: the alert ends when none has come for a week', async () => {
+    const key = 'bounces:unstorable';
+    await office.app
+      .get(AlertsService, { strict: false })
+      .raise({ key, severity: 'warning', message: 'one' });
+    const watch = office.app.get(RatesWatch, { strict: false });
+    await watch.look();
+    expect(await office.alertKeys()).toContain(key);
+    office.clock.advance(8 * 86_400_000);
+    await watch.look();
+    expect(await office.alertKeys()).not.toContain(key);
   });
 
   it('was put aside where something that it names was deleted at that moment: it is taken once more', async () => {
