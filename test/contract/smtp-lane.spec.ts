@@ -48,7 +48,7 @@ describe('a lane that begins with the next mail before the last one is answered'
 
   it('cuts the connection when the barrier of the mail it has begun says no', async () => {
     await lane.send(first, YES, () => second);
-    expect(await lane.send(second, async () => false)).toEqual({ kind: 'held' });
+    expect(await lane.send(second, async () => false)).toEqual({ kind: 'held_back' });
     expect(await lane.send(third, YES)).toMatchObject({ kind: 'accepted' });
     expect(taken()).toEqual(['1', '3']);
     expect(sink.hits.connect).toBe(2);
