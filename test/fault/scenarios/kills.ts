@@ -77,6 +77,11 @@ const others: readonly Scenario[] = [
       await world.start();
       await world.release();
       await world.takenReaches(30);
+      // For the worker that comes next, however fast this one is.
+      await world.sql(
+        `update message set due_at = clock_timestamp() + interval '1 hour'
+         where id in (select id from message where state = 'ready' order by id desc limit 100)`,
+      );
       // A tick has its lock in the job store when the process ends.
       await sleep(4_000);
       await world.sql(
@@ -85,7 +90,7 @@ const others: readonly Scenario[] = [
       await world.killAll();
       const taken = world.sink.takenTotal;
       await world.start();
-      const goesOn = taken === world.mails || (await comesTrue(async () => world.sink.takenTotal > taken));
+      const goesOn = await comesTrue(async () => world.sink.takenTotal > taken);
       await world.finish();
       return expectThat(goesOn, 'the new worker sent nothing for a minute');
     },
