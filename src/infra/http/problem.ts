@@ -63,6 +63,15 @@ const SERVER_REFUSALS: Readonly<Record<number, readonly [code: string, detail: s
 const UNSTORABLE_TEXT = new Set(['22021', '22P05']);
 const INVALID_TEXT = '22P02';
 
+/**
+ * Of a connection that could not be made or was lost, and of a server that stops or starts (PostgreSQL, appendix A, classes
+ * 08 and 57P).
+ */
+const CONNECTION_LOST = /^(?:ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|08\w{3}|57P0[1-5])$/;
+/** As `pg` and its pool say it, without a code. */
+const CONNECTION_LOST_WORDS =
+  /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
+
 /** The status a `DomainError` of this code is answered with. */
 export function statusOfCode(code: string): number {
   return STATUS_BY_CODE.find(([pattern]) => pattern.test(code))?.[1] ?? DEFAULT_STATUS;
@@ -80,6 +89,7 @@ export function problemAnswerOf(error: unknown): ProblemAnswer {
       },
     ]);
   }
+  if (isDatabaseAway(error)) return databaseAway();
   const status = statusOfServerError(error);
   if (status !== undefined && status >= 400 && status < 500) {
     const [code, detail] = SERVER_REFUSALS[status] ?? [`HTTP_${status}`, STATUS_CODES[status] ?? 'Refused'];
@@ -146,6 +156,22 @@ function isUnstorableText(error: unknown): boolean {
     UNSTORABLE_TEXT.has(String(error.code)) ||
     (error.code === INVALID_TEXT && error.message.includes('type json'))
   );
+}
+
+function isDatabaseAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error ? String(error.code) : '';
+  return CONNECTION_LOST.test(code) || CONNECTION_LOST_WORDS.test(error.message);
+}
+
+/** No bug: it is written to the log by what watches the database, and not by each request. */
+function databaseAway(): ProblemAnswer {
+  const detail = 'This cannot be done right now. Please try again in a minute';
+  return {
+    problem: problem(503, 'DATABASE_UNAVAILABLE', detail),
+    headers: { 'retry-after': '60' },
+    unexpected: false,
+  };
 }
 
 function isFieldProblems(value: unknown): value is FieldProblem[] {

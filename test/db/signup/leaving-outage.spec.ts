@@ -5,7 +5,7 @@ import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { freePort } from '../../../src/infra/free-port.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
-import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
 
@@ -101,6 +101,19 @@ describe('leaving while the database is away', () => {
     await front.open();
     await takeUp();
     expect(await status()).toBe('unsubscribed');
+  });
+
+  it('is asked for patience by all other pages and addresses, which said that something went wrong', async () => {
+    const link = await unsubscribeLink();
+    await front.close();
+    const page = await t.http.get('/p/niches').set('accept', 'text/html');
+    const json = await t.http.get('/api/v1/subscribers').set('authorization', `Bearer ${API_KEY}`);
+    const reason = await t.http.post(`${link}/reason`).type('form').send({ reason: 'bought' });
+    await front.open();
+    for (const answer of [page, json, reason])
+      expect([answer.status, answer.headers['retry-after']]).toEqual([503, '60']);
+    expect(page.text).toContain('Back in a moment');
+    expect(json.body).toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
   });
 
   it('keeps nothing for a link that we did not write', async () => {
