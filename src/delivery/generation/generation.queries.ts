@@ -12,15 +12,24 @@ const NOT_HERE = new Set(['42501', '0A000', '42883', '55000']);
 
 /** In SQL: which run of the server answers. */
 export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
-/** In SQL: whether no worker refuses the ledger. Read once a statement. */
-export const NOT_REFUSED = `coalesce((select coalesce(value->'refused', 'null') = 'null' from setting where key = '${KEY}'), true)`;
+const DATABASE = '(select oid::text from pg_database where datname = current_database())';
+/**
+ * In SQL, of the row of the ledger: whether it was last judged here, on this run of the server, in this database and this
+ * table, and is not refused. What is restored or copied says so of somewhere else, from its first statement on: the
+ * server of exchanged files was started anew, and a dump makes tables anew. What a row does not say counts for it.
+ */
+const IS_JUDGED_HERE = `coalesce(value->'refused', 'null') = 'null'
+      and coalesce(value->>'server', ${SERVER}) = ${SERVER} and coalesce(value->'fingerprint'->>'table', tableoid::text) = tableoid::text
+      and coalesce(value->'fingerprint'->>'database' = ${DATABASE}, true)`;
+/** In SQL: whether no worker refuses the ledger, and one has judged it since it came to be where it is. Read once a statement. */
+export const JUDGED = `coalesce((select ${IS_JUDGED_HERE} from setting where key = '${KEY}'), true)`;
 /**
  * In SQL: whether the server that runs the statement, and its ledger, are those that were judged; the others are parameters
  * such as `$4`. Read once a statement.
  */
 export function fenceSql({ lineage, generation, counter, server }: Record<keyof Fence, string>): string {
   return `(select value->>'lineage' = ${lineage} and (value->>'generation')::int = ${generation} and (value->>'counter')::bigint >= ${counter}
-      and coalesce(value->'refused', 'null') = 'null' and ${SERVER} = ${server} from setting where key = '${KEY}')`;
+      and ${SERVER} = ${server} and ${IS_JUDGED_HERE} from setting where key = '${KEY}')`;
 }
 /**
  * In SQL: when the owner last confirmed a ledger whose waiting mails may have gone out; null: never, or they said that
@@ -92,7 +101,7 @@ export class GenerationQueries {
       Pick<Fingerprint, 'database' | 'table'> & { atMs: number | null; server: string })[] =
       await this.dataSource.query(
         `select s.value as row, ${UPDATED_MS} as "atMs", ${SERVER} as server,
-           (select oid::text from pg_database where datname = current_database()) as database,
+           ${DATABASE} as database,
            'setting'::regclass::oid::text as table, exists (select 1 from message) as "hasMessages", ${MISSING} as missing
          from (select 1) one left join setting s on s.key = $1`,
         [

@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { arrayLiteral } from '../../infra/database/array-literal.js';
 import { pgPool } from '../../infra/database/pg-pool.js';
 import type { Fence } from '../generation/generation.js';
-import { NOT_REFUSED, SERVER } from '../generation/generation.queries.js';
+import { JUDGED, SERVER } from '../generation/generation.queries.js';
 import { WitnessFiles } from '../generation/witness-files.service.js';
 import type { ToldMail, Witness } from '../generation/witness.js';
 import { dataAt } from '../message/data-at.js';
@@ -116,8 +116,9 @@ export class LedgerQueries {
   /**
    * One transaction for everything that waits: what became of the mails that are through, and the barrier for those
    * whose relay has said 354. Consent, suppression, cancellation and, of a mail that is sent once more, what has shown that
-   * the first arrived are looked at here, at the last possible moment; and whether the ledger is refused, as a mail that was
-   * claimed before a backup was made is still claimed in it, and a pause of its broadcast since is not known there.
+   * the first arrived are looked at here, at the last possible moment; and whether the ledger is where it was judged, as a mail
+   * that was claimed before a backup was made is still claimed in it, and a pause or a leaving since is not known there. After
+   * each restart of PostgreSQL what waits here is held back, and goes once a worker has judged that.
    * Returns the ids that may go; of any other not one byte of the body may be sent.
    *
    * Fenced by the lease's epoch: a worker that comes back late cannot undo what happened since. It may still say what
@@ -361,7 +362,7 @@ attempts as (
 asked as materialized (
   select a.* from unnest($15::bigint[], $16::int[]) as b (id, epoch) cross join lateral (
     select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_GO} and ${ARRIVED} is null offset 0) a
-  where ${NOT_REFUSED}),
+  where ${JUDGED}),
 entered as (
   update message m set data_at = clock_timestamp()
   from asked a where m.id = a.id and m.lease_epoch = a.epoch and (m.data_at is null or $17::boolean)

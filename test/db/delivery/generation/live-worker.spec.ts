@@ -47,6 +47,20 @@ describe('a worker that lives while its database goes back to an earlier state',
   const ofEarlierRun = (): Witness | null => t.ledger.witness && { ...t.ledger.witness, server: '12.5' };
   const startedAnew = async (): Promise<unknown> =>
     t.db.query(`update setting set value = value || '{"server": "12.5"}' where key = 'ledger.generation'`);
+  /** As `pg_restore --clean` does it: the table is another one, with the rows of the dump. */
+  const RESTORED = `create table restored (like setting including all); insert into restored select * from setting;
+    drop table setting; alter table restored rename to setting`;
+  const ELSEWHERE: [what: string, change: string][] = [
+    ['from a dump', RESTORED],
+    [
+      'as a copy that takes the place of the database',
+      `update setting set value = jsonb_set(value, '{fingerprint,database}', '"1"') where key = 'ledger.generation'`,
+    ],
+    [
+      'by its files, for which the server was stopped',
+      `update setting set value = value || '{"server": "12.5"}' where key = 'ledger.generation'`,
+    ],
+  ];
   const REFUSED = `update setting set value = value || '{"refused": {"reason": "older", "generation": 1, "counter": 9}}' where key = 'ledger.generation'`;
   const COUNTER_BACK = `update setting set value = jsonb_set(value, '{counter}', '0') where key = 'ledger.generation'`;
   /** Claims one mail, and passes the barrier with it. */
@@ -108,6 +122,20 @@ describe('a worker that lives while its database goes back to an earlier state',
     await t.ledger.settleHeld([{ ...claim, durationMs: 1, relay: null, tls: null }]);
     expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 0 });
   });
+
+  it.each(ELSEWHERE)(
+    'lets out no mail, and claims none, in the two seconds until it sees that the database was restored %s',
+    async (_, change) => {
+      const ids = [await t.plan('first@example.com'), await t.plan('second@example.com')];
+      const judged = await fence();
+      const [message] = (await claimBehind(judged)).messages;
+      const claim = { id: message?.id ?? '', epoch: message?.epoch ?? 0 };
+      expect(ids).toContain(claim.id);
+      await t.db.query(change);
+      expect(await t.ledger.write([], [claim])).toEqual(new Set());
+      expect(await claimBehind(judged)).toMatchObject({ taken: 0 });
+    },
+  );
 
   it.each(['claimed', 'ended'] as const)(
     'knows by the mail that it has %s last that seconds are missing in which no beat was',
