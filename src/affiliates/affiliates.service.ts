@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { ReactionsService } from '../sequences/events/reactions.service.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import type { EmailAddressParse } from '../values/email-address.js';
 import { mailboxOf } from '../values/mailbox.js';
 import type { Affiliate, AffiliateFigures, AffiliateState } from './affiliate.js';
@@ -109,7 +110,7 @@ export class AffiliatesService {
   async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<Affiliate> {
     const found = await findAffiliate(manager, id);
     if (found) return found;
-    throw new DomainError('AFFILIATE_NOT_FOUND', `There is no affiliate with the id ${id}`, { id });
+    throw notFound('affiliate', id);
   }
 
   async findByCode(code: string): Promise<Affiliate | null> {

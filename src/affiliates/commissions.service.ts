@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { addDuration, parseDuration } from '../values/duration.js';
 import { parseEmailAddress } from '../values/email-address.js';
 import { mailboxOf } from '../values/mailbox.js';
@@ -127,7 +127,7 @@ export class CommissionsService {
   async get(id: string): Promise<CommissionRecord> {
     const found = await findCommission(this.dataSource.manager, id);
     if (found) return found;
-    throw new DomainError('COMMISSION_NOT_FOUND', `There is no commission with the id ${id}`, { id });
+    throw notFound('commission', id);
   }
 
   async ofOrder(orderId: string): Promise<CommissionRecord[]> {

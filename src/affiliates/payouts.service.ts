@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { exportCell } from '../imports/export-cell.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { type Money, moneyToText } from '../values/money.js';
 import type { Payout, PayoutState } from './affiliate.js';
 import { forgetPaidOff } from './forget.queries.js';
@@ -98,7 +99,7 @@ export class PayoutsService {
   async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<Payout> {
     const found = await findPayout(manager, id);
     if (found) return found;
-    throw new DomainError('PAYOUT_NOT_FOUND', `There is no payout with the id ${id}`, { id });
+    throw notFound('payout', id);
   }
 
   async list(page: PayoutPage): Promise<Payout[]> {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import type { Money } from '../values/money.js';
 import {
   countStages,
@@ -58,7 +58,7 @@ export class AnalyticsService {
   async funnel(key: string, period: Period = ALWAYS): Promise<FunnelReport> {
     const db = this.dataSource.manager;
     const funnel = await findFunnel(db, key);
-    if (funnel === null) throw new DomainError('FUNNEL_NOT_FOUND', `There is no funnel "${key}"`, { key });
+    if (funnel === null) throw notFound('funnel', key, 'key');
     const headline = await this.headline(funnel, period);
     const steps = stepReports(await mailSteps(db, key), await countSteps(db, key, period));
     const upsells = (await countUpsells(db, key, period)).map((one) => ({

@@ -5,6 +5,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { FALLBACK_ZONE, prepareSequence } from '../sequences/steps/prepared.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { explainBroadcast } from './explain-broadcast.js';
 import { explainMessage, type MessageFacts } from './explain-message.js';
@@ -50,7 +51,7 @@ export class ExplainService {
   /** Throws `MESSAGE_NOT_FOUND`. */
   async message(id: string): Promise<Explained> {
     const row = await messageRow(this.dataSource.manager, id);
-    if (!row) throw new DomainError('MESSAGE_NOT_FOUND', `there is no message ${id}`, { id });
+    if (!row) throw notFound('message', id);
     return { messageId: id, ...explainMessage(await this.messageFacts(row)) };
   }
 
@@ -63,8 +64,7 @@ export class ExplainService {
     const db = this.dataSource.manager;
     const person = await this.person(db, subscriberId);
     const sequence = await sequenceOf(db, funnel);
-    if (!sequence)
-      throw new DomainError('FUNNEL_NOT_FOUND', `There is no funnel "${funnel}"`, { key: funnel });
+    if (!sequence) throw notFound('funnel', funnel, 'key');
     if (!sequence.steps.includes(step)) {
       const facts = { funnel, step, steps: sequence.steps };
       throw new DomainError('STEP_NOT_FOUND', `The funnel "${funnel}" has no step "${step}"`, facts);
@@ -96,10 +96,7 @@ export class ExplainService {
     const person = await this.person(db, subscriberId);
     const hash = addressHash(this.config.secretKey, person.addressKey);
     const absence = await absenceRow(db, { broadcastId, subscriberId, addressHash: hash });
-    if (!absence)
-      throw new DomainError('BROADCAST_NOT_FOUND', `There is no broadcast ${broadcastId}`, {
-        id: broadcastId,
-      });
+    if (!absence) throw notFound('broadcast', broadcastId);
     const id = await broadcastMessageId(db, subscriberId, broadcastId);
     if (id !== null) return this.message(id);
     const { audience, segments, ...known } = absence;
@@ -158,6 +155,6 @@ export class ExplainService {
   private async person(db: EntityManager, id: string): Promise<PersonRow> {
     const person = await personRow(db, id);
     if (person) return person;
-    throw new DomainError('SUBSCRIBER_NOT_FOUND', `There is no subscriber with the id ${id}`, { id });
+    throw notFound('subscriber', id);
   }
 }

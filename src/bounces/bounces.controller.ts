@@ -2,7 +2,7 @@ import { Controller, Get, Param, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageOf, pageQuery, toPage } from '../infra/http/page.js';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { BouncesService } from './bounces.service.js';
 
 const VERDICTS = ['hard', 'soft', 'sender', 'complaint', 'ignore'] as const;
@@ -57,7 +57,7 @@ export class BouncesController {
   @ApiRoute({ summary: 'One bounce or complaint', tag: 'bounces', response: bounceResponse })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const [bounce] = await this.bounces.list({ id, limit: 1 });
-    if (!bounce) throw new DomainError('BOUNCE_NOT_FOUND', `there is no bounce ${id}`, { id });
+    if (!bounce) throw notFound('bounce', id);
     return bounce;
   }
 }

@@ -5,7 +5,7 @@ import { queueKey } from '../delivery/message/recipient-group.js';
 import { SendingService } from '../delivery/pacing/sending.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { readableBps } from '../experiments/test-options.js';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import type { Broadcast, BroadcastReport, BroadcastResults } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { countedUntil, holdoutResults } from './holdout.js';
@@ -30,14 +30,14 @@ export class BroadcastReports {
   async get(id: string): Promise<BroadcastReport> {
     const broadcast = await this.queries.find(id);
     const [report] = broadcast ? await this.reports([broadcast]) : [];
-    if (!report) throw notFound(id);
+    if (!report) throw notFound('broadcast', id);
     return { ...report, estimate: await this.estimate(report), arms: await this.arms(report) };
   }
 
   /** Counted; takes about a second for a million mails. Throws `BROADCAST_NOT_FOUND`. */
   async results(id: string): Promise<BroadcastResults> {
     const broadcast = await this.queries.find(id);
-    if (broadcast === null) throw notFound(id);
+    if (broadcast === null) throw notFound('broadcast', id);
     const results = await broadcastResults(this.dataSource.manager, id);
     return { ...results, holdout: await this.holdout(broadcast) };
   }
@@ -112,8 +112,4 @@ export class BroadcastReports {
       };
     });
   }
-}
-
-export function notFound(id: string): DomainError {
-  return new DomainError('BROADCAST_NOT_FOUND', `there is no broadcast ${id}`, { id });
 }

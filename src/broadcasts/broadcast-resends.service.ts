@@ -2,10 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { topicOf, type Broadcast, type BroadcastReport, type Resend } from './broadcast.js';
 import { stillSold } from './broadcast-offers.queries.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
-import { BroadcastReports, notFound } from './broadcast-reports.service.js';
+import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { offerAgain } from './offers-of-words.js';
 import { saysTheSame, wordsOf } from './split.js';
@@ -29,7 +30,7 @@ export class BroadcastResends {
   async draft(id: string, resend: Resend): Promise<BroadcastReport> {
     const draftId = await this.dataSource.transaction(async (manager) => {
       const first = await this.queries.lock(manager, id);
-      if (first === null) throw notFound(id);
+      if (first === null) throw notFound('broadcast', id);
       checkFirst(first);
       const { sender, title } = first;
       const offer = resend.offer === undefined ? await stillSold(manager, offerAgain(first)) : resend.offer;

@@ -9,7 +9,7 @@ import {
 } from '../delivery/ledger/unknown-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
-import { notFound } from './broadcast-reports.service.js';
+import { notFound } from '../values/not-found.js';
 import { nextState, type BroadcastState } from './broadcast-status.js';
 import { endOf } from './split.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
@@ -50,7 +50,7 @@ export class BroadcastUnknowns {
     const standing = await this.guard.state();
     return this.dataSource.transaction(async (manager) => {
       const broadcast = await this.queries.lock(manager, id);
-      if (broadcast === null) throw notFound(id);
+      if (broadcast === null) throw notFound('broadcast', id);
       const { state } = broadcast;
       const end = endOf(broadcast);
       const now = this.clock.now();

@@ -5,8 +5,9 @@ import type { PreflightReport } from '../delivery/preflight/preflight.service.js
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import type { Broadcast, BroadcastDraft, BroadcastReport } from './broadcast.js';
-import { BroadcastReports, notFound } from './broadcast-reports.service.js';
+import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
@@ -131,13 +132,13 @@ export class BroadcastsService {
   private async found(id: string): Promise<Broadcast> {
     const broadcast = await this.queries.find(id);
     if (broadcast) return broadcast;
-    throw notFound(id);
+    throw notFound('broadcast', id);
   }
 
   private async locked(manager: EntityManager, id: string): Promise<Broadcast> {
     const broadcast = await this.queries.lock(manager, id);
     if (broadcast) return broadcast;
-    throw notFound(id);
+    throw notFound('broadcast', id);
   }
 }
 

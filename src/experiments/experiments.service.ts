@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { storeAssignments } from './assignments.queries.js';
 import type { Judgement } from './decide.js';
 import type { ExperimentTerms, NewAssignment } from './experiment-terms.js';
@@ -101,7 +102,7 @@ export class ExperimentsService {
     const { manager } = this.dataSource;
     const rows: Experiment[] = await manager.query(`${EXPERIMENT} where id = $1`, [id]);
     const [experiment] = rows;
-    if (!experiment) throw new DomainError('EXPERIMENT_NOT_FOUND', `there is no experiment ${id}`, { id });
+    if (!experiment) throw notFound('experiment', id);
     const evidence = await this.evidence(manager, experiment);
     return { ...experiment, results: resultsOf(evidence) };
   }
@@ -142,7 +143,7 @@ export class ExperimentsService {
     await this.dataSource.transaction(async (manager) => {
       const rows: Experiment[] = await manager.query(`${EXPERIMENT} where id = $1 for update`, [id]);
       const [experiment] = rows;
-      if (!experiment) throw new DomainError('EXPERIMENT_NOT_FOUND', `there is no experiment ${id}`, { id });
+      if (!experiment) throw notFound('experiment', id);
       const { terms, verdict } = experiment;
       const keys = terms.arms.map(({ key }) => key);
       if (arm !== null && !keys.includes(arm))

@@ -5,6 +5,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { TemplateTexts } from '../infra/templates/template-texts.service.js';
 import type { Texts } from '../values/template-texts.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import type { FunnelState } from './changes/funnel-diff.js';
 import type { FunnelParts } from './publish/funnel-publisher.service.js';
 import type { FunnelDefinition } from './schemas/funnel.schemas.js';
@@ -79,7 +80,7 @@ export class FunnelStore {
   ): Promise<FunnelVersion[]> {
     const { manager } = this.dataSource;
     const funnel = await this.find(manager, key);
-    if (!funnel) throw funnelNotFound(key);
+    if (!funnel) throw notFound('funnel', key, 'key');
     return manager.query(
       `select version, applied_at as "appliedAt", restored, applied_by as "appliedBy", definition as state, parts from funnel_version
        where funnel_id = $1 and ($2::int is null or version < $2) order by version desc limit $3`,
@@ -160,8 +161,4 @@ export class FunnelStore {
       [rows[0]?.id, version, json, JSON.stringify(parts), restored, this.clock.now(), by],
     );
   }
-}
-
-export function funnelNotFound(key: string): DomainError {
-  return new DomainError('FUNNEL_NOT_FOUND', `there is no funnel "${key}"`, { key });
 }

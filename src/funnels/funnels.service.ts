@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import {
   FunnelChanges,
   type ChangeOptions,
@@ -22,7 +23,6 @@ import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import { withFields } from './export/exported-fields.js';
 import { FunnelLintService, type FileText, type LintedFunnel } from './lint/funnel-lint.service.js';
 import {
-  funnelNotFound,
   FunnelStore,
   type FunnelRow,
   type FunnelVersion,
@@ -126,7 +126,7 @@ export class FunnelsService {
     let [back, before]: [number, string[]] = [0, []];
     const read: Reading = async (manager) => {
       const stored = await this.store.find(manager, key);
-      if (!stored) throw funnelNotFound(key);
+      if (!stored) throw notFound('funnel', key, 'key');
       const version = await this.store.version(manager, stored, to ?? stored.version - 1);
       await this.checkMoved(manager, stored, version);
       const { wanted, warnings, words } = await this.wantedVersion(manager, key, version);
@@ -162,7 +162,7 @@ export class FunnelsService {
   async export(key?: string, { withTexts = true }: { withTexts?: boolean } = {}): Promise<string> {
     const rows = await this.store.list();
     const wanted = rows.filter((row) => key === undefined || row.key === key);
-    if (key !== undefined && wanted.length === 0) throw funnelNotFound(key);
+    if (key !== undefined && wanted.length === 0) throw notFound('funnel', key, 'key');
     const defined = await fieldDefinitions(this.dataSource.manager);
     const texts = withTexts ? await this.store.keptTexts(key) : new Map<string, Texts>();
     return wanted
@@ -185,7 +185,7 @@ export class FunnelsService {
 
   async get(key: string): Promise<FunnelRow> {
     const funnel = (await this.store.list()).find((row) => row.key === key);
-    if (!funnel) throw funnelNotFound(key);
+    if (!funnel) throw notFound('funnel', key, 'key');
     return funnel;
   }
 

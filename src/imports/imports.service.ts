@@ -6,6 +6,7 @@ import { isDeadlock } from '../infra/database/deadlock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { createTagsOfImport, judgeRows, mergeRows } from '../subscribers/merge.queries.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { ImportFiles } from './import-files.service.js';
 import {
   IMPORT_STATES,
@@ -58,7 +59,7 @@ export class ImportsService {
   async get(id: string): Promise<ImportJob> {
     const job = await this.queries.find(id);
     if (job) return job;
-    throw new DomainError('IMPORT_NOT_FOUND', `There is no import with the id ${id}`, { id });
+    throw notFound('import', id);
   }
 
   async page(beforeId: string | undefined, limit: number): Promise<ImportJob[]> {
@@ -261,7 +262,7 @@ export class ImportsService {
   ): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const job = await this.queries.lock(manager, id);
-      if (!job) throw new DomainError('IMPORT_NOT_FOUND', `There is no import with the id ${id}`, { id });
+      if (!job) throw notFound('import', id);
       if (!states.includes(job.state)) throw notNow(job, action);
       await work(manager, job);
     });

@@ -1,7 +1,7 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { offerJson, offerList, offerResponse, slugParam } from './offers.schemas.js';
 import { OffersService } from './offers.service.js';
 
@@ -22,6 +22,6 @@ export class OffersController {
   async get(@Param('slug', { schema: slugParam }) slug: string): Promise<unknown> {
     const offer = await this.offers.findBySlug(slug);
     if (offer) return offerJson(offer);
-    throw new DomainError('OFFER_NOT_FOUND', `There is no offer "${slug}"`, { slug });
+    throw notFound('offer', slug, 'slug');
   }
 }

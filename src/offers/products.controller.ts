@@ -1,7 +1,7 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { productJson, productList, productResponse, slugParam } from './offers.schemas.js';
 import { ProductsService } from './products.service.js';
 
@@ -22,6 +22,6 @@ export class ProductsController {
   async get(@Param('key', { schema: slugParam }) key: string): Promise<unknown> {
     const product = await this.products.findByKey(key);
     if (product) return productJson(product);
-    throw new DomainError('PRODUCT_NOT_FOUND', `There is no product "${key}"`, { key });
+    throw notFound('product', key, 'key');
   }
 }

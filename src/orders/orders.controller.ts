@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { orderJson, orderList, orderResponse, refundBody } from './orders.schemas.js';
 import { OrdersService } from './orders.service.js';
 import { RefundsService } from './refunds/refunds.service.js';
@@ -26,7 +27,7 @@ export class OrdersController {
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const order = await this.orders.findById(id);
     if (order) return orderJson(order);
-    throw new DomainError('ORDER_NOT_FOUND', `There is no order with the id ${id}`, { id });
+    throw notFound('order', id);
   }
 
   @Post(':id/refund')

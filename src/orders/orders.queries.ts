@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import type { Order } from './order.js';
 import { ERASED } from '../subscribers/erased.js';
 
@@ -55,7 +55,7 @@ export async function getLocked(db: EntityManager, id: string): Promise<Order> {
 
 function there(order: Order | null, orderId: string): Order {
   if (order) return order;
-  throw new DomainError('ORDER_NOT_FOUND', `There is no order with the id ${orderId}`, { orderId });
+  throw notFound('order', orderId);
 }
 
 export interface OrderPage {

@@ -4,6 +4,7 @@ import { forgetClicks } from '../affiliates/forget.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { parseEmailAddress } from '../values/email-address.js';
 import { readLicenceKey } from './licence-key.js';
 import { OrderEffects } from './order-effects.service.js';
@@ -54,7 +55,7 @@ export class OrdersService {
       throw new DomainError('LICENCE_INVALID', 'This is no licence key: a character is wrong or missing');
     const licence = await findLicence(this.dataSource.manager, key);
     if (licence) return licence;
-    throw new DomainError('LICENCE_NOT_FOUND', 'There is no such licence');
+    throw notFound('licence', key, 'key');
   }
 
   /** Newest first; `beforeId` is the last one the caller has seen. */

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { Subscriber, Suppression } from '../subscribers/subscriber.js';
-import { SubscribersService, subscriberNotFound } from '../subscribers/subscribers.service.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { SuppressionsService } from '../subscribers/suppressions.service.js';
 import type { Topic } from '../subscribers/topic.js';
 import { TopicsService } from '../subscribers/topics.service.js';
@@ -14,6 +14,7 @@ import {
   type ConsentRecord,
   type PersonalParts,
 } from './personal-data.queries.js';
+import { notFound } from '../values/not-found.js';
 
 export interface PersonalData extends PersonalParts {
   exportedAt: Date;
@@ -43,7 +44,7 @@ export class PersonalDataService {
   async of(subscriberId: string): Promise<PersonalData> {
     return this.dataSource.transaction('REPEATABLE READ', async (manager) => {
       const subscriber = await this.subscribers.find(subscriberId, manager);
-      if (subscriber === null) throw subscriberNotFound(subscriberId);
+      if (subscriber === null) throw notFound('subscriber', subscriberId);
       const { tags, emailKey, ...profile } = subscriber;
       const consents = await consentsOf(manager, subscriberId);
       return {

@@ -4,7 +4,7 @@ import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema } from '../infra/http/page.js';
 import { ErasureService } from './erasure.service.js';
 import { type PersonalData, PersonalDataService } from './personal-data.service.js';
-import { subscriberNotFound } from '../subscribers/subscribers.service.js';
+import { notFound } from '../values/not-found.js';
 
 const records = z.array(z.record(z.string(), z.unknown()));
 const personalData = z
@@ -61,6 +61,6 @@ export class SubscriberDataController {
     response: null,
   })
   async erase(@Param('id', { schema: idSchema }) id: string): Promise<void> {
-    if (!(await this.erasure.erase(id, 'api'))) throw subscriberNotFound(id);
+    if (!(await this.erasure.erase(id, 'api'))) throw notFound('subscriber', id);
   }
 }

@@ -5,6 +5,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { compileConditions, type SqlCondition } from './compile.js';
 import type { CompileOptions } from './compile-context.js';
 import { type Condition, leavesOf, namedIn } from './condition.js';
@@ -63,7 +64,7 @@ export class SegmentsService {
   async get(id: string): Promise<Segment> {
     const segment = await this.queries.find(id);
     if (segment) return segment;
-    throw new DomainError('SEGMENT_NOT_FOUND', `There is no segment with the id ${id}`, { id });
+    throw notFound('segment', id);
   }
 
   async page(beforeId: string | undefined, limit: number): Promise<Segment[]> {
@@ -95,7 +96,7 @@ export class SegmentsService {
     const found = new Map((await this.queries.byKeys(keys, manager)).map((one) => [one.key, one.conditions]));
     const missing = keys.find((key) => !found.has(key));
     if (missing === undefined) return Object.fromEntries(found);
-    throw new DomainError('SEGMENT_NOT_FOUND', `There is no segment "${missing}"`, { segment: missing });
+    throw notFound('segment', missing, 'key');
   }
 
   /** Conditions as SQL over `subscriber s`, for batches; counted from now, and as of now, unless the options say otherwise. */

@@ -2,7 +2,7 @@ import { Controller, Get, Param, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageOf, pageQuery, toPage } from '../infra/http/page.js';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { enrollment } from './sequences.schemas.js';
 import { SequencesService } from './sequences.service.js';
 
@@ -32,7 +32,7 @@ export class SequencesController {
   @ApiRoute({ summary: 'One sequence', tag: 'sequences', response: sequence })
   async sequence(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const [row] = await this.sequences.list({ id, limit: 1 });
-    if (!row) throw new DomainError('SEQUENCE_NOT_FOUND', `there is no sequence ${id}`, { id });
+    if (!row) throw notFound('sequence', id);
     return row;
   }
 
@@ -49,7 +49,7 @@ export class SequencesController {
   @ApiRoute({ summary: 'One enrollment', tag: 'enrollments', response: enrollment })
   async enrollment(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const [row] = await this.sequences.enrollments({ id, limit: 1 });
-    if (!row) throw new DomainError('ENROLLMENT_NOT_FOUND', `there is no enrollment ${id}`, { id });
+    if (!row) throw notFound('enrollment', id);
     return row;
   }
 }

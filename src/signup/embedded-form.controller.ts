@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { CONFIG, type Config } from '../infra/config.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { suggestionFor } from '../values/email-address-advice.js';
 import { FormsService, type Form } from './forms.service.js';
 import { FormIntake } from './form-intake.service.js';
@@ -34,7 +35,7 @@ export class EmbeddedFormController {
   @Get('f/:file')
   async script(@Param('file') file: string, @Res() reply: FastifyReply): Promise<void> {
     const form = file.endsWith('.js') ? await this.forms.findBySlug(file.slice(0, -3)) : null;
-    if (!form) throw formNotFound(file);
+    if (!form) throw notFound('form', file, 'slug');
     const { headline, subheadline, button } = form.content;
     const settings = {
       action: `${this.config.baseUrl}/api/public/forms/${form.slug}`,
@@ -73,7 +74,7 @@ export class EmbeddedFormController {
   ): Promise<void> {
     allowAnyOrigin(reply);
     const form = await this.forms.findBySlug(slug);
-    if (!form) throw formNotFound(slug);
+    if (!form) throw notFound('form', slug, 'slug');
     const asked = await this.forms.fieldsOf(form);
     const outcome = await this.intake.take(form, asked, typed, request);
     if (outcome.kind === 'limited') {
@@ -103,8 +104,4 @@ function statusOf({ optIn }: Form): 'check_inbox' | 'subscribed' {
 /** No credentials are involved, so any site may ask. */
 function allowAnyOrigin(reply: FastifyReply): FastifyReply {
   return reply.header('access-control-allow-origin', '*').header('vary', 'origin');
-}
-
-function formNotFound(slug: string): DomainError {
-  return new DomainError('FORM_NOT_FOUND', `there is no form "${slug}"`, { slug });
 }

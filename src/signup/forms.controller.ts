@@ -2,7 +2,7 @@ import { Controller, Get, Param, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { pageOf, pageQuery, toPage } from '../infra/http/page.js';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { FormsService, type Form } from './forms.service.js';
 
 const form = z.object({
@@ -33,7 +33,7 @@ export class FormsController {
   async form(@Param('slug', { schema: slugParam }) slug: string): Promise<unknown> {
     const found = await this.forms.findBySlug(slug);
     if (found) return formJson(found);
-    throw new DomainError('FORM_NOT_FOUND', `there is no form "${slug}"`, { slug });
+    throw notFound('form', slug, 'slug');
   }
 }
 

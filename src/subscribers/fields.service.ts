@@ -4,6 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { holdFunnels } from '../infra/database/funnel-lock.js';
 import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { checkFieldValue, type FieldDefinition } from './field.js';
 import type { SubscriberFields } from './subscriber.js';
 import { fieldDefinitions } from './subscribers.queries.js';
@@ -44,7 +45,7 @@ export class FieldsService {
   async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<StoredField> {
     const rows: StoredField[] = await manager.query(`${FIELD} where id = $1`, [id]);
     if (rows[0]) return rows[0];
-    throw new DomainError('FIELD_NOT_FOUND', `There is no field with the id ${id}`, { id });
+    throw notFound('field', id);
   }
 
   /** Throws `FIELD_ALREADY_EXISTS`. */

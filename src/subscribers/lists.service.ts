@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import type { ListOfPerson } from './list.js';
 import { listKeys } from './subscribers.queries.js';
 import type { ListSignal } from './tag-signals.queries.js';
@@ -42,7 +43,7 @@ export class ListsService {
   async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<SubscriberList> {
     const rows: SubscriberList[] = await manager.query(`${LIST} where l.id = $1`, [id]);
     if (rows[0]) return rows[0];
-    throw notFound(id);
+    throw notFound('list', id);
   }
 
   async keys(): Promise<Set<string>> {
@@ -118,10 +119,7 @@ export class ListsService {
   ): Promise<void> {
     await this.checkThere(id, manager);
     const rows: unknown[] = await manager.query('select 1 from subscriber where id = $1', [subscriberId]);
-    if (rows.length === 0) {
-      const message = `There is no subscriber with the id ${subscriberId}`;
-      throw new DomainError('SUBSCRIBER_NOT_FOUND', message, { id: subscriberId });
-    }
+    if (rows.length === 0) throw notFound('subscriber', subscriberId);
     await manager.query(
       `with added as (
          insert into list_member (list_id, subscriber_id, created_at) values ($1, $2, $3) on conflict do nothing returning list_id)
@@ -150,7 +148,7 @@ export class ListsService {
    */
   private async checkThere(id: string, manager: EntityManager): Promise<void> {
     const rows: unknown[] = await manager.query('select 1 from list where id = $1', [id]);
-    if (rows.length === 0) throw notFound(id);
+    if (rows.length === 0) throw notFound('list', id);
   }
 }
 
@@ -158,8 +156,4 @@ export class ListsService {
 function noteOf(changed: string, kind: ListSignal['kind']): string {
   return `insert into list_signal (subscriber_id, name, kind, created_at)
     select $2, l.key, '${kind}', $3 from ${changed} c join list l on l.id = c.list_id join listened_list h on h.name = l.key`;
-}
-
-function notFound(id: string): DomainError {
-  return new DomainError('LIST_NOT_FOUND', `There is no list with the id ${id}`, { id });
 }

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import type { EmailAddressParse } from '../values/email-address.js';
 import { fieldsDiffer, isInSequence, listenedOf, noteArrival } from './field-signals.queries.js';
 import type {
@@ -106,7 +106,7 @@ export class SubscribersService {
         evidence.at ?? this.clock.now(),
       ],
     );
-    if (rows.length === 0) throw subscriberNotFound(evidence.subscriberId);
+    if (rows.length === 0) throw notFound('subscriber', evidence.subscriberId);
   }
 
   /**
@@ -334,7 +334,7 @@ export class SubscribersService {
   async get(id: string): Promise<Subscriber> {
     const subscriber = await this.find(id);
     if (subscriber) return subscriber;
-    throw subscriberNotFound(id);
+    throw notFound('subscriber', id);
   }
 
   async findByEmailKey(
@@ -356,12 +356,8 @@ export class SubscribersService {
   private async lock(manager: EntityManager, id: string): Promise<LockedSubscriber> {
     const subscriber = await lockSubscriber(manager, id);
     if (subscriber) return subscriber;
-    throw subscriberNotFound(id);
+    throw notFound('subscriber', id);
   }
-}
-
-export function subscriberNotFound(id: string): DomainError {
-  return new DomainError('SUBSCRIBER_NOT_FOUND', `There is no subscriber with the id ${id}`, { id });
 }
 
 /** Node names the network card in a link-local address (`fe80::1%eth0`); PostgreSQL's `inet` has no place for it. */

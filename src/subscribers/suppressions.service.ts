@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { addressHash } from './address-hash.js';
 import type { Suppression } from './subscriber.js';
 
@@ -104,7 +105,7 @@ export class SuppressionsService {
   async get(id: string): Promise<Suppression> {
     const rows: Suppression[] = await this.dataSource.query(`${SUPPRESSION} where id = $1`, [id]);
     if (rows[0]) return rows[0];
-    throw notFound(id);
+    throw notFound('suppression', id);
   }
 
   /**
@@ -124,8 +125,4 @@ export class SuppressionsService {
     }
     await this.dataSource.query(`delete from suppression where id = $1 and reason = 'manual'`, [id]);
   }
-}
-
-function notFound(id: string): DomainError {
-  return new DomainError('SUPPRESSION_NOT_FOUND', `There is no suppression with the id ${id}`, { id });
 }

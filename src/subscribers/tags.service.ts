@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 import { BOUGHT, type StoredTag } from './tag.js';
 import { type Use, usesInWords, usesOfTag } from './uses.queries.js';
 
@@ -40,7 +41,7 @@ export class TagsService {
   async get(id: string, manager: EntityManager = this.dataSource.manager): Promise<StoredTag> {
     const rows: StoredTag[] = await manager.query(`${TAG} where t.id = $1`, [id]);
     if (rows[0]) return rows[0];
-    throw new DomainError('TAG_NOT_FOUND', `There is no tag with the id ${id}`, { id });
+    throw notFound('tag', id);
   }
 
   async findByName(name: string): Promise<StoredTag | null> {
@@ -91,7 +92,7 @@ export class TagsService {
     const tags = await this.lock(manager, [id, intoId]);
     const from = tags.find((tag) => tag.id === id);
     const into = tags.find((tag) => tag.id === intoId);
-    if (!from || !into) throw new DomainError('TAG_NOT_FOUND', 'There is no such tag', { id });
+    if (!from || !into) throw notFound('tag', id);
     await this.checkFree(manager, from.name, { withSegments: false });
     checkOwn(into.name);
     await manager.query(
@@ -111,8 +112,7 @@ export class TagsService {
   async remove(id: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const [tag] = await this.lock(manager, [id]);
-      if (tag === undefined)
-        throw new DomainError('TAG_NOT_FOUND', `There is no tag with the id ${id}`, { id });
+      if (tag === undefined) throw notFound('tag', id);
       await this.checkFree(manager, tag.name, { withSegments: true });
       await this.drop(manager, id);
     });

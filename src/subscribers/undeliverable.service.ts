@@ -8,6 +8,7 @@ import { lockSubscriber } from './subscribers.queries.js';
 import { nextStatus } from './subscription-status.js';
 import { SuppressionsService } from './suppressions.service.js';
 import { DomainError } from '../values/domain-error.js';
+import { notFound } from '../values/not-found.js';
 
 const EVENTS = { hard_bounce: 'bounce', soft_bounce: 'bounce', complaint: 'complain' } as const;
 
@@ -56,10 +57,7 @@ export class UndeliverableService {
   async writeAgain(subscriberId: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const subscriber = await lockSubscriber(manager, subscriberId);
-      if (!subscriber)
-        throw new DomainError('SUBSCRIBER_NOT_FOUND', `There is no subscriber with the id ${subscriberId}`, {
-          id: subscriberId,
-        });
+      if (!subscriber) throw notFound('subscriber', subscriberId);
       if (!(await this.mayBeWrittenAgain(subscriber, manager)))
         throw new DomainError(
           'SUBSCRIBER_COMEBACK_CONFLICT',

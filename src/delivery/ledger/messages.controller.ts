@@ -2,7 +2,7 @@ import { Controller, Get, Param, Query } from '@nestjs/common';
 import type { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { idSchema, toPage } from '../../infra/http/page.js';
-import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { messagePage, messageQuery, messageResponse } from './messages.schemas.js';
 import { MessagesQueries } from './messages.queries.js';
 
@@ -23,7 +23,7 @@ export class MessagesController {
   @ApiRoute({ summary: 'One message with its state', tag: 'messages', response: messageResponse })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const [message] = await this.messages.list({ id, limit: 1 });
-    if (!message) throw new DomainError('MESSAGE_NOT_FOUND', `there is no message ${id}`, { id });
+    if (!message) throw notFound('message', id);
     return message;
   }
 }

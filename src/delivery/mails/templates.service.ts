@@ -6,7 +6,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { TEMPLATES_DIR } from '../../infra/http/templates-dir.js';
 import { alwaysShown } from './hidden-duties.js';
-import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { linkTemplates, markLinks, unmarkLinks } from './mail-links.js';
 import { compileMail, type MailTemplate } from './mjml.templates.js';
 import { compileWrittenMail } from './written-mail.files.js';
@@ -78,7 +78,7 @@ export class TemplatesService {
   ): Promise<MailTemplate & { source: string }> {
     const mail = await this.written(key);
     if (mail) return compileWrittenMail(mail, subject);
-    throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail "${key}"`, { key });
+    throw notFound('template', key, 'key');
   }
 
   private async written(key: string): Promise<WrittenSource | undefined> {
@@ -178,7 +178,7 @@ export class TemplatesService {
       [id],
     );
     const version = rows[0];
-    if (!version) throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail version ${id}`, { id });
+    if (!version) throw notFound('template', id);
     this.#versions.set(id, version);
     return version;
   }

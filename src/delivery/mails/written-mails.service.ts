@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { dutyFault } from './duty-fault.templates.js';
 import { TemplatesService } from './templates.service.js';
 import { WRITTEN, type WrittenMail, writtenPlace } from './written-mail.js';
@@ -31,7 +32,7 @@ export class WrittenMailsService {
   async get(id: string): Promise<StoredWrittenMail> {
     const rows: StoredWrittenMail[] = await this.dataSource.query(`${MAIL} where id = $1`, [id]);
     if (rows[0]) return rows[0];
-    throw new DomainError('MAIL_NOT_FOUND', 'There is no such mail', { id });
+    throw notFound('mail', id);
   }
 
   /** `name`: of its key, which gets a number where it is taken. Throws what compiling throws. */

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
-import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { linkTemplates, markLinks } from '../mails/mail-links.js';
 import { MailRenderer, type RenderedMail } from '../mails/mail-renderer.service.js';
 import type { Sender } from '../message/message.js';
@@ -109,8 +109,7 @@ export class Drafts {
     );
     const [found] = rows;
     if (found) return { sender: found.sender, funnelTitle: found.funnelTitle ?? '' };
-    if (funnelKey !== undefined)
-      throw new DomainError('FUNNEL_NOT_FOUND', `there is no funnel "${funnelKey}"`, { key: funnelKey });
+    if (funnelKey !== undefined) throw notFound('funnel', funnelKey, 'key');
     const sender = { name: 'Your name', email: 'you@example.com', postalAddress: 'Your postal address' };
     return { sender, funnelTitle: 'Your funnel' };
   }
@@ -121,10 +120,7 @@ export class Drafts {
       [subscriberId],
     );
     const [reader] = rows;
-    if (!reader)
-      throw new DomainError('SUBSCRIBER_NOT_FOUND', `there is no subscriber ${subscriberId}`, {
-        id: subscriberId,
-      });
+    if (!reader) throw notFound('subscriber', subscriberId);
     return reader;
   }
 }

@@ -2,7 +2,7 @@ import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
 import type { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { idSchema, pageQuery, toPage } from '../../infra/http/page.js';
-import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { TemplatesService } from '../mails/templates.service.js';
 import { PreflightService } from './preflight.service.js';
 import { preflightRequest, preflightResponse, templatePage, templateResponse } from './templates.schemas.js';
@@ -28,7 +28,7 @@ export class TemplatesController {
   @ApiRoute({ summary: 'One version of a mail template', tag: 'templates', response: templateResponse })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const template = await this.templates.byId(id);
-    if (!template) throw new DomainError('TEMPLATE_NOT_FOUND', `there is no mail version ${id}`, { id });
+    if (!template) throw notFound('template', id);
     return template;
   }
 

@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Wake } from '../../infra/jobs/wake.js';
-import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { SEQUENCE_PAUSED } from '../message/state-reasons.js';
 import { SEND_DUE } from '../ledger/send-due.js';
 
@@ -75,8 +75,7 @@ export class SequencePauses {
   /** Throws `FUNNEL_NOT_FOUND`. */
   async requireFunnel(funnelKey: string): Promise<void> {
     const known: unknown[] = await this.dataSource.query('select 1 from funnel where key = $1', [funnelKey]);
-    if (known.length === 0)
-      throw new DomainError('FUNNEL_NOT_FOUND', `there is no funnel ${funnelKey}`, { funnelKey });
+    if (known.length === 0) throw notFound('funnel', funnelKey, 'key');
   }
 
   /** Its mails go from now on, none of them late by the pause. Returns how many waited; 0 also when it is not paused. */

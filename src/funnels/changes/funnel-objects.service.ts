@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import type { ChangeOptions } from './funnel-changes.service.js';
 import { writeFunnelFile } from '../yaml/funnel-file.js';
 import type { Texts } from '../../values/template-texts.js';
@@ -41,15 +41,12 @@ export class FunnelObjectsService {
     });
   }
 
-  /** Takes it out of its funnel. Throws `FUNNEL_OBJECT_NOT_FOUND`. */
+  /** Takes it out of its funnel. Throws `PRODUCT_NOT_FOUND` and `OFFER_NOT_FOUND`. */
   async remove(list: ObjectList, key: string): Promise<FunnelPlan> {
     const owner = (await this.funnels.list()).find(({ definition }) =>
       definition[list].some((one) => one.key === key),
     );
-    if (!owner) {
-      const kind = list === 'products' ? 'product' : 'offer';
-      throw new DomainError('FUNNEL_OBJECT_NOT_FOUND', `there is no ${kind} "${key}"`, { kind, key });
-    }
+    if (!owner) throw notFound(list === 'products' ? 'product' : 'offer', key, 'key');
     return this.change(owner.key, { dryRun: false }, (definition) => ({
       ...definition,
       [list]: definition[list].filter((one) => one.key !== key),

@@ -3,10 +3,11 @@ import type { EntityManager } from 'typeorm';
 import { FilesService, type StoredFile } from '../../infra/files/files.service.js';
 import { fileBeside, fileHash, filesOf, pathBeside } from './delivered.files.js';
 import type { Sources } from '../changes/funnel-diff.js';
-import { funnelNotFound, FunnelStore, type StoredFunnel } from '../funnel-store.service.js';
+import { FunnelStore, type StoredFunnel } from '../funnel-store.service.js';
 import type { NamedTemplate } from '../templates/funnel-templates.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import type { DefinitionProblem } from '../lint/rules.js';
+import { notFound } from '../../values/not-found.js';
 
 type Ids = Readonly<Record<string, string>>;
 
@@ -124,7 +125,7 @@ export class DeliveredFiles {
   /** Those of the funnel as it is, by the names it gives them. Throws `FUNNEL_NOT_FOUND`. */
   async ofFunnel(manager: EntityManager, key: string): Promise<{ name: string; file: StoredFile }[]> {
     const stored = await this.store.find(manager, key);
-    if (stored === null) throw funnelNotFound(key);
+    if (stored === null) throw notFound('funnel', key, 'key');
     const ids = await this.idsOf(manager, stored);
     const named = [...new Set(filesOf(stored.state.definition).map(({ name }) => name))];
     const files: { name: string; file: StoredFile }[] = [];

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { CLOCK, type Clock } from '../clock.js';
 import { CONFIG, type Config } from '../config.js';
 import { isSameHash, makeApiKey, readApiKey } from './api-key.js';
@@ -66,8 +67,7 @@ export class ApiKeysService {
        select id from revoked`,
       [id, this.clock.now()],
     );
-    if (rows.length === 0)
-      throw new DomainError('API_KEY_NOT_FOUND', 'There is no API key with this id', { id });
+    if (rows.length === 0) throw notFound('API key', id);
   }
 
   /** The id of the key whose text this is, `null` when there is none or it was revoked. Called on every API request. */

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../../values/signed-token.js';
 import { CLOCK, type Clock } from '../clock.js';
 import { CONFIG, type Config } from '../config.js';
@@ -134,7 +135,7 @@ export class FilesService {
   async get(manager: EntityManager, id: string): Promise<StoredFile> {
     const [file] = await this.find([id], manager);
     if (file) return file;
-    throw new DomainError('FILE_NOT_FOUND', `There is no stored file ${id}`, { id });
+    throw notFound('file', id);
   }
 
   /** Whether the disk has all of it. */

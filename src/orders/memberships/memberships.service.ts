@@ -5,6 +5,7 @@ import { ProductsService } from '../../offers/products.service.js';
 import { ReactionsService } from '../../sequences/events/reactions.service.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import {
   granted,
   isRunning,
@@ -84,10 +85,7 @@ export class MembershipsService {
   }): Promise<MembershipRow> {
     const { subscriberId, productKey, term, reason, seen } = order;
     const product = await this.products.findByKey(productKey);
-    if (product === null) {
-      const message = `productKey: there is no product "${productKey}"`;
-      throw new DomainError('PRODUCT_NOT_FOUND', message, { key: productKey });
-    }
+    if (product === null) throw notFound('product', productKey, 'key');
     await this.subscribers.get(subscriberId);
     return this.dataSource.transaction(async (manager) =>
       this.add(manager, { subscriberId, product, term, seen }, { cause: 'hand', reason }),
@@ -101,7 +99,7 @@ export class MembershipsService {
       // The person first, as an erasure does. Without them the membership is gone too.
       const isThere = await this.subscribers.hold(manager, found.subscriberId);
       const current = isThere ? await lockMembership(manager, found) : null;
-      if (current === null) throw notFound(id);
+      if (current === null) throw notFound('membership', id);
       const now = this.clock.now();
       if (!isRunning(current, now)) return current;
       const next = over(current, 'ended', now);
@@ -137,7 +135,7 @@ export class MembershipsService {
   async get(id: string): Promise<MembershipRow> {
     const found = await findMembership(this.dataSource.manager, id);
     if (found) return asOf(found, this.clock.now());
-    throw notFound(id);
+    throw notFound('membership', id);
   }
 
   /** All that the filter finds, newest first, as a table that spreadsheets cannot execute. Holds one batch in memory. */
@@ -173,10 +171,7 @@ export class MembershipsService {
     change: Omit<NewChange, 'kind'>,
   ): Promise<MembershipRow> {
     // Two orders of a new member at once: the second adds to what the first has begun.
-    if (!(await this.subscribers.hold(manager, subscriberId))) {
-      const message = `There is no subscriber with the id ${subscriberId}`;
-      throw new DomainError('SUBSCRIBER_NOT_FOUND', message, { id: subscriberId });
-    }
+    if (!(await this.subscribers.hold(manager, subscriberId))) throw notFound('subscriber', subscriberId);
     const current = await lockMembership(manager, { subscriberId, productId: product.id });
     const now = this.clock.now();
     const running = current !== null && isRunning(current, now);
@@ -214,10 +209,6 @@ export class MembershipsService {
   ): Promise<void> {
     await this.reactions.happened(manager, subscriberIds, { kind: 'member', product, state });
   }
-}
-
-function notFound(id: string): DomainError {
-  return new DomainError('MEMBERSHIP_NOT_FOUND', `There is no membership with the id ${id}`, { id });
 }
 
 function asOf(row: MembershipRow, now: Date): MembershipRow {

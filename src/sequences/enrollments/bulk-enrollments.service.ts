@@ -5,6 +5,7 @@ import { Wake } from '../../infra/jobs/wake.js';
 import type { Condition } from '../../segments/condition.js';
 import { SegmentsService } from '../../segments/segments.service.js';
 import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import {
   ManualEnrollmentsService,
   type Candidate,
@@ -88,7 +89,7 @@ export class BulkEnrollmentsService {
   async get(id: string): Promise<BulkEnrollment> {
     const [row] = await this.list({ id, limit: 1 });
     if (row) return row;
-    throw new DomainError('BULK_ENROLLMENT_NOT_FOUND', `there is no bulk enrollment ${id}`, { id });
+    throw notFound('bulk enrollment', id);
   }
 
   /** Who has joined stays in. Repeating it, or what is over, changes nothing. */

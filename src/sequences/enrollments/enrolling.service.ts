@@ -3,6 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Wake } from '../../infra/jobs/wake.js';
 import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { timeZoneOr } from '../../values/zoned-time.js';
 import type { SequenceDefinition } from '../steps/definition.js';
 import { mayJoin, type EarlierTimes } from './joining.js';
@@ -51,10 +52,7 @@ export class EnrollingService {
       [sequenceKey],
     );
     const sequence = found[0];
-    if (!sequence?.definition.first) {
-      const text = `there is no sequence "${sequenceKey}" to join`;
-      throw new DomainError('SEQUENCE_NOT_FOUND', text, { sequenceKey });
-    }
+    if (!sequence?.definition.first) throw notFound('sequence', sequenceKey, 'key');
     const { reentry } = sequence.definition;
     const prepared = this.versions.prepare(sequence.versionId, sequence.definition);
     const first = at ?? sequence.definition.first;

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { SuppressionsService } from '../../subscribers/suppressions.service.js';
 import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { EnrollingService } from './enrolling.service.js';
 import { EXIT } from '../steps/exit-reasons.js';
 import { ReactionsService } from '../events/reactions.service.js';
@@ -44,7 +45,7 @@ export class ManualEnrollmentsService {
   async sequence(id: string): Promise<Pick<SequenceRow, 'key' | 'funnelKey'>> {
     const row = await this.sequences.find(id);
     if (row) return row;
-    throw new DomainError('SEQUENCE_NOT_FOUND', `there is no sequence ${id}`, { id });
+    throw notFound('sequence', id);
   }
 
   /** Throws `SEQUENCE_NOT_FOUND`, `STEP_NOT_FOUND`, and a conflict that says why the person may not join. */
@@ -97,8 +98,7 @@ export class ManualEnrollmentsService {
   async remove(enrollmentId: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       if (await this.reactions.exit(manager, enrollmentId, EXIT.removed())) return;
-      const text = `there is no enrollment ${enrollmentId}`;
-      throw new DomainError('ENROLLMENT_NOT_FOUND', text, { id: enrollmentId });
+      throw notFound('enrollment', enrollmentId);
     });
   }
 }

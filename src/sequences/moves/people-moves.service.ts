@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Wake } from '../../infra/jobs/wake.js';
 import { DomainError } from '../../values/domain-error.js';
+import { notFound } from '../../values/not-found.js';
 import { timeZoneOr } from '../../values/zoned-time.js';
 import { forgetKnown } from '../events/late-hits.service.js';
 import { ADVANCE_DUE } from '../enrollments/enrolling.service.js';
@@ -202,8 +203,7 @@ export class PeopleMovesService {
       [sequenceId],
     );
     const [row] = rows;
-    if (!row)
-      throw new DomainError('SEQUENCE_NOT_FOUND', `there is no sequence ${sequenceId}`, { id: sequenceId });
+    if (!row) throw notFound('sequence', sequenceId);
     const to = (await this.versions.running(manager, [row])).get(row.versionId)?.sequence;
     if (!to) throw new Error(`version ${row.versionId} was not loaded`);
     const unknown =

@@ -248,7 +248,7 @@ describe('a funnel that is changed while people are in it', () => {
     ['course', {}, 404, 'has no version 0; there is only version 1'],
     ['course', { to: 7 }, 404, 'has no version 7'],
     ['course', { to: 0 }, 422, 'from 1'],
-    ['nowhere', {}, 404, 'there is no funnel \\"nowhere\\"'],
+    ['nowhere', {}, 404, 'There is no funnel with the key nowhere'],
   ])('refuses to roll %s back %j', async (key, body, status, message) => {
     await t.publish(steps('a'));
     const answer = await call('post', `${key}/rollback`, body);
