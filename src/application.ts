@@ -23,6 +23,7 @@ import {
   type EmbeddedPostgres,
 } from './infra/database/embedded-postgres.js';
 import { KeptLeavings } from './subscribers/kept-leavings.service.js';
+import { awaitedDataSource } from './infra/database/awaited-data-source.js';
 import { DatabaseWatch } from './infra/database/database-watch.service.js';
 import { migrate, openDataSource } from './infra/database/migrate.js';
 import { configureWebServer, createWebAdapter } from './infra/http/web-server.js';
@@ -52,7 +53,8 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
   const undo: Undo[] = [];
   const stop = async (): Promise<void> => undoAll(undo.splice(0));
   try {
-    const { config, dataSource } = await openDatabase(env, print, undo);
+    const opened = await openDatabase(env, { print, undo, open: (url) => awaitedDataSource(url, print) });
+    const { config, dataSource } = opened;
     const clock = new SystemClock();
     const logger = pino({ level: config.logLevel });
     const time = new DatabaseTime(dataSource, clock, (line) => logger.warn(line));
@@ -122,7 +124,11 @@ export async function openCommandContext(
   const close = async (): Promise<void> => undoAll(undo.splice(0));
   try {
     const beside = env.databaseUrl ?? (await findEmbeddedPostgresUrl(env.dataDir)) ?? null;
-    const { config, dataSource, migrated } = await openDatabase({ ...env, databaseUrl: beside }, print, undo);
+    const { config, dataSource, migrated } = await openDatabase(
+      { ...env, databaseUrl: beside },
+      // Whoever has typed it is told at once.
+      { print, undo, open: openDataSource },
+    );
     const clock = new SystemClock();
     if (!config.demo) await new DatabaseTime(dataSource, clock, print).measure();
     await new ClockOffset(dataSource, clock).load();
@@ -165,10 +171,15 @@ function clockAlert(alerts: AlertsService): (wrong: string | null) => Promise<vo
     message === null ? alerts.resolve(key) : alerts.raise({ key, severity: 'warning', message });
 }
 
+interface Opening {
+  print: (line: string) => void;
+  undo: Undo[];
+  open: (url: string) => Promise<DataSource>;
+}
+
 async function openDatabase(
   env: EnvConfig,
-  print: (line: string) => void,
-  undo: Undo[],
+  { print, undo, open }: Opening,
 ): Promise<{ config: Config; dataSource: DataSource; migrated: string[] }> {
   await mkdir(env.dataDir, { recursive: true });
   const key = await secretKey(env.secretKey, env.dataDir);
@@ -179,7 +190,7 @@ async function openDatabase(
     undo.push(() => stop());
   }
   const databaseUrl = env.databaseUrl ?? postgres?.url ?? '';
-  const dataSource = await openDataSource(databaseUrl);
+  const dataSource = await open(databaseUrl);
   undo.push(async () => (dataSource.isInitialized ? dataSource.destroy() : undefined));
   const ran = await migrate(dataSource);
   if (ran.length > 0)

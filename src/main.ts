@@ -1,15 +1,16 @@
 import 'reflect-metadata';
 import { EnvError, readConfig } from '../config/env.js';
-import { startApplication } from './application.js';
+import { startApplication, type Application } from './application.js';
 import { DomainError } from './values/domain-error.js';
 
 /** Starts one process, prints what to open, and drains on Ctrl-C or SIGTERM; a second signal ends at once. */
 async function main(): Promise<void> {
   const config = readConfig();
-  const application = await startApplication(config, (line) => console.log(line));
+  let application: Application | null = null;
   let stopping = false;
   const stop = (): void => {
-    if (stopping) process.exit(130);
+    // The first process of a container is not ended by a signal that it does not hear, and it may wait minutes for its database.
+    if (stopping || application === null) process.exit(130);
     stopping = true;
     console.log('Stopping: letting mails under way finish');
     application.stop().then(
@@ -22,6 +23,7 @@ async function main(): Promise<void> {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+  application = await startApplication(config, (line) => console.log(line));
 }
 
 main().catch((error: unknown) => {

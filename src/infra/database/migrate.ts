@@ -11,7 +11,7 @@ export async function openDataSource(url: string): Promise<DataSource> {
   try {
     return await dataSource.initialize();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new DomainError(
       'DATABASE_UNREACHABLE',
       `DATABASE_URL: PostgreSQL does not answer (${reason})`,
@@ -19,6 +19,12 @@ export async function openDataSource(url: string): Promise<DataSource> {
       { cause },
     );
   }
+}
+
+/** A name with several addresses, such as `localhost`, fails with one error for each, and words in those alone. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join(', ');
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 interface Patience {
