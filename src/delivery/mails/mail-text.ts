@@ -17,6 +17,11 @@ const picture: FormatCallback = (elem, _walk, builder) => {
 
 /** With and without a blank, as mails write it; wherever it stands in the style. */
 const HIDDEN = ['[style*="display:none" i]', '[style*="display: none" i]'];
+/** Of an element that is hidden from some readers: which look says from whom. */
+const LOOK = 'data-ws-look';
+const LOOK_VARIABLE = 'ws_look';
+const STYLE = /(?<![\w-])style\s*=\s*(?:"([^"]*)"|'([^']*)')/gi;
+const MAY_HIDE = /display\s*:\s*(?:none\b|\{[{%])/i;
 const HEADINGS = ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'];
 const OPTIONS = {
   wordwrap: 78,
@@ -24,6 +29,7 @@ const OPTIONS = {
     { selector: 'img', format: 'picture' },
     // The preview line, which the HTML hides as well, and what is for some screens alone.
     ...HIDDEN.map((selector) => ({ selector, format: 'hidden' })),
+    { selector: `[${LOOK}]`, format: 'perhaps' },
     // Of a carousel all pictures but the first are hidden until they are asked for; small ones lead to the big one alone.
     { selector: 'div.mj-carousel-image', format: 'block', options: { leadingLineBreaks: 1 } },
     { selector: 'a.mj-carousel-thumbnail', format: 'skip' },
@@ -47,12 +53,13 @@ const BLANK_LINE = new RegExp(`^(?:${FILL_SIGN}|[\\u00a0\\u2000-\\u200a \\t])+$`
 
 /** Tags that print nothing themselves. */
 const SILENT =
-  /^\{%-?\s*(?:#|(?:if|elsif|else|unless|case|when|for|break|continue|assign|capture|comment|raw|end[a-z]+)\b)/;
+  /^\{%-?\s*(?:#|(?:if|elsif|else|unless|case|when|for|break|continue|assign|capture|comment|raw|end[a-z]+)\b|liquid\b(?![\s\S]*\b(?:echo|cycle|increment|decrement)\b))/;
 /** What stands below holds on behind them. */
-const SETS = /^\{%-?\s*(?:assign|capture)\b/;
+const SETS = /^\{%-?\s*(?:assign|capture|liquid|increment|decrement)\b/;
 const CAPTURE = /^\{%-?\s*(?:end)?capture\b/;
 const OPENS = /^\{%-?\s*(?:if|unless|case|for|capture|comment|raw)\b/;
 const CLOSES = /^\{%-?\s*end/;
+const GOES_ON = /^\{%-?\s*(?:elsif|else|when)\b/;
 const LOOP = /^\{%-?\s*for\b/;
 const LOOP_END = /^\{%-?\s*endfor\b/;
 const CONDITION = /^\{%-?\s*(?:if|elsif|unless|case|when)\b/;
@@ -69,6 +76,9 @@ const SILENT_MARK = /([\u{f0000}-\u{10fffc}](?!\u{10fffd}))/u;
 const SILENT_LINE = / *((?:[\u{f0000}-\u{10fffc}](?!\u{10fffd}) *)+)(\n+)/gu;
 /** In the beginning of a line: something that prints. */
 const PRINTS = /[^ \u{f0000}-\u{10fffc}]/u;
+/** Behind words, at the end of their line. */
+const LINE_ENDS = /(?<=[^ \n\u{f0000}-\u{10fffc}])((?: *[\u{f0000}-\u{10fffc}](?!\u{10fffd}))+) *(\n+)/gu;
+const BEGINS_CONDITION = /^\{%-?\s*(?:if|unless|capture ws_look)\b/;
 const SILENT_LINES = new RegExp(`(^|(?<!\\n)\\n+)((?:${SILENT_LINE.source})+)`, 'gu');
 
 /**
@@ -76,38 +86,107 @@ const SILENT_LINES = new RegExp(`(^|(?<!\\n)\\n+)((?:${SILENT_LINE.source})+)`, 
  * one: a tag that is broken within its quotation marks compares with another word than the same one in the HTML.
  */
 export function textOfHtml(html: string): string {
-  const marks = new Map<string, string>();
-  const marked = html.replace(MARK, '').replace(LIQUID, (tag) => {
-    const next = FIRST_MARK + marks.size;
-    if (!marks.has(tag) && next <= LAST_MARK)
-      marks.set(tag, String.fromCodePoint(next) + (SILENT.test(tag) ? '' : AS_WORD));
-    return marks.get(tag) ?? tag;
-  });
-  const tags = [...marks.keys()];
-  const tagOf = (mark: string): string => tags[(mark.codePointAt(0) ?? 0) - FIRST_MARK] ?? '';
+  const tags = new Tags();
+  const marked = html.replace(MARK, '').replace(LIQUID, (tag) => tags.markOf(tag));
+  const { open, looks } = withLooks(marked, tags);
   const hidden: FormatCallback = (elem, _walk, builder) => {
-    const tagsLeft = effectOf(wordsIn(elem), tagOf);
+    const tagsLeft = effectOf(wordsIn(elem), tags);
     if (tagsLeft !== '') builder.addInline(tagsLeft);
   };
-  const read = convert(withoutOpenStyles(marked), { ...OPTIONS, formatters: { cell, picture, hidden } })
+  const perhaps: FormatCallback = (elem, walk, builder) => {
+    const look = looks[Number(elem.attribs?.[LOOK] ?? '')] ?? '';
+    delete elem.attribs?.[LOOK];
+    const words = wordsIn(elem);
+    const isWhole = look !== '' && isBalanced(words, tags);
+    if (isWhole) builder.addInline(tags.markOf(unlessHiddenBy(look)));
+    walk([elem], builder);
+    if (!isWhole) return;
+    const effect = tags.asWritten(effectOf(words, tags));
+    builder.addInline(tags.markOf(`${effect === '' ? '' : `{% else %}${effect}`}{% endunless %}`));
+  };
+  const read = convert(open, { ...OPTIONS, formatters: { cell, picture, hidden, perhaps } })
     .replace(FILLING, ' ')
     .replace(BLANK_LINE, '')
     .replace(/\n{3,}/g, '\n\n');
-  return withLoopLines(read, tagOf)
+  return withLoopLines(read, tags)
+    .replace(LINE_ENDS, (whole, marks: string, breaks: string) =>
+      // Else the words behind the condition would stand in the line before it where it does not hold.
+      [...marks.matchAll(MARK)].every(([mark]) => BEGINS_CONDITION.test(tags.of(mark)))
+        ? breaks + marks.trimStart()
+        : whole,
+    )
     .replace(SILENT_LINES, joined)
-    .replace(MARK, (mark) => asRead(tagOf(mark)))
+    .replace(MARK, (mark) => asRead(tags.of(mark)))
     .trim();
 }
 
-/** What is hidden from some readers alone is not left out: its style goes. */
-function withoutOpenStyles(marked: string): string {
-  return marked.replace(/<[a-z][^<>]{0,5000}>/gi, (tag) => {
-    if (!SILENT_MARK.test(tag)) return tag;
+/** The tags of a mail, each by the mark that stands for it. */
+class Tags {
+  readonly #marks = new Map<string, string>();
+  readonly #tags: string[] = [];
+
+  markOf(tag: string): string {
+    const next = FIRST_MARK + this.#tags.length;
+    if (!this.#marks.has(tag) && next <= LAST_MARK) {
+      this.#marks.set(tag, String.fromCodePoint(next) + (SILENT.test(tag) ? '' : AS_WORD));
+      this.#tags.push(tag);
+    }
+    return this.#marks.get(tag) ?? tag;
+  }
+
+  of(mark: string): string {
+    return this.#tags[(mark.codePointAt(0) ?? 0) - FIRST_MARK] ?? '';
+  }
+
+  asWritten(marked: string): string {
+    return marked.replace(MARK, (mark) => this.of(mark));
+  }
+}
+
+/**
+ * What is hidden from some readers alone is not left out. Where that is asked by its look, which the element then has the
+ * number of, so does the text.
+ */
+function withLooks(marked: string, tags: Tags): { open: string; looks: string[] } {
+  const looks: string[] = [];
+  const open = marked.replace(/<[a-z][^<>]{0,5000}>/gi, (tag) => {
+    if (tag.search(MARK) < 0) return tag;
     const isOpen = SILENT_MARK.test(tag.replace(/"[^"]*"|'[^']*'/g, ''));
-    return tag.replace(/(?<![\w-])style\s*=\s*(?:"[^"]*"|'[^']*')/gi, (style) =>
-      isOpen || SILENT_MARK.test(style) ? ' ' : style,
-    );
+    let look = isOpen ? tags.asWritten(tag.replace(/^<[^\s>]+|>$/g, '')) : '';
+    const plain = tag.replace(STYLE, (style, double: string | undefined, single: string | undefined) => {
+      const written = tags.asWritten(double ?? single ?? '');
+      if (!isOpen && !SILENT_MARK.test(style) && !/display\s*:\s*\{\{/i.test(written)) return style;
+      if (!isOpen) look = written;
+      return ' ';
+    });
+    if (
+      !MAY_HIDE.test(look) ||
+      !isBalanced(
+        look.replace(LIQUID, (one) => tags.markOf(one)),
+        tags,
+      )
+    )
+      return plain;
+    return plain.replace(/^<[^\s>/]+/, (start) => `${start} ${LOOK}="${looks.push(look) - 1}"`);
   });
+  return { open, looks };
+}
+
+function unlessHiddenBy(look: string): string {
+  const plain = `{% assign ${LOOK_VARIABLE} = ${LOOK_VARIABLE} | strip_newlines | remove: " " | downcase %}`;
+  return `{% capture ${LOOK_VARIABLE} %}${look}{% endcapture %}${plain}{% unless ${LOOK_VARIABLE} contains "display:none" %}`;
+}
+
+/** Whether all conditions and loops in it end there, and none of around goes on in it. */
+function isBalanced(words: string, tags: Tags): boolean {
+  let depth = 0;
+  for (const [mark] of words.matchAll(MARK)) {
+    const tag = tags.of(mark);
+    if (OPENS.test(tag)) depth++;
+    else if (CLOSES.test(tag)) depth--;
+    if (depth < 0 || (depth === 0 && GOES_ON.test(tag))) return false;
+  }
+  return depth === 0;
 }
 
 type Element = Parameters<FormatCallback>[0];
@@ -126,16 +205,18 @@ function wordsIn(elem: Element): string {
  * What hidden words do to those behind them: they may set a variable that is printed there, or hold one end of a condition,
  * whose other end Liquid would refuse by itself. Empty where they do nothing.
  */
-function effectOf(words: string, tagOf: (mark: string) => string): string {
+function effectOf(words: string, tags: Tags): string {
   let [kept, depth] = ['', 0];
   let [has, isCaptured] = [false, false];
   // Every other part is the mark of a tag that prints nothing.
   for (const [at, part] of words.split(SILENT_MARK).entries()) {
     if (at % 2 === 0) {
-      if (isCaptured) kept += part;
+      const left = isCaptured ? part : settersIn(part, tags);
+      has ||= left !== '' && !isCaptured;
+      kept += left;
       continue;
     }
-    const tag = tagOf(part);
+    const tag = tags.of(part);
     kept += part;
     if (CAPTURE.test(tag)) isCaptured = !CLOSES.test(tag);
     if (OPENS.test(tag)) depth++;
@@ -146,15 +227,24 @@ function effectOf(words: string, tagOf: (mark: string) => string): string {
   return has || depth !== 0 ? kept : '';
 }
 
+/** Tags that set a variable and print, without what they print. */
+function settersIn(words: string, tags: Tags): string {
+  return [...words.matchAll(MARK)]
+    .map(([mark]) => tags.of(mark))
+    .filter((tag) => SETS.test(tag))
+    .map((tag) => tags.markOf(`{% capture ${LOOK_VARIABLE} %}${tag}{% endcapture %}`))
+    .join('');
+}
+
 /**
  * A loop that ends within a line parts what it repeats by the breaks behind its beginning alone: it is marked as one that
  * prints, so that they stay. Without them two items would stand in one line, `- a- b`.
  */
-function withLoopLines(text: string, tagOf: (mark: string) => string): string {
+function withLoopLines(text: string, tags: Tags): string {
   const open: number[] = [];
   const parting: number[] = [];
   for (const { 0: mark, index } of text.matchAll(MARK)) {
-    const tag = tagOf(mark);
+    const tag = tags.of(mark);
     if (LOOP.test(tag)) open.push(index + mark.length);
     const begins = LOOP_END.test(tag) ? open.pop() : undefined;
     if (begins === undefined) continue;
@@ -170,7 +260,7 @@ function withLoopLines(text: string, tagOf: (mark: string) => string): string {
  * the words it stands in.
  */
 function asRead(tag: string): string {
-  if (CONDITION.test(tag)) return tag;
+  if (CONDITION.test(tag) || tag.includes(LOOK_VARIABLE)) return tag;
   return tag.replace(/&#?\w{1,40};/g, (entity) => {
     const character = decodeHTML(entity);
     return /["'{}%]/.test(character) ? entity : character;

@@ -65,6 +65,50 @@ describe('the text part of a mail', () => {
   ])('says what the HTML hides from some readers alone: %s', async (content) => {
     const { text } = await compile(`<mj-text>${content}<p>Yours</p></mj-text>`);
     expect(fillIn(parseTextPart(text), { vip: true })).toMatch(/^Your code is 42\n+Yours$/);
+    // It was shown to everybody.
+    expect(fillIn(parseTextPart(text), { vip: false }).trim()).toBe('Yours');
+  });
+
+  it.each([
+    [
+      '<div style="{% if vip %}display : None{% endif %}">For others</div><p>Yours</p>',
+      'Yours',
+      'For others\n\nYours',
+    ],
+    ['<p>Yours</p><p style="display:{{ look }}">For others</p>', 'Yours', 'Yours\n\nFor others'],
+    ['<p>Hi <b style="{% if vip %}display:none{% endif %}">you</b>!</p>', 'Hi !', 'Hi you!'],
+    [
+      '<table><tr><td>A</td><td style="{% if vip %}display:none;{% endif %}color:red">B</td><td>C</td></tr></table>',
+      'A C',
+      'A B C',
+    ],
+    [
+      '<div style="{% if vip %}display:none{% endif %}">x{% assign who = "dear" %}</div><p>Yours, {{ who }}</p>',
+      'Yours, dear',
+      'x\n\nYours, dear',
+    ],
+    [
+      '{% for x in xs %}<p style="{% if vip and x == 1 %}display:none{% endif %}">{{ x }}</p>{% endfor %}',
+      '2',
+      '1\n\n2',
+    ],
+    [
+      '<div style="{% if vip %}display:none{% endif %}">a<p style="{% unless vip %}display:none{% endunless %}">b</p></div><p>c</p>',
+      'c',
+      'a\n\nc',
+    ],
+    // Its end stands in a condition: to whom it shows is not to be told, so it is shown.
+    ['<div style="{% if vip %}display:none{% endif %}">a{% if vip %}</div>b{% endif %}', 'a\n\nb', 'a'],
+  ])('follows a condition in a style: %s', async (content, vip, other) => {
+    const { text } = await compile(`<mj-text>${content}</mj-text>`);
+    const part = parseTextPart(text);
+    const shown = (values: object): string =>
+      fillIn(part, { xs: [1, 2], ...values })
+        .trim()
+        .replace(/\n+/g, '\n\n')
+        .replace(/ +/g, ' ');
+    expect(shown({ vip: true, look: 'none' })).toBe(vip);
+    expect(shown({ vip: false, look: 'block' })).toBe(other);
   });
 
   it.each([
@@ -73,6 +117,12 @@ describe('the text part of a mail', () => {
       '<p style="display:none">x {% capture who %}my {{ name }}{% endcapture %}</p><p>Dear {{ who }}</p>',
       'Dear my Kit',
     ],
+    ['<div style="display:none">{% liquid\n assign who = name\n%}</div>Dear {{ who }}', 'Dear Kit'],
+    [
+      '<div style="display:none">{% liquid\n assign who = name\n echo "x" %} y</div>Dear {{ who }}',
+      'Dear Kit',
+    ],
+    ['<p>{% liquid\n assign who = name %}</p><p>Dear {{ who }}</p>', 'Dear Kit'],
     ['<div style="display:none">{% if name %}x</div>Dear {{ name }}{% endif %}', 'Dear Kit'],
     ['<div style="display:none">{% if name %}x{{ name }}{% else %}y{% endif %}</div>Dear you', 'Dear you'],
   ])('knows what was set where it is hidden: %s', async (content, expected) => {
@@ -207,6 +257,15 @@ describe('the text part of a mail', () => {
       `<mj-text><p>Before</p></mj-text>${between('a', 'One')}${between('b', 'Two')}<mj-text><p>After</p></mj-text>`,
     );
     expect(fillIn(parseTextPart(text), values)).toBe(expected);
+  });
+
+  it.each([
+    ['<div>a{% if a %}<p>b</p>{% endif %}</div><p>c</p>', 'a\n\nc'],
+    ['<div>a {% unless b %}{% if a %}<p>b</p>{% endif %}{% endunless %}</div><p>c</p>', 'a\n\nc'],
+    ['<p>a{% if a %} b{% endif %}</p><p>c</p>', 'a\n\nc'],
+  ])('parts the words around a condition that does not hold: %s', async (content, expected) => {
+    const { text } = await compile(`<mj-text>${content}</mj-text>`);
+    expect(fillIn(parseTextPart(text), {})).toBe(expected);
   });
 
   it('keeps the lines of a list in a condition apart from what follows', async () => {
