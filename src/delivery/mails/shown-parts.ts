@@ -1,6 +1,7 @@
 import { decodeHTML } from 'entities';
 import { hrefOf } from './mail-links.js';
 import { colourOf, contrast, type Colour } from './colour.js';
+import { StyleRules, type Screen, type StyledElement } from './style-rules.js';
 
 /** What a reader can see of a mail. */
 export interface ShownParts {
@@ -10,11 +11,11 @@ export interface ShownParts {
   links: { href: string; hidden: string | null }[];
 }
 
-interface Frame {
-  tag: string;
+interface Frame extends StyledElement {
   hidden: string | null;
-  colour: Colour;
-  background: Colour;
+  /** Null where it is not known, as of names that are not read, and in front of pictures. */
+  colour: Colour | null;
+  background: Colour | null;
   /** Layouts set it to 0 around cells that set their own. */
   fontPx: number;
   /** The link this element is, by its place in the list. */
@@ -32,29 +33,28 @@ const SMALLEST_FONT_PX = 5;
 const SAME_COLOUR = 1.25;
 const WHITE: Colour = [255, 255, 255];
 const BLACK: Colour = [0, 0, 0];
-const PAGE: Frame = { tag: '', hidden: null, colour: BLACK, background: WHITE, fontPx: 16, link: null };
-
-/** What style sheets have rules of their own for: a small screen, or the dark mode of the mail program. */
-export type Screen = 'phone' | 'dark';
-
-const MEDIA: Readonly<Record<Screen, RegExp>> = {
-  phone: /max-(?:device-)?width/i,
-  dark: /prefers-color-scheme\s*:\s*dark/i,
+const PAGE: Frame = {
+  ...{ tag: '', classes: [], id: '', hidden: null, link: null },
+  ...{ colour: BLACK, background: WHITE, fontPx: 16 },
 };
+/** What leaves the colour as it is around. */
+const NO_COLOUR = /^(?:transparent|inherit|initial|unset|none|auto|)$|^rgba?\(/;
+const PICTURE = /url\(|gradient\(/;
 
 /**
- * Goes through the HTML once, as a mail program does without its style sheets but for plain `.class { … }` rules, with those
- * for one kind of screen where it is named. Comments are not shown, those for Outlook alone neither.
+ * Goes through the HTML once, as a mail program does, with those rules of its style sheets that {@link StyleRules} reads.
+ * Comments are not shown, those for Outlook alone neither.
  */
 export function shownParts(html: string, screen: Screen | null = null): ShownParts {
-  const classes = classRules(html, screen);
+  const rules = new StyleRules(html, screen);
   const unseenText = (frame: Frame): string | null =>
-    tooSmall(frame) ?? (classes.groundIsKnown ? withoutContrast(frame) : null);
+    tooSmall(frame) ?? (rules.coloursAreKnown ? withoutContrast(frame) : null);
   const links: { href: string; hidden: string | null; shows: boolean }[] = [];
-  const stack: Frame[] = [PAGE];
+  const page = framed('body', new Map(), { top: PAGE, stack: [], rules });
+  const stack: Frame[] = [page];
   let text = '';
   for (const [token] of html.matchAll(TOKEN)) {
-    const top = stack.at(-1) ?? PAGE;
+    const top = stack.at(-1) ?? page;
     if (token.startsWith('<!--')) continue;
     const [, closing, name = '', rest = ''] = TAG.exec(token) ?? [];
     if (closing === undefined) {
@@ -75,7 +75,7 @@ export function shownParts(html: string, screen: Screen | null = null): ShownPar
       continue;
     }
     const attributes = attributesOf(rest);
-    const frame = framed(tag, attributes, { top, classes });
+    const frame = framed(tag, attributes, { top, stack, rules });
     if (tag === 'a' && attributes.has('href')) {
       frame.link = links.length;
       const href = hrefOf(attributes.get('href') ?? '');
@@ -97,26 +97,40 @@ export function shownParts(html: string, screen: Screen | null = null): ShownPar
 function framed(
   tag: string,
   attributes: ReadonlyMap<string, string>,
-  { top, classes }: { top: Frame; classes: ClassRules },
+  { top, stack, rules }: { top: Frame; stack: readonly Frame[]; rules: StyleRules },
 ): Frame {
+  const classes = (attributes.get('class') ?? '').split(/\s+/).filter((name) => name !== '');
+  const element = { tag, classes, id: attributes.get('id') ?? '' };
+  const { usual, important } = rules.of(element, stack);
   // Most elements of a hostile mail, and many of any other.
-  if (attributes.size === 0 && !NOT_SHOWN.test(tag)) return { ...top, tag };
-  const names = (attributes.get('class') ?? '').split(/\s+/);
-  const of = (rules: ReadonlyMap<string, string>): string[] => names.map((one) => rules.get(one) ?? '');
-  const style = declarations(
-    [...of(classes.usual), attributes.get('style') ?? '', ...of(classes.important)].join(';'),
-  );
-  const said = style.get('background-color') ?? style.get('background') ?? attributes.get('bgcolor');
+  if (attributes.size === 0 && usual === '' && !NOT_SHOWN.test(tag)) return { ...top, ...element };
+  const style = declarations([usual, attributes.get('style') ?? '', important].join(';'));
   const byAttribute = attributes.has('hidden') ? `<${tag}> has the attribute hidden` : null;
   const ownHidden = NOT_SHOWN.test(tag) ? `it stands in <${tag}>` : (byAttribute ?? hiddenBy(style));
   return {
-    tag,
+    ...element,
     hidden: top.hidden ?? ownHidden,
     fontPx: fontOf(style.get('font-size'), top.fontPx),
-    colour: colourOf(style.get('color') ?? attributes.get('color')) ?? top.colour,
-    background: colourOf(said) ?? top.background,
+    colour: colourSaid(style.get('color') ?? attributes.get('color'), top.colour),
+    background: groundOf(style, attributes, top.background),
     link: top.link,
   };
+}
+
+function groundOf(
+  style: ReadonlyMap<string, string>,
+  attributes: ReadonlyMap<string, string>,
+  around: Colour | null,
+): Colour | null {
+  const said = ['background-color', 'background', 'background-image'].map((name) => style.get(name) ?? '');
+  if (attributes.has('background') || said.some((value) => PICTURE.test(value))) return null;
+  return colourSaid(said[0] || said[1] || attributes.get('bgcolor'), around);
+}
+
+function colourSaid(value: string | undefined, around: Colour | null): Colour | null {
+  const found = colourOf(value);
+  if (found !== null) return found;
+  return NO_COLOUR.test((value ?? '').trim().toLowerCase()) ? around : null;
 }
 
 /** Which declaration takes the element out of sight; null when none does. */
@@ -136,6 +150,7 @@ function tooSmall({ fontPx }: Frame): string | null {
 }
 
 function withoutContrast({ colour, background }: Frame): string | null {
+  if (colour === null || background === null) return null;
   return contrast(colour, background) < SAME_COLOUR ? 'its colour is that of what is behind it' : null;
 }
 
@@ -176,57 +191,4 @@ function declarations(style: string): Map<string, string> {
       return [[one.slice(0, colon).trim().toLowerCase(), value.trim().toLowerCase()] as const];
     }),
   );
-}
-
-interface ClassRules {
-  usual: ReadonlyMap<string, string>;
-  /** Of the screen alone: they go before what an element says itself. */
-  important: ReadonlyMap<string, string>;
-  /** Not where the dark mode sets what is behind the words by a selector that is not read, as `body` or `td`. */
-  groundIsKnown: boolean;
-}
-
-/** Of `.name { … }` alone, and of what is for some screens only that of this one. */
-function classRules(html: string, screen: Screen | null): ClassRules {
-  const usual = new Map<string, string>();
-  const important = new Map<string, string>();
-  let groundIsKnown = true;
-  for (const [, sheet = ''] of html.matchAll(/<style\b[^<>]*>([\s\S]*?)<\/style>/gi)) {
-    addRules(usual, sheet.replace(AT_RULE, ''));
-    if (screen === null) continue;
-    for (const [block, query = ''] of sheet.matchAll(AT_RULE))
-      if (MEDIA[screen].test(query)) {
-        const inner = block.slice(block.indexOf('{') + 1, -1);
-        addRules(usual, inner);
-        if (screen === 'dark' && setsOtherGround(inner)) groundIsKnown = false;
-        addRules(important, inner, (one) => /!\s*important/i.test(one));
-      }
-  }
-  return { usual, important, groundIsKnown };
-}
-
-function setsOtherGround(sheet: string): boolean {
-  return [...sheet.matchAll(RULE)].some(
-    ([, names = '', body = '']) =>
-      /(?:^|[\s;/])background(?:-color)?\s*:/i.test(body) &&
-      names.split(',').some((name) => !CLASS.test(name)),
-  );
-}
-
-const RULE = /([^{}]*)\{([^{}]*)\}/g;
-/** The one kind of selector that is read. */
-const CLASS = /^\s*\.[\w-]+\s*$/;
-const AT_RULE = /@([^{}]*)\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}/g;
-
-function addRules(
-  rules: Map<string, string>,
-  sheet: string,
-  wanted: (declaration: string) => boolean = () => true,
-): void {
-  for (const [, names = '', body = ''] of sheet.matchAll(RULE))
-    for (const name of names.split(','))
-      if (CLASS.test(name)) {
-        const key = name.trim().slice(1);
-        rules.set(key, [rules.get(key) ?? '', ...body.split(';').filter(wanted)].join(';'));
-      }
 }

@@ -20,6 +20,18 @@ describe('a link to unsubscribe that readers cannot see', () => {
     ['display: none', `<div style="display:none">${LINK}</div>`],
     ['display: none', `<div style="DISPLAY : None !important">${LINK}</div>`],
     ['display: none', `<style>.away{display:none}</style><p class="quiet away">${LINK}</p>`],
+    [
+      'display: none',
+      `<style>#foot .x > p{display:none}</style><div id="foot"><div class="x"><p>${LINK}</p></div></div>`,
+    ],
+    [
+      'display: none',
+      `<style>@media screen{p.x{display:none!important}}</style><p class="x" style="display:block">${LINK}</p>`,
+    ],
+    [
+      'its colour is that of',
+      `<style>td{background:#fff} .foot a{color:#fff}</style><td class="foot">${LINK}</td>`,
+    ],
     ['visibility: hidden', `<span style="visibility:hidden">${LINK}</span>`],
     ['opacity: 0', `<p style="opacity:0">${LINK}</p>`],
     ['its letters are 0 pixels high', `<p style="font-size:0">${LINK}</p>`],
@@ -66,6 +78,34 @@ describe('a link to unsubscribe that readers cannot see', () => {
     ['hidden on paper alone', `<style>@media print{.a{display:none}}</style><p class="a">${LINK}</p>`],
     ['hidden once and shown once', `<p style="display:none">${LINK}</p><p>${LINK}</p>`],
     [
+      'white where the sheet makes all cells dark',
+      `<style>td{background:#111}</style><td style="color:#fff">${LINK}</td>`,
+    ],
+    [
+      'white on a dark body',
+      `<style>/* all */ body, .x { background-color: #222 !important } a { color: #fff }</style><body style="background:#fff">${LINK}`,
+    ],
+    ['dark by a rule for links', `<style>a:link{color:#333}</style><td style="color:#fff">${LINK}</td>`],
+    [
+      'dark by a rule for links of the foot',
+      `<style>#foot td a{color:#333} td.x > a{color:#fff}</style><table id="foot"><td class="x" style="color:#fff">${LINK}</td></table>`,
+    ],
+    [
+      'on a ground by a selector that is not read',
+      `<style>table[class] td{background:#111}</style><td style="color:#fff">${LINK}</td>`,
+    ],
+    ['white on a colour by name', `<td bgcolor="teal" style="color:white">${LINK}</td>`],
+    ['white before a picture', `<td background="https://x.test/a.png" style="color:#fff">${LINK}</td>`],
+    ['white before another', `<td style="background:#fff url(a.png);color:#fff">${LINK}</td>`],
+    [
+      'of usual size in a sheet',
+      `<style>p{font-size:12px}</style><td style="font-size:0"><p>${LINK}</p></td>`,
+    ],
+    [
+      'behind an import',
+      `<style>@import url(x.css); .b{display:none} .a{display:block}</style><p class="a">${LINK}</p>`,
+    ],
+    [
       'after a hidden preview',
       `<div style="display:none;max-height:0;overflow:hidden">In this mail</div>${LINK}`,
     ],
@@ -102,5 +142,6 @@ it('goes through a hostile mail of a megabyte in no time', () => {
   const from = process.cpuUsage();
   found(`${'<div style="'.repeat(20_000)}${'<!--'.repeat(50_000)}${'<a href='.repeat(50_000)}`);
   found('<div>'.repeat(200_000));
+  found(`<style>${'.a b{color:red}'.repeat(999)}</style>${'<b>'.repeat(100_000)}`);
   expect(process.cpuUsage(from).user / 1_000).toBeLessThan(5_000);
 });
