@@ -268,6 +268,29 @@ describe('a funnel that is changed while people are in it', () => {
     );
   });
 
+  it('refuses a version whose mail hides its way out, as it was allowed once, and says which', async () => {
+    await t.publish(steps('a'));
+    await t.publish(steps('a', 'b'));
+    const [before]: { id: string }[] = await t.db.query(
+      `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at, is_judged)
+       select key, 'hides', '<mjml>\n{{ unsubscribeUrl }}', subject, replace(html, '<body', '<body hidden'), body_text, created_at, false
+       from email_template where key = 'emails/story' limit 1 returning id`,
+    );
+    await t.db.query(
+      `update funnel_version set parts = jsonb_set(parts, '{mails,emails/story}', to_jsonb($1::text)) where version = 1`,
+      [before?.id],
+    );
+    const then = await everything();
+    for (const dryRun of [true, false]) {
+      const answer = await call('post', 'course/rollback', { dryRun });
+      expect([answer.status, answer.body['detail']]).toEqual([
+        422,
+        'course version 1: sequence.steps.0.email: templates/emails/story.mjml:2: readers cannot see the link to unsubscribe: <body> has the attribute hidden; layouts/mail-foot-marketing.mjml shows both',
+      ]);
+    }
+    expect(await everything()).toEqual(then);
+  });
+
   it('is written one object at a time, too, as a change of its funnel', async () => {
     await t.publish(steps('a'));
     const api = async (method: 'put' | 'delete', path: string, body?: object): Promise<Answer> => {
