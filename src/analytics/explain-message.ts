@@ -228,10 +228,7 @@ function held(reason: string | null): Rule {
   }
   if (why === WAITS_FOR_TEST)
     return rule('WAITS_FOR_TEST', 'waits', 'It waits for the result of the split test of its broadcast.');
-  if (refusedFor(why) !== null) {
-    const text = `It was ${why}, and not because of the person. It is held until the owner has mended that and sends it, on the page Sending.`;
-    return rule('HELD_REFUSED', 'waits', text);
-  }
+  if (refusedFor(why) !== null) return heldRefused(why);
   if (UNFIT_REASONS.includes(why)) {
     const text = `It is held, as ${why}: mend the mail and apply its funnel, or mend what the person has, and send it on the page Sending.`;
     return rule('HELD_UNFIT', 'waits', text);
@@ -239,6 +236,14 @@ function held(reason: string | null): Rule {
   const [code, cause] = HELD[why] ?? [];
   if (code === undefined) return rule('HELD', 'waits', `It is held until the owner decides: ${why}.`);
   return rule(code, 'waits', `${cause}. It is held until the owner decides, on the page Sending.`);
+}
+
+function heldRefused(why: string): Rule {
+  const until =
+    refusedFor(why) === 'unexplained'
+      ? 'No word says why. It is held until the owner sends it, on the page Sending, or until so many mails were refused so that others of the same domain took that no more is written there.'
+      : 'It is held until the owner has mended that and sends it, on the page Sending.';
+  return rule('HELD_REFUSED', 'waits', `It was ${why}, and not because of the person. ${until}`);
 }
 
 const HELD: Readonly<Record<string, readonly [code: string, cause: string]>> = {

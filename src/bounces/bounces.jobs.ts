@@ -6,6 +6,7 @@ import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { BounceImap } from './bounce-imap.service.js';
 import { BouncesService } from './bounces.service.js';
 import { RatesWatch } from './rates-watch.service.js';
+import { RefusingMailboxes } from './refusing-mailboxes.service.js';
 
 const BATCH = 200;
 
@@ -18,6 +19,7 @@ export class BouncesJobs implements OnModuleInit {
     private readonly bounces: BouncesService,
     private readonly watch: RatesWatch,
     private readonly imap: BounceImap,
+    private readonly refusing: RefusingMailboxes,
   ) {}
 
   onModuleInit(): void {
@@ -40,6 +42,12 @@ export class BouncesJobs implements OnModuleInit {
       everySeconds: 120,
       lockSeconds: 600,
       run: async () => this.watch.look(),
+    });
+    this.registry.add({
+      name: 'bounces.end-refusing',
+      everySeconds: 3_600,
+      lockSeconds: 1_200,
+      run: async () => this.refusing.look(),
     });
   }
 

@@ -16,6 +16,7 @@ import { BounceIntake } from './bounce-intake.service.js';
 import { OutcomesService } from './outcomes.service.js';
 import { ReporterProof } from './reporter-proof.service.js';
 import { RatesWatch } from './rates-watch.service.js';
+import { RefusingMailboxes } from './refusing-mailboxes.service.js';
 import { SnsVerifier } from './sns-verifier.service.js';
 
 /**
@@ -31,6 +32,7 @@ import { SnsVerifier } from './sns-verifier.service.js';
     BouncesJobs,
     OutcomesService,
     RatesWatch,
+    RefusingMailboxes,
     ReporterProof,
     BringerProof,
     BounceIntake,

@@ -58,17 +58,20 @@ export function classifyInContext(
   const words = normalised(text);
   const statuses = [...(words.match(EMBEDDED_STATUS) ?? []), ...(status ? [status] : [])];
   const own = byPhrase(words, statuses);
-  const reason =
+  const told =
     own ??
     (saysNoMailHere(replyCode ?? null, statuses) ? 'no_mail_accepted' : null) ??
     byStatus(statuses.filter((one) => !VAGUE_STATUS.test(one))) ??
-    contexts.map((one) => byPhrase(normalised(one), statuses)).find((one) => one !== null) ??
-    byStatus(statuses) ??
-    byCode(replyCode ?? null);
+    contexts.map((one) => byPhrase(normalised(one), statuses)).find((one) => one !== null);
+  const reason = told ?? byStatus(statuses) ?? byCode(replyCode ?? null);
   const doubtful = !stage && (Boolean(replyCode) || (own !== null && statuses.length > 0));
   if (reason === 'user_unknown' && doubtful && !isVouched(words, statuses)) return replyClass('filtered');
   return replyClass(
-    atStage(reason, { statuses, isFinal: isFinal(replyCode ?? null, statuses) }, stage ?? null),
+    atStage(
+      reason,
+      { statuses, isFinal: isFinal(replyCode ?? null, statuses), isTold: told !== undefined },
+      stage ?? null,
+    ),
   );
 }
 
@@ -178,11 +181,13 @@ const NOT_BEFORE_RCPT: ReadonlySet<ReplyReason> = new Set<ReplyReason>([
  * The recipient was taken at RCPT, so what is refused for good at DATA and behind it is the mail, and by it us, wherever the
  * answer names nothing: "554 Transaction failed: the identity is not verified" says a relay of every mail alike, and as the
  * reader's fault it would give up one after the other. What does name a mailbox (full, suspended, a filter) stays with the
- * reader, as only they can mend it, and a server's own trouble stays that unless its status is one of policy.
+ * reader, as only they can mend it, and a server's own trouble stays that unless its status is one of policy. Such an answer
+ * is `unexplained`, as is a bare x.7.1 from RCPT on: where one mailbox alone gives it again and again, see
+ * `RefusingMailboxes`.
  */
 function atStage(
   reason: ReplyReason,
-  { statuses, isFinal: final }: { statuses: readonly string[]; isFinal: boolean },
+  { statuses, isFinal: final, isTold }: { statuses: readonly string[]; isFinal: boolean; isTold: boolean },
   stage: ReplyStage | null,
 ): ReplyReason {
   if (stage === 'connect' || stage === 'auth' || stage === 'mail') {
@@ -191,8 +196,9 @@ function atStage(
   }
   if (stage === 'data' || stage === 'body') {
     const isOfMail = reason === 'unclear' || (reason === 'system_error' && statuses.some(isPolicy));
-    if (final && isOfMail) return 'policy';
+    if (final && isOfMail) return 'unexplained';
   }
+  if (reason === 'policy' && !isTold && final && stage !== null) return 'unexplained';
   if (reason !== 'user_unknown') return reason;
   if (statuses.some(isPolicy)) return 'filtered';
   if (stage === 'rcpt') return reason;

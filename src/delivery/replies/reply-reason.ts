@@ -20,6 +20,7 @@ export type ReplyReason =
   | 'blocked'
   | 'bad_reputation'
   | 'policy'
+  | 'unexplained'
   | 'spam'
   | 'virus'
   | 'content'
@@ -59,6 +60,7 @@ export const VERDICT_OF: Readonly<Record<ReplyReason, ReplyVerdict>> = {
   blocked: 'sender',
   bad_reputation: 'sender',
   policy: 'sender',
+  unexplained: 'sender',
   spam: 'sender',
   virus: 'sender',
   content: 'sender',

@@ -13,6 +13,7 @@ const WORDS: Readonly<Partial<Record<ReplyReason, string>>> = {
   bad_reputation: 'poor reputation',
   not_a_report: 'nothing any rule could read',
   unclear: 'no rule knows the words',
+  unexplained: 'refused without a known word',
 };
 
 /** `no such user` for `user_unknown`; null for what is no reason of a reply. */

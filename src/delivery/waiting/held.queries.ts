@@ -2,7 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
 import { withoutSending } from '../message/message.js';
-import { CANCELLED_BY_OWNER, NOT_FOR_OWNER, UNFIT_REASONS } from '../message/state-reasons.js';
+import {
+  CANCELLED_BY_OWNER,
+  NOT_FOR_OWNER,
+  ON_SUPPRESSION_LIST,
+  UNFIT_REASONS,
+} from '../message/state-reasons.js';
+import { SENDER_REFUSALS } from '../replies/sender-refusal.js';
 
 export interface HeldFilter {
   /** As it stands in `state_reason`. */
@@ -109,6 +115,23 @@ export class HeldQueries {
       set: `state = ${withoutSending(`'cancelled'`)}, state_reason = coalesce(m.state_reason || ', ', '') || $6::text, settled_at = clock_timestamp()`,
       parameter: CANCELLED_BY_OWNER,
     });
+  }
+
+  /**
+   * Of what is held because of the sender, the next that could not go any more if it were sent: no mail of its class goes to
+   * the address. Locks them, and leaves those that are being changed. Served by `message_held` and the key of `suppression`.
+   */
+  async endSuppressed(manager: EntityManager): Promise<number> {
+    const [, count]: [unknown[], number] = await manager.query(
+      `update message m set state = ${withoutSending(`'suppressed'`)}, state_reason = $1, settled_at = clock_timestamp()
+       from (select h.id from message h where h.state = 'held' and h.state_reason = any($2::text[])
+           and (select true from suppression x where x.email_hash = h.address_hash
+             and (x.scope = 'all' or h.class = 'marketing') limit 1)
+         order by h.id limit $3 for update of h skip locked) h
+       where m.id = h.id`,
+      [ON_SUPPRESSION_LIST, SENDER_REFUSALS, BATCH],
+    );
+    return count;
   }
 
   /** The next of them by their ids. Locks them, and leaves those that are being changed. */

@@ -60,6 +60,16 @@ export class HeldService {
     return this.decide(filter, async (manager, part, afterId) => this.queries.cancel(manager, part, afterId));
   }
 
+  /**
+   * What was refused because of the sender waits for the owner, who could not send it to somebody that may not be written to
+   * any more. Called hourly.
+   */
+  async endSuppressed(): Promise<void> {
+    let ended: number;
+    do ended = await this.dataSource.transaction(async (manager) => this.queries.endSuppressed(manager));
+    while (ended > 0);
+  }
+
   private async decide(filter: HeldFilter, change: Change): Promise<number> {
     let total = 0;
     for (const part of await this.queries.parts(filter)) total += await this.inBatches(part, change);

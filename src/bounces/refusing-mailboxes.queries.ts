@@ -1,0 +1,66 @@
+import type { EntityManager } from 'typeorm';
+import { domainSql } from '../values/email-address.js';
+
+export interface RefusingMailbox {
+  addressHash: Buffer;
+  subscriberId: string;
+}
+
+export interface RefusingLook {
+  /** Refusals of before say nothing any more. */
+  since: Date;
+  /** Only mailboxes that have refused a mail after it: of what was known before, nothing is new. */
+  newsSince: Date;
+  mails: number;
+  days: number;
+  /** So many times as many others must have taken a mail as have refused it. */
+  share: number;
+}
+
+/** Nothing came back of the mail `a`. */
+const ARRIVED = `not exists (select 1 from bounce x where x.message_id = a.id and x.trusted and x.verdict in ('soft', 'hard', 'sender'))`;
+
+/**
+ * Mailboxes that have refused so many mails in a row without a known word, over so many days, each of which other mailboxes
+ * of the same domain took, with the same words in it. Left out are mails that several there refused for whatever reason of
+ * ours, as those are about us, and mailboxes of which one refusal does say why, be it spam or reputation.
+ *
+ * Called hourly. Locks nothing. By `bounce_received`, `message_subscriber` and `bounce_message`; what others took is counted in
+ * one pass over what was accepted since (`message_accepted`), and only where there is a mailbox to ask it for.
+ */
+export async function refusingMailboxes(
+  db: EntityManager,
+  { since, newsSince, mails, days, share }: RefusingLook,
+): Promise<RefusingMailbox[]> {
+  const enough = `count(distinct r.message_id) >= $3 and max(r.received_at) - min(r.received_at) >= $4 * interval '1 day'`;
+  return db.query(
+    `with told as materialized (
+       select b.address_hash, b.message_id, b.reason, b.received_at, m.kind, m.subscriber_id, m.email_template_id as template,
+         ${domainSql('m.address')} as domain, coalesce(m.accepted_at, b.received_at) as sent_at
+       from bounce b join message m on m.id = b.message_id
+       where b.trusted and b.verdict = 'sender' and b.received_at > $1),
+     refused as materialized (
+       select r.* from told r join subscriber s on s.id = r.subscriber_id and s.status = 'active'
+       where r.reason = 'unexplained' and r.kind <> 'confirmation' and r.sent_at > coalesce(s.confirmed_at, '-infinity')
+         and not exists (select 1 from told w where w.address_hash = r.address_hash and w.reason <> 'unexplained')
+         and not exists (select 1 from message a where a.subscriber_id = r.subscriber_id and a.address_hash = r.address_hash
+           and a.state = 'accepted' and a.accepted_at > r.sent_at and ${ARRIVED})),
+     mailbox as materialized (
+       select r.address_hash from refused r group by 1 having ${enough} and max(r.received_at) > $2),
+     asked as materialized (
+       select r.template, r.domain, (select count(distinct o.address_hash) from told o
+         where o.template = r.template and o.domain = r.domain) as refusing
+       from refused r join mailbox using (address_hash) group by 1, 2),
+     taken as materialized (
+       select q.template, q.domain, count(distinct a.address_hash) as taking
+       from message a join asked q on q.template = a.email_template_id and q.domain = ${domainSql('a.address')}
+       where a.state = 'accepted' and a.accepted_at > $1 and ${ARRIVED}
+         and not exists (select 1 from mailbox x where x.address_hash = a.address_hash)
+       group by 1, 2)
+     select r.address_hash as "addressHash", r.subscriber_id as "subscriberId"
+     from refused r join mailbox using (address_hash) join asked using (template, domain) join taken using (template, domain)
+     where taking >= greatest(1, $5 * (refusing - 1))
+     group by 1, 2 having ${enough}`,
+    [since, newsSince, mails, days, share],
+  );
+}

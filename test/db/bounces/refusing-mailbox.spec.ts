@@ -1,0 +1,197 @@
+import { SMTPServer } from 'smtp-server';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { HeldService } from '../../../src/delivery/waiting/held.service.js';
+import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
+import { UndeliverableService } from '../../../src/subscribers/undeliverable.service.js';
+import { openBounceOffice, type BounceOffice } from './bounce-office.js';
+
+const DAY_MS = 86_400_000;
+const MUTE = '554 5.7.1 Service unavailable';
+const HELD = 'refused because of the sender: unexplained';
+
+/** A relay that hears every mail to its end, and then refuses it for whom the test says. */
+async function openRelay(
+  refusal: (address: string) => string | null,
+): Promise<{ url: string; close(): Promise<void> }> {
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ['AUTH', 'STARTTLS'],
+    disableReverseLookup: true,
+    closeTimeout: 200,
+    onData: (stream, { envelope }, done) => {
+      stream.resume();
+      const said = refusal(envelope.rcptTo[0]?.address ?? '');
+      const [code = 0, ...words] = said?.split(' ') ?? [];
+      stream.once('end', () =>
+        said === null
+          ? done(null, 'taken')
+          : done(Object.assign(new Error(words.join(' ')), { responseCode: Number(code) })),
+      );
+    },
+  });
+  server.on('error', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.server.address() as AddressInfo;
+  return {
+    url: `smtp://127.0.0.1:${port}`,
+    close: async () => new Promise<void>((resolve) => server.close(resolve)),
+  };
+}
+
+describe('one mailbox that refuses every mail at its end without a word', () => {
+  let relay: Awaited<ReturnType<typeof openRelay>>;
+  let office: BounceOffice;
+  let refusals: Record<string, string> = {};
+  let templates: string[] = [];
+  let sent = 0;
+  let funnels = 0;
+
+  beforeAll(async () => {
+    relay = await openRelay((address) => refusals[address] ?? null);
+    office = await openBounceOffice({ SMTP_URL: relay.url });
+    for (const key of ['emails/welcome', 'emails/story', 'emails/nudge'])
+      templates.push(await office.templates.publish(office.db.manager, key));
+  });
+  afterAll(async () => {
+    await office.close();
+    await relay.close();
+  });
+  beforeEach(() => {
+    refusals = {};
+    // What is refused for several pauses their sequence.
+    funnels++;
+  });
+
+  const run = async (name: string): Promise<void> => {
+    const job = office.app.get(JobRegistry, { strict: false }).get(name);
+    await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal });
+  };
+  const look = async (): Promise<void> => {
+    for (const name of ['bounces.take-refusals', 'bounces.end-refusing', 'bounces.watch-rates'])
+      await run(name);
+  };
+  /** The next mail of the sequence to each of them. */
+  const step = async (at: number, ...to: string[]): Promise<string[]> => {
+    const ids: string[] = [];
+    for (const email of to) {
+      const rows: { id: string }[] = await office.db.query('select id from subscriber where email = $1', [
+        email,
+      ]);
+      ids.push(
+        await office.plan(email, {
+          ...{ dedupeKey: `step:${++sent}`, funnelKey: `funnel-${funnels}` },
+          templateId: templates[at % templates.length] ?? '',
+          ...(rows[0] ? { subscriberId: rows[0].id } : {}),
+        }),
+      );
+    }
+    await office.sendDue();
+    await look();
+    return ids;
+  };
+  /** Three of them, with so many days in between. */
+  const steps = async (days: number, ...to: string[]): Promise<string[]> => {
+    const first: string[] = [];
+    for (let at = 0; at < 3; at++) {
+      if (at > 0) office.clock.advance(days * DAY_MS);
+      first.push((await step(at, ...to))[0] ?? '');
+    }
+    return first;
+  };
+  const isHeld = async (id: string | undefined): Promise<void> =>
+    expect(await office.state(id ?? '')).toMatchObject({ state: 'held', reason: HELD });
+
+  it('had its mails held for ever: it ends like one that mails do not reach, and so do they', async () => {
+    refusals = { 'mute@mail.example': MUTE };
+    const ids = await steps(2, 'mute@mail.example', 'eve@mail.example');
+    expect(await office.status('mute@mail.example')).toBe('bounced');
+    expect(await office.suppressed('mute@mail.example')).toEqual(['marketing soft_bounce']);
+    for (const id of ids)
+      expect(await office.state(id)).toMatchObject({ state: 'suppressed', reason: 'suppression list' });
+    expect(await office.status('eve@mail.example')).toBe('active');
+    expect((await office.alertKeys()).filter((key) => key.startsWith('bounces:'))).toEqual([]);
+  });
+
+  it('ends also where the relay takes the mails and reports come back', async () => {
+    for (let at = 0; at < 3; at++) {
+      await step(at, 'eve@told.example');
+      const [id = ''] = await step(at, 'told@told.example');
+      office.clock.advance(60_000);
+      expect(await office.comesBack(id, { status: '5.7.1', diagnostic: '550 5.7.1 Access denied' })).toBe(
+        'counted',
+      );
+      office.clock.advance(2 * DAY_MS);
+    }
+    await look();
+    expect(await office.suppressed('told@told.example')).toEqual(['marketing soft_bounce']);
+    expect(await office.suppressed('eve@told.example')).toEqual([]);
+  });
+
+  it('ends again with the next such mail when the owner writes again, and not before', async () => {
+    const [[row]]: [{ id: string }[], number] = await office.db.query(
+      `update subscriber set confirmed_at = '2026-01-01' where email = 'mute@mail.example' returning id`,
+    );
+    await office.app.get(UndeliverableService, { strict: false }).writeAgain(row?.id ?? '');
+    await look();
+    expect(await office.status('mute@mail.example')).toBe('active');
+    office.clock.advance(DAY_MS);
+    refusals = { 'mute@mail.example': MUTE };
+    await step(0, 'mute@mail.example');
+    expect(await office.status('mute@mail.example')).toBe('bounced');
+  });
+
+  it('waits for the owner when the three mails came within a day', async () => {
+    refusals = { 'soon@mail.example': '550 rejected' };
+    const ids = await steps(0.5, 'soon@mail.example', 'eve@mail.example');
+    expect(await office.status('soon@mail.example')).toBe('active');
+    await isHeld(ids[2]);
+    expect(await office.app.get(HeldService, { strict: false }).cancel({ reason: HELD })).toBe(3);
+    expect(await office.status('soon@mail.example')).toBe('active');
+  });
+
+  it('is not blamed where others of its receiver are refused the same mails', async () => {
+    refusals = { 'one@many.example': MUTE, 'two@many.example': '550 5.7.1 listed at bl.example.net' };
+    const ids = await steps(2, 'one@many.example', 'two@many.example', 'eve@many.example');
+    await isHeld(ids[0]);
+    expect(await office.status('one@many.example')).toBe('active');
+    expect(await office.status('two@many.example')).toBe('active');
+  });
+
+  it('is not blamed where nobody else of its receiver has had them', async () => {
+    refusals = { 'only@alone.example': MUTE };
+    await isHeld((await steps(2, 'only@alone.example', 'eve@mail.example'))[2]);
+    expect(await office.status('only@alone.example')).toBe('active');
+  });
+
+  it('is not blamed where others had other mails', async () => {
+    refusals = { 'ill@words.example': MUTE };
+    await step(0, 'eve@words.example');
+    office.clock.advance(DAY_MS);
+    await isHeld((await steps(2, 'ill@words.example'))[2]);
+    expect(await office.status('ill@words.example')).toBe('active');
+  });
+
+  it('is not blamed where one of the refusals says that it is about us', async () => {
+    refusals = { 'spam@mail.example': '554 5.7.1 Message rejected as spam' };
+    await step(0, 'spam@mail.example');
+    refusals = { 'spam@mail.example': MUTE };
+    office.clock.advance(2 * DAY_MS);
+    await isHeld((await steps(2, 'spam@mail.example', 'eve@mail.example'))[2]);
+    expect(await office.status('spam@mail.example')).toBe('active');
+  });
+
+  it('is not blamed where it took a mail in between', async () => {
+    refusals = { 'moody@mail.example': MUTE };
+    await steps(2, 'eve@mail.example');
+    await step(0, 'moody@mail.example');
+    await step(1, 'moody@mail.example');
+    refusals = {};
+    office.clock.advance(2 * DAY_MS);
+    await step(2, 'moody@mail.example');
+    refusals = { 'moody@mail.example': MUTE };
+    office.clock.advance(2 * DAY_MS);
+    await isHeld((await step(0, 'moody@mail.example'))[0]);
+    expect(await office.status('moody@mail.example')).toBe('active');
+  });
+});
