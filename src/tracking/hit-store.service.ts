@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { SETTLE_MS, WAITING } from './burst.js';
+import { holdSeen } from './forget.queries.js';
 import type { HitBatch, HitSource } from './hit-batch.js';
 import {
   classifyHit,
@@ -69,7 +70,10 @@ export class HitStore {
     const db = this.dataSource.manager;
     const judged = sources.map(judge);
     const rules = { ruleVersion: HIT_RULE_VERSION, fastestMs: FASTEST_READER_MS, settleMs: SETTLE_MS };
-    await insertHits(db, { id, sources: judged, hits, ...rules, now: this.clock.now() });
+    await this.dataSource.transaction(async (manager) => {
+      await holdSeen(manager);
+      await insertHits(manager, { id, sources: judged, hits, ...rules, now: this.clock.now() });
+    });
     const certain = judged.some(({ kind, usual }) => kind === 'click' && usual.class === 'human');
     if (certain) await this.wake.notify(db, 'sequences.advance-due').catch(() => undefined);
     if (judged.some(({ usual }) => usual.waits)) this.settleTimer.arm();

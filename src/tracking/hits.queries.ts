@@ -11,7 +11,7 @@ export interface JudgedSource extends HitSource {
 }
 
 /**
- * Stores a batch in one statement, which is one transaction; a batch that is there already changes nothing. Not stored
+ * Stores a batch in one statement, behind `holdSeen`; a batch that is there already changes nothing. Not stored
  * are hits on mails that are gone, and those of readers who do not want to be counted, whatever the links in older mails
  * still ask for. A link that has been removed since counts as a click on the mail.
  *

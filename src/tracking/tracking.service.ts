@@ -4,7 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { Money } from '../values/money.js';
 import { dailyHash } from './daily-hash.js';
-import { forgetSeen, forgetSubscriber } from './forget.queries.js';
+import { forgetSeen, forgetSubscriber, holdSeen } from './forget.queries.js';
 import { headerFacts, type RequestFacts } from './hit-batch.js';
 import { classifyHit, type HitVerdict, isLoopback } from './hit-class.js';
 import { type ConversionRow, listConversions } from './conversions.queries.js';
@@ -61,24 +61,39 @@ export class TrackingService {
     const at = this.clock.now();
     const verdict = this.classifyVisit(request);
     const { referrer, utm } = visitSource(request, this.config.baseUrl);
-    await this.dataSource.query(
-      `insert into visit (visitor_id, page, slug, funnel_key, subscriber_id, message_id, class, user_agent, referrer, utm, at)
-       select $1, $2, $3, $4, person.id, case when person.id is not null then $6::bigint end, $7, $8, $9, $10, $11
-       from (select 1) one left join subscriber person on person.id = $5 and person.tracking_consent`,
-      [
-        this.visitorId(request.ip, request.headers['user-agent'] ?? '', at),
-        visit.page,
-        visit.slug,
-        visit.funnelKey,
-        visit.subscriberId ?? null,
-        visit.messageId ?? null,
-        verdict.class === 'proxy' ? 'unknown' : verdict.class,
-        headerFacts(request).userAgent,
-        referrer,
-        utm === null ? null : JSON.stringify(utm),
-        at,
-      ],
+    await this.asSeen(visit.subscriberId, async (manager) =>
+      manager.query(
+        `insert into visit (visitor_id, page, slug, funnel_key, subscriber_id, message_id, class, user_agent, referrer, utm, at)
+         select $1, $2, $3, $4, person.id, case when person.id is not null then $6::bigint end, $7, $8, $9, $10, $11
+         from (select 1) one left join subscriber person on person.id = $5 and person.tracking_consent`,
+        [
+          this.visitorId(request.ip, request.headers['user-agent'] ?? '', at),
+          visit.page,
+          visit.slug,
+          visit.funnelKey,
+          visit.subscriberId ?? null,
+          visit.messageId ?? null,
+          verdict.class === 'proxy' ? 'unknown' : verdict.class,
+          headerFacts(request).userAgent,
+          referrer,
+          utm === null ? null : JSON.stringify(utm),
+          at,
+        ],
+      ),
     );
+  }
+
+  /** Nobody takes a consent back while it is gone by; who is nobody we know has none to take back. */
+  private async asSeen(
+    subscriberId: string | undefined,
+    write: (manager: EntityManager) => Promise<unknown>,
+  ): Promise<void> {
+    if (subscriberId === undefined) await write(this.dataSource.manager);
+    else
+      await this.dataSource.transaction(async (manager) => {
+        await holdSeen(manager);
+        await write(manager);
+      });
   }
 
   /**

@@ -13,4 +13,6 @@ export const LOCKS = {
   frequencyCap: 7_311_402_619,
   /** See `holdFunnels`. */
   funnels: 7_311_402_620,
+  /** Shared by whoever writes down what somebody was seen to do, exclusive to whoever takes the consent to that back. */
+  seen: 7_311_402_621,
 } as const;
