@@ -35,7 +35,7 @@ import { MailboxServer } from './infra/mailbox/mailbox.server.js';
 import { listenForClock } from './infra/clock-listener.js';
 import { ClockOffset } from './infra/clock-offset.js';
 import { DatabaseTime } from './infra/database-time.js';
-import { secretKey } from './infra/secret-key.js';
+import { installationKey, secretKey } from './infra/secret-key.js';
 import { undoAll, type Undo } from './infra/undo.js';
 
 export interface Application {
@@ -197,7 +197,10 @@ async function openDatabase(
     print(`Database brought up to date (${ran.length} migration${ran.length === 1 ? '' : 's'})`);
   const smtpUrl = env.relays[0]?.url ?? `smtp://127.0.0.1:${await freePort()}`;
   return {
-    config: Object.freeze({ ...env, databaseUrl, secretKey: key, smtpUrl }),
+    config: Object.freeze({
+      ...{ ...env, databaseUrl, smtpUrl },
+      secretKey: await installationKey(dataSource, key),
+    }),
     dataSource,
     migrated: ran,
   };

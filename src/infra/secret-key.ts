@@ -1,6 +1,7 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createHash, hkdfSync, randomBytes, randomUUID } from 'node:crypto';
 import { constants, copyFile, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readSetting, type Queries } from './database/settings.js';
 
 /** As of SECRET_KEY. */
 const MIN_CHARS = 32;
@@ -20,6 +21,16 @@ export async function secretKey(given: string | null, dataDir: string): Promise<
       `${path} does not hold a key of at least ${MIN_CHARS} characters. Put it back from the backup. If there is none, remove the file: a new key is made, and links in mails that were sent with the old one stop working.`,
     );
   return createHash('sha256').update(key).digest();
+}
+
+/**
+ * The key of this installation: tokens hold numbers of rows, which an empty database gives anew. Under the same SECRET_KEY the
+ * links, confirmations and return paths of a database that was lost would act on other people. The salt is in the backup
+ * with the rows; a database of before it has none, and the key as it is.
+ */
+export async function installationKey(db: Queries, key: Buffer): Promise<Buffer> {
+  const kept = await readSetting<{ salt: string }>(db, 'installation.salt');
+  return kept === null ? key : Buffer.from(hkdfSync('sha256', key, kept.salt, 'installation', key.length));
 }
 
 async function kept(path: string): Promise<string | null> {

@@ -84,6 +84,7 @@ import { PutOffs1765610000000 } from './migrations/1765610000000-put-offs.js';
 import { LinkAmpersands1765620000000 } from './migrations/1765620000000-link-ampersands.js';
 import { SoftBounces1765650000000 } from './migrations/1765650000000-soft-bounces.js';
 import { WarmUpDays1765660000000 } from './migrations/1765660000000-warm-up-days.js';
+import { InstallationSalt1765711000000 } from './migrations/1765711000000-installation-salt.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -173,4 +174,5 @@ export const migrations = [
   LinkAmpersands1765620000000,
   SoftBounces1765650000000,
   WarmUpDays1765660000000,
+  InstallationSalt1765711000000,
 ];

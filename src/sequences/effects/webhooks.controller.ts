@@ -36,7 +36,8 @@ export class WebhooksController {
   @Get('signing-key')
   @ApiRoute({
     summary: 'The key that signatures of webhooks are checked with',
-    description: 'As the libraries of Standard Webhooks take it. It hangs on SECRET_KEY and changes with it.',
+    description:
+      'As the libraries of Standard Webhooks take it. It hangs on SECRET_KEY and on the database, and changes with either.',
     tag: 'webhooks',
     response: z.object({ key: z.string() }),
   })

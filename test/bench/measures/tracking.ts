@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { freePort } from '../../../src/infra/free-port.js';
-import { secretKey } from '../../../src/infra/secret-key.js';
+import { installationKey, secretKey } from '../../../src/infra/secret-key.js';
 import { clickToken, openToken } from '../../../src/tracking/tracking-token.js';
 import { DurablePostgres } from '../../support/durable-postgres.js';
 import { SECRET_KEY, WorkerProcess } from '../../support/worker-process.js';
@@ -253,7 +253,8 @@ async function openSite(mails: number): Promise<Site> {
   };
   try {
     await answers(port, product);
-    const secret = await secretKey(SECRET_KEY, dataDir);
+    const db = { query: async (sql: string, values?: unknown[]) => (await client.query(sql, values)).rows };
+    const secret = await installationKey(db, await secretKey(SECRET_KEY, dataDir));
     const click = (messageId: string, index: number): string =>
       `/c/${clickToken(secret, { messageId, linkId: ids.links[index % LINKS] ?? '1', url: null })}`;
     const opens = ids.messages.map((id) => `/o/${openToken(secret, id)}.gif`);

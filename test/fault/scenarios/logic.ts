@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DemoService } from '../../../src/funnels/demo.service.js';
-import { secretKey } from '../../../src/infra/secret-key.js';
+import { installationKey, secretKey } from '../../../src/infra/secret-key.js';
 import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { SENDER } from '../../support/mail-seed.js';
@@ -44,7 +44,9 @@ async function claimedMail(world: World, address: string): Promise<{ id: string;
 /** By the link that stands in the head of the mail. */
 async function oneClick(world: World, api: ProductApi, address: string): Promise<void> {
   const { id, subscriberId } = await claimedMail(world, address);
-  const token = signToken(await secretKey(SECRET_KEY, ''), 'unsubscribe', encodeIds([subscriberId, id]));
+  const db = { query: async (sql: string, values?: unknown[]) => world.sql(sql, values) };
+  const key = await installationKey(db, await secretKey(SECRET_KEY, ''));
+  const token = signToken(key, 'unsubscribe', encodeIds([subscriberId, id]));
   await api.reader(`u/${token}`, { 'List-Unsubscribe': 'One-Click' });
 }
 

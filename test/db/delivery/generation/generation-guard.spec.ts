@@ -107,7 +107,9 @@ describe('a database that is not the one that sent last', () => {
     const elsewhere = await createTestDatabase();
     undo.unshift(async () => elsewhere.drop());
     const restored = await worker(elsewhere.url);
-    const rows: { value: unknown }[] = await t.db.query('select value from setting');
+    const rows: { value: unknown }[] = await t.db.query(
+      `select value from setting where key = 'ledger.generation'`,
+    );
     await restored.db.query(
       `insert into setting (key, value, updated_at) values ('ledger.generation', $1, now())`,
       [JSON.stringify(rows[0]?.value)],
