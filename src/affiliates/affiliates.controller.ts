@@ -40,7 +40,12 @@ export class AffiliatesController {
   }
 
   @Post()
-  @ApiRoute({ summary: 'Make an affiliate', tag: 'affiliates', response: affiliateResponse })
+  @ApiRoute({
+    summary: 'Make an affiliate',
+    tag: 'affiliates',
+    response: affiliateResponse,
+    example: { code: 'grace', name: 'Grace', email: 'grace@example.com' },
+  })
   async create(
     @Body({ schema: createAffiliate }) body: z.output<typeof createAffiliate>,
   ): Promise<AffiliateJson> {
@@ -53,6 +58,7 @@ export class AffiliatesController {
     description: 'Paused, their link still leads to the page and earns nothing.',
     tag: 'affiliates',
     response: affiliateResponse,
+    example: { state: 'paused' },
   })
   async update(
     @Param('id', { schema: idSchema }) id: string,

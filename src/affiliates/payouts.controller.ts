@@ -131,6 +131,7 @@ export class PayoutsController {
       'One payout for each affiliate who is due the minimum or more, of everything that is due to them. A second run makes nothing.',
     tag: 'payouts',
     response: made,
+    example: { minimum: { amountMinor: 2500, currency: 'EUR' } },
   })
   async run(
     @Body({ schema: runBody }) { minimum }: z.output<typeof runBody>,

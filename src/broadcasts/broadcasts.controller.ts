@@ -46,6 +46,13 @@ export class BroadcastsController {
     description: 'As a draft; nothing is sent before its start.',
     tag,
     response,
+    example: {
+      key: 'spring-2026',
+      title: 'Spring',
+      template: 'emails/story',
+      audience: { segments: { any: ['readers'] } },
+      sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St, Springfield' },
+    },
   })
   async create(@Body({ schema: broadcastBody }) body: z.output<typeof broadcastBody>): Promise<unknown> {
     return reportJson(await this.broadcasts.create(body));
@@ -74,7 +81,13 @@ export class BroadcastsController {
   }
 
   @Patch(':id')
-  @ApiRoute({ summary: 'Change a draft', tag, response, idempotent: false })
+  @ApiRoute({
+    summary: 'Change a draft',
+    tag,
+    response,
+    idempotent: false,
+    example: { subject: 'What grows in spring', priority: 4 },
+  })
   async edit(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: broadcastChange }) body: z.output<typeof broadcastChange>,
@@ -106,6 +119,7 @@ export class BroadcastsController {
     response,
     status: 200,
     idempotent: false,
+    example: { atLocal: '2026-03-05T09:30', fallbackZone: 'Europe/Vienna' },
   })
   async start(
     @Param('id', { schema: idSchema }) id: string,
@@ -121,6 +135,7 @@ export class BroadcastsController {
       'As a draft with another subject, or another mail. It offers what the first one did, unless `offer` says otherwise; an offer that is off the site by now is left out. Its audience is read at its start: readers who got the first mail and have not opened it (or not clicked), as far as can be seen. Openings by machines are none. Who has left, is suppressed, has bought since or does not want to be tracked is out, and everybody gets it once at most.',
     tag,
     response,
+    example: { subject: 'Did you see what grows in spring?', unless: 'opened' },
   })
   async resend(
     @Param('id', { schema: idSchema }) id: string,

@@ -110,6 +110,7 @@ export class ExperimentsController {
     tag: TAG,
     response: details,
     status: 200,
+    example: { arm: 'b' },
   })
   async stop(
     @Param('id', { schema: idSchema }) id: string,

@@ -6,6 +6,7 @@ import { FunnelsService } from './funnels.service.js';
 import {
   applyBody,
   exportQuery,
+  FUNNEL_EXAMPLE,
   funnelKey,
   funnelList,
   funnelResponse,
@@ -61,7 +62,13 @@ export class FunnelsController {
   }
 
   @Put(':key')
-  @ApiRoute({ summary: 'Plan or apply a funnel', tag: 'funnels', response: planResponse, status: 200 })
+  @ApiRoute({
+    summary: 'Plan or apply a funnel',
+    tag: 'funnels',
+    response: planResponse,
+    status: 200,
+    example: { yaml: FUNNEL_EXAMPLE, dryRun: true },
+  })
   async apply(
     @Param('key', { schema: funnelKey }) key: string,
     @Body({ schema: applyBody }) body: z.output<typeof applyBody>,
@@ -81,6 +88,7 @@ export class FunnelsController {
     tag: 'funnels',
     response: planResponse,
     status: 200,
+    example: { yaml: FUNNEL_EXAMPLE, dryRun: true },
   })
   async applyAll(@Body({ schema: applyBody }) body: z.output<typeof applyBody>): Promise<unknown> {
     const { yaml, files, dryRun, movePeople: move, plan: tokens } = body;
@@ -98,6 +106,7 @@ export class FunnelsController {
     response: lintResponse,
     status: 200,
     idempotent: false,
+    example: { yaml: FUNNEL_EXAMPLE },
   })
   async lint(@Body({ schema: lintBody }) { yaml }: z.output<typeof lintBody>): Promise<unknown> {
     const findings = await this.funnels.lint(yaml, null);
@@ -134,6 +143,7 @@ export class FunnelsController {
     tag: 'funnels',
     response: rollbackResponse,
     status: 200,
+    example: { to: 1, dryRun: true },
   })
   async rollback(
     @Param('key', { schema: funnelKey }) key: string,

@@ -148,6 +148,16 @@ const finding = z.object({
   message: z.string(),
 });
 
+/** The smallest funnel that can be applied. */
+export const FUNNEL_EXAMPLE = `funnel: spring
+title: What grows in spring
+sender: { name: Ada, email: ada@example.com, postalAddress: "1 Main St, Springfield" }
+form: { slug: spring, headline: What grows in spring, consent: Send me a letter a week. }
+sequence:
+  steps:
+    - { key: welcome, email: emails/story }
+`;
+
 export const lintBody = applyBody.pick({ yaml: true });
 
 export const lintResponse = z.object({

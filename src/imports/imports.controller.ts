@@ -31,6 +31,12 @@ export class ImportsController {
       'With `csv` the rows are taken at once; else the import waits for its file. The rows become subscribers in the background.',
     tag: TAG,
     response: importSchema,
+    example: {
+      fileName: 'people.csv',
+      dryRun: true,
+      options: { columns: { Mail: 'email', 'First name': 'name' }, tags: ['old list'] },
+      csv: 'Mail,First name\nada@example.com,Ada\n',
+    },
   })
   async create(@Body({ schema: createImport }) body: z.output<typeof createImport>): Promise<ImportJson> {
     const { csv, ...job } = body;

@@ -38,6 +38,7 @@ export class OrdersController {
     tag: 'orders',
     response: orderResponse,
     status: 200,
+    example: { reason: 'Sent back within 14 days', lines: [{ lineId: '12' }] },
   })
   async refund(
     @Param('id', { schema: idSchema }) id: string,

@@ -32,6 +32,14 @@ const updateSegment = z
 const previewBody = z.strictObject({ conditions: conditionSchema });
 const size = z.object({ count: z.number().int().meta({ description: 'Subscribers who belong to it now.' }) });
 
+const CONDITIONS = {
+  all: [
+    { status: ['active'] },
+    { opened: { withinDays: 30 } },
+    { not: { purchased: { product: 'launch-kit' } } },
+  ],
+};
+
 type SegmentJson = z.output<typeof segmentSchema>;
 
 @Controller('api/v1/segments')
@@ -45,7 +53,12 @@ export class SegmentsController {
   }
 
   @Post()
-  @ApiRoute({ summary: 'Make a segment', tag: 'segments', response: segmentSchema })
+  @ApiRoute({
+    summary: 'Make a segment',
+    tag: 'segments',
+    response: segmentSchema,
+    example: { key: 'readers', title: 'Readers who have not bought', conditions: CONDITIONS },
+  })
   async create(@Body({ schema: createSegment }) body: z.output<typeof createSegment>): Promise<SegmentJson> {
     return segmentJson(await this.segments.create(body));
   }
@@ -58,6 +71,7 @@ export class SegmentsController {
     response: size,
     status: 200,
     idempotent: false,
+    example: { conditions: CONDITIONS },
   })
   async preview(
     @Body({ schema: previewBody }) { conditions }: z.output<typeof previewBody>,
@@ -73,7 +87,12 @@ export class SegmentsController {
   }
 
   @Patch(':id')
-  @ApiRoute({ summary: 'Change a segment', tag: 'segments', response: segmentSchema })
+  @ApiRoute({
+    summary: 'Change a segment',
+    tag: 'segments',
+    response: segmentSchema,
+    example: { title: 'Readers, not buyers' },
+  })
   async update(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: updateSegment }) body: z.output<typeof updateSegment>,

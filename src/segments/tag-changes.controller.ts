@@ -32,6 +32,7 @@ export class TagChangesController {
     description: 'Segments follow. Refused while a sequence or a broadcast under way names it.',
     tag: 'tags',
     response: tagSchema,
+    example: { name: 'webinar guest' },
   })
   async rename(
     @Param('id', { schema: idSchema }) id: string,
@@ -47,6 +48,7 @@ export class TagChangesController {
     tag: 'tags',
     response: tagSchema,
     status: 200,
+    example: { into: '3' },
   })
   async merge(
     @Param('id', { schema: idSchema }) id: string,

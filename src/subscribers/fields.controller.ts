@@ -65,13 +65,19 @@ export class FieldsController {
     description: 'From then on its values must fit the type, and segments and imports can use it.',
     tag: 'fields',
     response: fieldSchema,
+    example: { key: 'budget', label: 'Budget', type: 'choice', choices: ['up to 500', 'more'] },
   })
   async create(@Body({ schema: createField }) body: z.output<typeof createField>): Promise<FieldJson> {
     return fieldJson(await this.fields.create(body));
   }
 
   @Patch(':id')
-  @ApiRoute({ summary: 'Rename a field or add choices', tag: 'fields', response: fieldSchema })
+  @ApiRoute({
+    summary: 'Rename a field or add choices',
+    tag: 'fields',
+    response: fieldSchema,
+    example: { label: 'Budget a year' },
+  })
   async update(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: updateField }) body: z.output<typeof updateField>,

@@ -57,13 +57,18 @@ export class ListsController {
   }
 
   @Post()
-  @ApiRoute({ summary: 'Make a list', tag: 'lists', response: listSchema })
+  @ApiRoute({
+    summary: 'Make a list',
+    tag: 'lists',
+    response: listSchema,
+    example: { key: 'newsletter', title: 'Newsletter', description: 'Every other Thursday.', isPublic: true },
+  })
   async create(@Body({ schema: createList }) body: z.output<typeof createList>): Promise<ListJson> {
     return listJson(await this.lists.create(body));
   }
 
   @Patch(':id')
-  @ApiRoute({ summary: 'Change a list', tag: 'lists', response: listSchema })
+  @ApiRoute({ summary: 'Change a list', tag: 'lists', response: listSchema, example: { isPublic: false } })
   async update(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: updateList }) body: z.output<typeof updateList>,
@@ -83,7 +88,13 @@ export class ListsController {
   }
 
   @Post(':id/subscribers')
-  @ApiRoute({ summary: 'Put a subscriber on a list', tag: 'lists', response: listSchema, status: 200 })
+  @ApiRoute({
+    summary: 'Put a subscriber on a list',
+    tag: 'lists',
+    response: listSchema,
+    status: 200,
+    example: { subscriberId: '42' },
+  })
   async add(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: addMember }) { subscriberId }: z.output<typeof addMember>,

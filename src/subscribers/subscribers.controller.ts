@@ -50,6 +50,17 @@ export class SubscribersController {
     description: 'The status is `pending` until the owner of the address has confirmed.',
     tag: TAG,
     response: subscriberSchema,
+    example: {
+      email: 'ada@example.com',
+      name: 'Ada',
+      timeZone: 'Europe/Vienna',
+      tags: ['webinar guest'],
+      consent: {
+        text: 'Send me the guide and weekly tips.',
+        at: '2026-03-02T09:30:00Z',
+        pageUrl: 'https://shop.example.com/webinar',
+      },
+    },
   })
   async create(
     @Body({ schema: createSubscriberSchema }) body: z.output<typeof createSubscriberSchema>,

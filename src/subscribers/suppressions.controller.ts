@@ -36,6 +36,7 @@ export class SuppressionsController {
     description: 'An address that is suppressed already keeps its entry, which is answered.',
     tag: 'suppressions',
     response: suppressionSchema,
+    example: { email: 'reader@example.com', scope: 'marketing' },
   })
   async create(
     @Body({ schema: createSuppressionSchema }) { email, scope }: z.output<typeof createSuppressionSchema>,

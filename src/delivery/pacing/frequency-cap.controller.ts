@@ -32,6 +32,7 @@ export class FrequencyCapController {
     tag: 'sending',
     response: frequency,
     idempotent: false,
+    example: { perDay: 1, perWeek: 4 },
   })
   async set(@Body({ schema: frequency }) cap: z.output<typeof frequency>): Promise<unknown> {
     await this.caps.set(cap);

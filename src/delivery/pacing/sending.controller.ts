@@ -36,6 +36,12 @@ export class SendingController {
     tag: 'sending',
     response: sendingSettings,
     idempotent: false,
+    example: {
+      global: { perSecond: 20 },
+      senders: { 'news.example.com': { perDay: 5000, warmUp: { startedOn: '2026-03-02' } } },
+      groups: { gmail: { perSecond: 5 } },
+      overdue: { policy: 'ask', afterHours: 24 },
+    },
   })
   async replace(@Body({ schema: sendingSettings }) body: SendingSettings): Promise<unknown> {
     await this.settings.replace(body);
@@ -76,6 +82,7 @@ export class SendingController {
     response: confirmResponse,
     status: 200,
     idempotent: false,
+    example: { unsent: 'hold' },
   })
   async confirm(@Body({ schema: confirmBody }) { unsent }: z.output<typeof confirmBody>): Promise<unknown> {
     return this.guard.confirm(unsent);

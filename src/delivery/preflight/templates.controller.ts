@@ -41,6 +41,7 @@ export class TemplatesController {
     response: preflightResponse,
     status: 200,
     idempotent: false,
+    example: { template: 'emails/welcome', funnel: 'niche-ebook' },
   })
   async check(@Body({ schema: preflightRequest }) body: z.output<typeof preflightRequest>): Promise<unknown> {
     return this.preflight.checkTemplate(body);

@@ -15,6 +15,7 @@ export class HeldController {
     response: releasedResponse,
     status: 200,
     idempotent: false,
+    example: { broadcastId: '7' },
   })
   async release(@Body({ schema: heldFilter }) filter: z.output<typeof heldFilter>): Promise<unknown> {
     return { released: await this.held.release(filter) };
@@ -27,6 +28,7 @@ export class HeldController {
     response: cancelledResponse,
     status: 200,
     idempotent: false,
+    example: { broadcastId: '7' },
   })
   async cancel(@Body({ schema: heldFilter }) filter: z.output<typeof heldFilter>): Promise<unknown> {
     return { cancelled: await this.held.cancel(filter) };

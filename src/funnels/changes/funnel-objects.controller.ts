@@ -27,6 +27,13 @@ export class FunnelObjectsController {
     description: APPLIES,
     tag: 'products',
     response: planResponse,
+    example: {
+      funnel: 'niche-ebook',
+      name: 'Niche Launch Kit',
+      price: { amountMinor: 4900, currency: 'EUR' },
+      delivers: ['files/launch-kit.zip'],
+      licence: true,
+    },
   })
   async product(
     @Param('key', { schema: funnelKey }) key: string,
@@ -59,6 +66,7 @@ export class FunnelObjectsController {
     description: APPLIES,
     tag: 'offers',
     response: planResponse,
+    example: { funnel: 'niche-ebook', product: 'launch-kit', discountBps: 3000, bump: 'checklist' },
   })
   async offer(
     @Param('slug', { schema: funnelKey }) key: string,
@@ -89,6 +97,12 @@ export class FunnelObjectsController {
     description: `${APPLIES} A funnel has one form; another slug is another address.`,
     tag: 'forms',
     response: planResponse,
+    example: {
+      funnel: 'niche-ebook',
+      headline: '75 niches that pay',
+      consent: 'Send me the guide and weekly tips.',
+      leadMagnet: 'files/75-niches.pdf',
+    },
   })
   async form(
     @Param('slug', { schema: funnelKey }) slug: string,
@@ -104,6 +118,15 @@ export class FunnelObjectsController {
     description: `${APPLIES} The key is that of the funnel.`,
     tag: 'sequences',
     response: planResponse,
+    example: {
+      sequence: {
+        steps: [
+          { key: 'welcome', email: 'emails/welcome' },
+          { key: 'story', email: 'emails/story', delay: '2 days', at: '09:30' },
+        ],
+      },
+      dryRun: true,
+    },
   })
   async sequence(
     @Param('key', { schema: funnelKey }) funnel: string,

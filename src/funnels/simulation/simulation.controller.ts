@@ -88,6 +88,7 @@ export class SimulationController {
     response: simulationResponse,
     status: 200,
     idempotent: false,
+    example: { start: '2026-03-02', days: 30 },
   })
   async run(
     @Param('key', { schema: funnelKey }) key: string,

@@ -16,7 +16,12 @@ export class ApiKeysController {
   }
 
   @Post()
-  @ApiRoute({ summary: 'Create an API key', tag: 'API keys', response: newApiKeySchema })
+  @ApiRoute({
+    summary: 'Create an API key',
+    tag: 'API keys',
+    response: newApiKeySchema,
+    example: { name: 'Shop' },
+  })
   async create(
     @Body({ schema: createApiKeySchema }) { name }: z.output<typeof createApiKeySchema>,
   ): Promise<z.output<typeof newApiKeySchema>> {

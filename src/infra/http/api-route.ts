@@ -14,6 +14,8 @@ export interface ApiRouteOptions {
   response: z.ZodType | null;
   /** Status of the answer when all goes well; 204 without a response, else 201 for POST, else 200. */
   status?: number;
+  /** A body that the schema takes, as the document shows it. Where there is a body of JSON the start stops without one. */
+  example?: object;
   /** `false` for a write that needs no `Idempotency-Key` because repeating it changes nothing. */
   idempotent?: boolean;
   /** Kind of the body when that is no JSON. */

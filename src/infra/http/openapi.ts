@@ -103,8 +103,11 @@ function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas
   if (route.description !== undefined) operation['description'] = route.description;
   if (body) {
     operation['requestBody'] = {
-      required: true,
-      content: { [JSON_TYPE]: { schema: schemas.write(body, 'input', operationId) } },
+      // A request without a body is read as one with no fields.
+      required: !body.safeParse({}).success,
+      content: {
+        [JSON_TYPE]: { schema: schemas.write(body, 'input', operationId), example: exampleOf(description) },
+      },
     };
   }
   if (route.consumes)
@@ -114,6 +117,16 @@ function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas
     };
   if (route.public === true) operation['security'] = [];
   return operation;
+}
+
+/** Throws for a body without an example, and for one that would be refused: it would mislead whoever copies it. */
+function exampleOf({ operationId, route: { example }, body }: ApiRouteDescription): Json {
+  const parsed = body?.safeParse(example);
+  if (example === undefined || parsed?.success !== true)
+    throw new Error(
+      `${operationId}: @ApiRoute needs an example that its body takes; ${parsed?.error?.message}`,
+    );
+  return JSON.parse(JSON.stringify(example)) as Json;
 }
 
 function parametersOf(

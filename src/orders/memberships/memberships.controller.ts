@@ -58,6 +58,12 @@ export class MembershipsController {
     description: 'Begins it, or adds to one that runs; the person may be a member by each product once.',
     tag: TAG,
     response: membershipResponse,
+    example: {
+      subscriberId: '42',
+      productKey: 'launch-kit',
+      lasts: '12 months',
+      reason: 'Won in the spring draw',
+    },
   })
   async grant(@Body({ schema: grantBody }) body: z.output<typeof grantBody>): Promise<unknown> {
     const { lasts: term, ...rest } = body;
@@ -71,6 +77,7 @@ export class MembershipsController {
     tag: TAG,
     response: membershipResponse,
     status: 200,
+    example: { reason: 'Asked for it' },
   })
   async end(
     @Param('id', { schema: idSchema }) id: string,

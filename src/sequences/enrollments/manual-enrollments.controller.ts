@@ -66,6 +66,7 @@ export class ManualEnrollmentsController {
       'Only who is active, not suppressed and has not opted out of the funnel; and who was in it before only as its reentry allows.',
     tag,
     response: enrollment,
+    example: { email: 'ada@example.com', at: 'story' },
   })
   async add(
     @Param('id', { schema: idSchema }) id: string,
@@ -100,6 +101,7 @@ export class ManualEnrollmentsController {
     tag,
     response: bulk,
     status: 202,
+    example: { segment: 'readers' },
   })
   async start(
     @Param('id', { schema: idSchema }) id: string,

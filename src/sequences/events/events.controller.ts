@@ -48,6 +48,7 @@ export class EventsController {
     description: 'Sequences may wait for it, begin with it, end with it or go to a goal.',
     tag: 'events',
     response: eventAnswer,
+    example: { email: 'ada@example.com', name: 'webinar-attended', key: 'webinar-2026-03-02-ada' },
   })
   async tell(
     @Body({ schema: eventBody }) body: z.output<typeof eventBody>,

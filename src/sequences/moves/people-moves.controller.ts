@@ -37,6 +37,7 @@ export class PeopleMovesController {
     tag: 'sequences',
     response: moveAnswer,
     status: 200,
+    example: { mode: 'catch-up', within: '7 days', dryRun: true },
   })
   async move(
     @Param('id', { schema: idSchema }) id: string,

@@ -18,6 +18,7 @@ export class MailPreviewsController {
     response: previewResponse,
     status: 200,
     idempotent: false,
+    example: { template: 'emails/welcome', subscriberId: '42' },
   })
   async preview(@Body({ schema: previewRequest }) body: z.output<typeof previewRequest>): Promise<unknown> {
     return this.previews.preview(body);

@@ -24,7 +24,12 @@ export class SubscriberChangesController {
   ) {}
 
   @Patch(':id')
-  @ApiRoute({ summary: 'Change a subscriber', tag: TAG, response: subscriberSchema })
+  @ApiRoute({
+    summary: 'Change a subscriber',
+    tag: TAG,
+    response: subscriberSchema,
+    example: { name: 'Ada Lovelace', timeZone: 'Europe/London' },
+  })
   async update(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: updateSubscriberSchema }) body: z.output<typeof updateSubscriberSchema>,
@@ -34,7 +39,13 @@ export class SubscriberChangesController {
   }
 
   @Post(':id/tags')
-  @ApiRoute({ summary: 'Tag a subscriber', tag: TAG, response: subscriberSchema, status: 200 })
+  @ApiRoute({
+    summary: 'Tag a subscriber',
+    tag: TAG,
+    response: subscriberSchema,
+    status: 200,
+    example: { name: 'webinar guest' },
+  })
   async addTag(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: addTagSchema }) { name }: z.output<typeof addTagSchema>,

@@ -16,7 +16,7 @@ const work = { done: 0, fail: null as Error | null, hold: null as Promise<void> 
 @Controller('/api/v1/widgets')
 class WidgetsController {
   @Post()
-  @ApiRoute({ summary: 'Make', tag: 'Widgets', response: answer })
+  @ApiRoute({ summary: 'Make', tag: 'Widgets', response: answer, example: { name: 'cog' } })
   async make(@Body({ schema: widget }) { name }: z.output<typeof widget>): Promise<z.output<typeof answer>> {
     work.entered();
     await work.hold;

@@ -26,7 +26,13 @@ class GadgetsController {
   }
 
   @Patch(':id/colour')
-  @ApiRoute({ summary: 'Paint', tag: 'Gadgets', response: gadget, description: 'In one colour.' })
+  @ApiRoute({
+    summary: 'Paint',
+    tag: 'Gadgets',
+    response: gadget,
+    description: 'In one colour.',
+    example: { colour: { red: 7 } },
+  })
   paint(
     @Param('id', { schema: idSchema }) _id: string,
     @Body({ schema: change }) _body: z.output<typeof change>,
@@ -58,6 +64,13 @@ class UncheckedController {
   }
 }
 
+@Controller('/api/v1/misleading')
+class MisleadingController {
+  @Patch()
+  @ApiRoute({ summary: 'Paint', tag: 'Misleading', response: null, example: { color: 'red' } })
+  paint(@Body({ schema: change }) _body: unknown): void {}
+}
+
 interface JsonSchema {
   $ref?: string;
   required?: string[];
@@ -65,12 +78,12 @@ interface JsonSchema {
   items?: JsonSchema;
   properties: Record<string, JsonSchema>;
 }
-type Content = Record<string, { schema: JsonSchema }>;
+type Content = Record<string, { schema: JsonSchema; example?: unknown }>;
 interface Operation {
   operationId: string;
   security?: unknown[];
   parameters: { name: string; in: string; required: boolean }[];
-  requestBody: { content: Content };
+  requestBody: { required: boolean; content: Content };
   responses: Record<string, { content?: Content }>;
 }
 interface Document {
@@ -174,6 +187,8 @@ describe('the OpenAPI document', () => {
     expect(Object.keys(paint.responses).toSorted()).toEqual(['200', '401', '404', '409', '422', 'default']);
     expect(paint.responses['422']).toEqual({ $ref: '#/components/responses/Problem' });
     expect(schemaOf(paint.requestBody.content)?.additionalProperties).toBe(false);
+    expect(paint.requestBody.required).toBe(false);
+    expect(paint.requestBody.content['application/json']?.example).toEqual({ colour: { red: 7 } });
   });
 
   it('keeps what a named schema takes apart from what it gives', () => {
@@ -204,6 +219,7 @@ describe('the OpenAPI document', () => {
     await expect(startHttpApp([UncheckedController])).rejects.toThrow(
       /UncheckedController\.list.*needs a Zod schema/,
     );
+    await expect(startHttpApp([MisleadingController])).rejects.toThrow(/misleading\.paint.*needs an example/);
   });
 });
 

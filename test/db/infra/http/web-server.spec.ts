@@ -14,7 +14,7 @@ class NotesController {
   constructor(@Inject(DataSource) private readonly dataSource: DataSource) {}
 
   @Post('/api/v1/notes')
-  @ApiRoute({ summary: 'Keep', tag: 'Notes', response: note })
+  @ApiRoute({ summary: 'Keep', tag: 'Notes', response: note, example: { text: 'Hello' } })
   async keep(@Body({ schema: note }) { text }: z.output<typeof note>): Promise<z.output<typeof note>> {
     await this.dataSource.query('select $1::text', [text]);
     return { text };
