@@ -28,7 +28,6 @@ const eventTimes = z.object({
 const TYPES: Readonly<Record<string, ReplyReason>> = {
   HardBounce: 'user_unknown',
   BadEmailAddress: 'user_unknown',
-  ManuallyDeactivated: 'provider_suppressed',
   SoftBounce: 'unclear',
   Transient: 'delayed',
   DnsError: 'network_error',
@@ -41,6 +40,17 @@ const TYPES: Readonly<Record<string, ReplyReason>> = {
   ChallengeVerification: 'auto_reply',
 };
 const NO_BOUNCE = new Set(['Transient', 'AutoResponder', 'ChallengeVerification', 'AddressChange']);
+/** What failed at Postmark or before it, for the sender's sake: the words beside it are Postmark's own. */
+const OWN_FAILURES: Readonly<Record<string, ReplyReason>> = {
+  ManuallyDeactivated: 'provider_suppressed',
+  TemplateRenderingFailed: 'content',
+  SMTPApiError: 'protocol',
+  Unconfirmed: 'sender_rejected',
+};
+/** About no mail of ours: a subscription, a stranger's test, a webhook of the owner's that takes no mail in. */
+const ABOUT_OTHERS = new Set(['Subscribe', 'OpenRelayTest', 'InboundError']);
+
+const COMPLAINT = { verdict: 'complaint', reason: 'abuse' } as const;
 
 /** Null for what says nothing about delivery. */
 export function readPostmarkEvent(body: unknown): JudgedMail | null {
@@ -54,13 +64,10 @@ export function readPostmarkEvent(body: unknown): JudgedMail | null {
     reporter: 'postmark',
   };
   switch (given.RecordType) {
-    case 'Bounce': {
-      const known = TYPES[kind] ?? null;
-      if (known === 'provider_suppressed') return droppedEvent(about, known);
-      return bounceEvent(NO_BOUNCE.has(kind) ? { ...about, diagnostic: '' } : about, known);
-    }
+    case 'Bounce':
+      return readBounce(about, kind);
     case 'SpamComplaint':
-      return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });
+      return plainEvent(about, COMPLAINT);
     case 'SubscriptionChange':
       return given.SuppressSending === true && given.SuppressionReason === 'ManualSuppression'
         ? plainEvent(about, UNSUBSCRIBED)
@@ -70,6 +77,15 @@ export function readPostmarkEvent(body: unknown): JudgedMail | null {
     default:
       return null;
   }
+}
+
+function readBounce(about: ProviderEvent, kind: string): JudgedMail | null {
+  if (ABOUT_OTHERS.has(kind)) return null;
+  if (kind === 'Unsubscribe') return plainEvent(about, UNSUBSCRIBED);
+  if (kind === 'SpamComplaint') return plainEvent(about, COMPLAINT);
+  const own = OWN_FAILURES[kind];
+  if (own !== undefined) return droppedEvent(about, own);
+  return bounceEvent(NO_BOUNCE.has(kind) ? { ...about, diagnostic: '' } : about, TYPES[kind] ?? null);
 }
 
 /**

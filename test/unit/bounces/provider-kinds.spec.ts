@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest';
+import { readPostmarkEvent } from '../../../src/bounces/providers/postmark.js';
+import type { JudgedMail } from '../../../src/bounces/judged-mail.js';
+
+const EMAIL = 'reader@example.net';
+const said = (mail: JudgedMail | null): string[] =>
+  (mail?.findings ?? []).map(({ verdict, reason }) => `${verdict} ${reason}`);
+
+describe('kinds of bounce that Postmark tells of', () => {
+  it.each([
+    ['Unsubscribe', ['ignore unsubscribed']],
+    ['SpamComplaint', ['complaint abuse']],
+    ['TemplateRenderingFailed', ['sender content']],
+    ['SMTPApiError', ['sender protocol']],
+    ['Unconfirmed', ['sender sender_rejected']],
+    ['InboundError', []],
+    ['Subscribe', []],
+    ['OpenRelayTest', []],
+  ])('%s is no mail that its reader did not get: five of them gave the reader up', (Type, verdicts) => {
+    for (const Details of ['', 'smtp;550 5.1.1 user unknown', 'An error has occurred']) {
+      expect(said(readPostmarkEvent({ RecordType: 'Bounce', Type, Email: EMAIL, Details }))).toEqual(
+        verdicts,
+      );
+    }
+  });
+});
