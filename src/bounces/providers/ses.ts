@@ -7,6 +7,7 @@ import { statusIn, replyCodeIn } from '../bounce-report.js';
 import { FEEDBACK_VERDICTS, feedbackType } from '../feedback-report.js';
 import type { HeaderBlock } from '../header-block.js';
 import { finding, found, judged, type Finding, type JudgedMail } from '../judged-mail.js';
+import { UNSUBSCRIBED } from './provider-event.js';
 
 const listOf = <T extends z.ZodType>(item: T) =>
   z
@@ -56,6 +57,8 @@ const SUB_TYPES: Readonly<Record<string, ReplyReason>> = {
   NoEmail: 'user_unknown',
   Suppressed: 'provider_suppressed',
   OnAccountSuppressionList: 'provider_suppressed',
+  OnTenantSuppressionList: 'provider_suppressed',
+  EmailValidationSuppressed: 'provider_suppressed',
   MailboxFull: 'mailbox_full',
   MessageTooLarge: 'too_large',
   ContentRejected: 'content',
@@ -120,6 +123,8 @@ function bounced(
   const unspecified = bounceType === 'Permanent' && ['', 'General'].includes(bounceSubType) && silent;
   if (bounceType === 'Transient' && ['', 'General'].includes(bounceSubType) && silent)
     return found(quoted(one), replyClass('auto_reply'));
+  // By Amazon's own link, of its subscription management.
+  if (bounceSubType === 'UnsubscribedRecipient') return found(quoted(one), UNSUBSCRIBED);
   const known = unspecified ? 'provider_suppressed' : SUB_TYPES[bounceSubType];
   if (known && ((one.diagnosticCode ?? '') === '' || known === 'provider_suppressed')) {
     return found(quoted(one), replyClass(known));

@@ -116,6 +116,7 @@ describe('webhooks of Amazon SES', () => {
     ['Permanent', 'General', {}, 'bounced'],
     ['Permanent', 'General', { status: '5.0.0' }, 'bounced'],
     ['Permanent', '', {}, 'bounced'],
+    ['Permanent', 'UnsubscribedRecipient', { status: '5.1.1' }, 'unsubscribed'],
     ['Transient', 'General', {}, 'active'],
     ['Undetermined', 'Undetermined', {}, 'active'],
     ['Permanent', 'General', { status: '5.7.1' }, 'active'],
