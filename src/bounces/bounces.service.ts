@@ -108,8 +108,8 @@ export class BouncesService {
     reports: readonly JudgedMail[],
     from: Omit<IncomingReport, 'judged' | 'envelopeTo'>,
   ): Promise<void> {
-    const news = reports.length === 1 ? reports : await this.withoutKnownArrivals(reports);
-    for (const judged of news) await this.take({ judged, envelopeTo: [], ...from });
+    for (const judged of await this.withoutKnownArrivals(reports))
+      await this.take({ judged, envelopeTo: [], ...from });
   }
 
   private async withoutKnownArrivals(reports: readonly JudgedMail[]): Promise<JudgedMail[]> {
@@ -240,8 +240,8 @@ export class BouncesService {
       message.id,
       found.verdict === 'complaint' ? 'a complaint' : 'a report',
     );
-    // Somebody is away: that proves the mail arrived, and is nothing to count.
-    if (found.reason === 'auto_reply') return 'nothing';
+    // Somebody is away, or has the mail: that proves that it arrived, and nothing has come back.
+    if (found.reason === 'auto_reply' || found.reason === 'delivered') return 'nothing';
     const trusted = proof === 'server';
     // Whoever was shown the mail can write as many of these as they like: only the leaving is heeded without end.
     if (!trusted && (await this.isFlooded(manager))) {

@@ -199,6 +199,24 @@ describe('webhooks of mail providers', () => {
       expect(await statusOf(mail)).toBe('unsubscribed');
     });
 
+    it('a mail that Postmark calls delivered is none that came back: one row was kept of each', async () => {
+      const [taken, unclear] = [await sent(), await sent()];
+      await t.dataSource.query(
+        `update message set state = 'unknown', unknown_count = 1, accepted_at = null where id = $1`,
+        [unclear.id],
+      );
+      for (const { email, tag } of [taken, unclear]) {
+        const event = { RecordType: 'Delivery', Recipient: email, Metadata: { wellspring: tag } };
+        expect((await post(event)).status).toBe(200);
+      }
+      expect([await counted(taken), await counted(unclear)]).toEqual([0, 0]);
+      const rows: unknown[] = await t.dataSource.query(
+        'select state from message where id = any($1::bigint[])',
+        [[taken.id, unclear.id]],
+      );
+      expect(rows).toEqual([{ state: 'accepted' }, { state: 'accepted' }]);
+    });
+
     it('refuses a call without the secret', async () => {
       const mail = await sent();
       for (const secret of [null, '', 'wrong-secret-of-length']) {
