@@ -5,13 +5,6 @@ export interface DuePlace {
   due: number;
 }
 
-/** What one queue has to send: `urgent` of its `ready` mails are waited for, and they are claimed first. */
-export interface QueueReady {
-  queueKey: string;
-  ready: number;
-  urgent?: number;
-}
-
 /** What a worker takes of it. */
 export interface PlaceWant {
   queueKey: string;
@@ -19,18 +12,9 @@ export interface PlaceWant {
   limit: number;
 }
 
-/** What each queue has to send, counted up to `most`. At priority 0 somebody waits. */
-export function queuesReady(places: readonly DuePlace[], most: number): QueueReady[] {
-  const queues = new Map<string, Required<QueueReady>>();
-  for (const { queueKey, priority, due } of places) {
-    const { ready, urgent } = queues.get(queueKey) ?? { ready: 0, urgent: 0 };
-    queues.set(queueKey, {
-      queueKey,
-      ready: Math.min(most, ready + due),
-      urgent: Math.min(most, urgent + (priority === 0 ? due : 0)),
-    });
-  }
-  return [...queues.values()];
+/** To ask what may go of each: where one mail is to try the relay, those first in line must not use up what is allowed. */
+export function oneOfEach(places: readonly DuePlace[]): DuePlace[] {
+  return places.map((place) => ({ ...place, due: 1 }));
 }
 
 /**

@@ -5,8 +5,8 @@ import { bucketKeysOf, queueOfAll } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { Receivers } from './receivers.service.js';
 import { QueueMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
-import { allocate, CLOCK_STEP_MS, giveBack, giveBackDay, refill, waitMs } from './token-bucket.js';
-import type { QueueReady } from '../ledger/due-places.js';
+import { allocate, CLOCK_STEP_MS, giveBack, giveBackDay, refill, urgencyOf, waitMs } from './token-bucket.js';
+import type { DuePlace } from '../ledger/due-places.js';
 
 /** How long a worker may not know of a limit that was just set. */
 const KEYS_CACHE_MS = 1_000;
@@ -51,16 +51,16 @@ export class PacingService {
   }
 
   /**
-   * Takes tokens for at most `limit` mails, shared fairly among the queues, urgent ones first; a queue that gets none is not
-   * in the answer.
+   * Takes tokens for at most `limit` mails, by priority and then shared fairly among the queues; a queue that gets none is
+   * not in the answer.
    * Without limits it costs one small read a second.
    */
-  async allow(wants: readonly QueueReady[], limit: number): Promise<Map<string, number>> {
-    const keys = await this.existing(wants.map(({ queueKey }) => queueKey));
-    if (keys.length === 0) return allocate(wants, limit, { buckets: [], bucketsOf: bucketKeysOf }).granted;
+  async allow(places: readonly DuePlace[], limit: number): Promise<Map<string, number>> {
+    const keys = await this.existing(places.map(({ queueKey }) => queueKey));
+    if (keys.length === 0) return allocate(places, limit, { buckets: [], bucketsOf: bucketKeysOf }).granted;
     return this.queries.update(keys, (rows) => {
       const full = rows.map((row) => refill(row, row.nowMs));
-      const { granted, buckets } = allocate(wants, limit, { buckets: full, bucketsOf: bucketKeysOf });
+      const { granted, buckets } = allocate(places, limit, { buckets: full, bucketsOf: bucketKeysOf });
       return { result: granted, buckets };
     });
   }
@@ -199,17 +199,17 @@ export class PacingService {
   }
 
   /**
-   * Milliseconds until the first of the queues may send one mail; 0: now. Null without queues. A span and not an instant,
+   * Milliseconds until a mail of the first of the places may go; 0: now. Null without places. A span and not an instant,
    * because the buckets run on the database's clock.
    */
-  async waitMs(queues: readonly Pick<QueueReady, 'queueKey' | 'urgent'>[]): Promise<number | null> {
-    if (queues.length === 0) return null;
-    const keys = await this.existing(queues.map(({ queueKey }) => queueKey));
+  async waitMs(places: readonly Pick<DuePlace, 'queueKey' | 'priority'>[]): Promise<number | null> {
+    if (places.length === 0) return null;
+    const keys = await this.existing(places.map(({ queueKey }) => queueKey));
     if (keys.length === 0) return 0;
     const buckets = new Map((await this.queries.read(keys)).map((row) => [row.key, refill(row, row.nowMs)]));
-    const waits = queues.map(({ queueKey, urgent = 0 }) => {
+    const waits = places.map(({ queueKey, priority }) => {
       const paid = bucketKeysOf(queueKey).flatMap((key) => buckets.get(key) ?? []);
-      return Math.max(0, ...paid.map((bucket) => waitMs(bucket, urgent > 0 ? 'urgent' : 'bulk')));
+      return Math.max(0, ...paid.map((bucket) => waitMs(bucket, urgencyOf(priority))));
     });
     return Math.min(...waits);
   }

@@ -1,4 +1,4 @@
-import type { QueueReady } from '../ledger/due-places.js';
+import type { DuePlace } from '../ledger/due-places.js';
 import { DAY_MS } from '../../values/time-units.js';
 /**
  * One limit that every worker shares: mails a second, with a burst, and mails a day. Times are epoch milliseconds, days
@@ -107,6 +107,11 @@ export function refill(bucket: Bucket, nowMs: number): Bucket {
 /** Who asks: a mail that somebody waits for may use the whole quota, a bulk mail leaves the reserve. */
 export type Urgency = 'urgent' | 'bulk';
 
+/** At priority 0 somebody waits. */
+export function urgencyOf(priority: number): Urgency {
+  return priority === 0 ? 'urgent' : 'bulk';
+}
+
 function quotaFor(bucket: Bucket, urgency: Urgency): number | null {
   const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
   return quota === null || urgency === 'urgent' ? quota : quota - reserveOf(quota);
@@ -151,42 +156,45 @@ export function waitMs(bucket: Bucket, urgency: Urgency = 'urgent'): number {
 }
 
 /**
- * Shares at most `limit` mails among queues, one each in turn, so that a queue with a million waiting does not keep the
- * others from theirs; urgent ones first, which alone may use the reserve of a day's quota. `bucketsOf` names the buckets
+ * Shares at most `limit` mails among queues, priority after priority: nothing of a later one goes while an earlier one may
+ * take more, in whichever queue. Within one, each queue has one in turn, so that a million waiting in one do not keep the
+ * others from theirs. Urgent ones, of priority 0, alone may use the reserve of a day's quota. `bucketsOf` names the buckets
  * a queue has to pay from; each is paid once for each mail. The buckets come back as they are after it.
  */
 export function allocate(
-  wants: readonly QueueReady[],
+  places: readonly DuePlace[],
   limit: number,
   { buckets, bucketsOf }: { buckets: readonly Bucket[]; bucketsOf: (queueKey: string) => readonly string[] },
 ): { granted: Map<string, number>; buckets: Bucket[] } {
   const granted = new Map<string, number>();
   const spent = new Map<string, number>();
   let total = 0;
-  const share = (urgency: Urgency, mostOf: (want: QueueReady) => number): void => {
+  const share = (wanted: readonly DuePlace[], urgency: Urgency): void => {
     const left = new Map(
       buckets.map((bucket) => [bucket.key, available(bucket, urgency) - (spent.get(bucket.key) ?? 0)]),
     );
-    let open = wants.map((want) => ({
-      queueKey: want.queueKey,
-      most: mostOf(want),
-      keys: bucketsOf(want.queueKey).filter((key) => left.has(key)),
+    let open = wanted.map(({ queueKey, due }) => ({
+      ...{ queueKey, due, keys: bucketsOf(queueKey).filter((key) => left.has(key)) },
     }));
-    while (open.length > 0 && total < limit) {
-      open = open.filter(({ queueKey, most, keys }) => {
-        const so = granted.get(queueKey) ?? 0;
-        if (total >= limit || so >= most || keys.some((key) => (left.get(key) ?? 0) < 1)) return false;
+    for (let turn = 0; open.length > 0 && total < limit; turn++) {
+      open = open.filter(({ queueKey, due, keys }) => {
+        if (total >= limit || turn >= due || keys.some((key) => (left.get(key) ?? 0) < 1)) return false;
         for (const key of keys) {
           left.set(key, (left.get(key) ?? 0) - 1);
           spent.set(key, (spent.get(key) ?? 0) + 1);
         }
-        granted.set(queueKey, so + 1);
+        granted.set(queueKey, (granted.get(queueKey) ?? 0) + 1);
         total++;
         return true;
       });
     }
   };
-  share('urgent', ({ urgent = 0, ready }) => Math.min(urgent, ready));
-  share('bulk', ({ ready }) => ready);
+  for (const [priority, wanted] of byPriority(places)) share(wanted, urgencyOf(priority));
   return { granted, buckets: buckets.map((bucket) => spend(bucket, spent.get(bucket.key) ?? 0)) };
+}
+
+function byPriority(places: readonly DuePlace[]): [priority: number, places: DuePlace[]][] {
+  const all = new Map<number, DuePlace[]>();
+  for (const place of places) all.set(place.priority, [...(all.get(place.priority) ?? []), place]);
+  return [...all].toSorted(([one], [other]) => one - other);
 }

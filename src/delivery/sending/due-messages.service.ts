@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { BroadcastGuard } from '../guards/broadcast-guard.service.js';
-import { anyPlace, queuesReady, placesWanted } from '../ledger/due-places.js';
+import { anyPlace, oneOfEach, placesWanted } from '../ledger/due-places.js';
 import { passing } from '../ledger/fault-points.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { LedgerClaims } from './ledger-claims.service.js';
@@ -56,15 +56,15 @@ export class DueMessages {
     // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
     const overdue = await this.overdue.parameters();
     const places = await this.claims.duePlaces(now, limit);
-    const queues = queuesReady(places, limit);
-    if (queues.length === 0) return { taken: 0, messages: [], waitMs: null };
+    if (places.length === 0) return { taken: 0, messages: [], waitMs: null };
     const paidAtMs = performance.now();
-    const allowed = await this.pacing.allow(queues, limit);
+    const isTry = putOff.length > 0;
+    const allowed = await this.pacing.allow(isTry ? oneOfEach(places) : places, limit);
     if (allowed.size === 0) {
-      const waitMs = await this.pacing.waitMs(queues);
+      const waitMs = await this.pacing.waitMs(places);
       return { taken: 0, messages: [], waitMs };
     }
-    const wanted = putOff.length > 0 ? anyPlace(places, allowed) : placesWanted(places, allowed);
+    const wanted = isTry ? anyPlace(places, allowed) : placesWanted(places, allowed);
     let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
     // Of this claim alone: what it took can be told from all else, should its answer be lost.
     const claimedBy = `${owner}/${++this.#claims}`;

@@ -27,7 +27,7 @@ describe('after a moment in which the clock of the database was thirty days ahea
   const limit = async (settings: unknown): Promise<void> =>
     get(SendingSettingsService).replace(sendingSettings.parse(settings));
   const allow = async (ready: number): Promise<number> =>
-    (await get(PacingService).allow([{ queueKey: QUEUE, ready }], 1_000)).get(QUEUE) ?? 0;
+    (await get(PacingService).allow([{ queueKey: QUEUE, priority: 5, due: ready }], 1_000)).get(QUEUE) ?? 0;
   const ahead = async (table: string, ...columns: string[]): Promise<unknown> =>
     t.db.query(
       `update ${table} set ${columns.map((name) => `${name} = ${name} + interval '30 days'`).join()}`,
@@ -99,7 +99,7 @@ describe('after a moment in which the clock of the database was thirty days ahea
        values ('lane:${QUEUE}', 10, 0, clock_timestamp(), 0.5, clock_timestamp())`,
     );
     const pacing = get(PacingService);
-    await pacing.waitMs([{ queueKey: QUEUE }]);
+    await pacing.waitMs([{ queueKey: QUEUE, priority: 5 }]);
     const sped = async (): Promise<number | undefined> => {
       await t.db.query(`update send_bucket set updated_at = clock_timestamp() - interval '10 seconds'`);
       await pacing.sped(QUEUE, 1);

@@ -62,3 +62,31 @@ describe('a day of ten mails', () => {
     expect(await bucket()).toEqual({ used: 8, tokens: 92 });
   });
 });
+
+describe('a day of twenty mails', () => {
+  it(
+    'goes to the sequence with priority 1 in one group of receivers: three quarters went to a broadcast with priority 9 in the others',
+    MIDNIGHT,
+    async () => {
+      const t = await openPostOffice();
+      try {
+        const settings = sendingSettings.parse({ global: { perDay: 20 } });
+        await t.app.get(SendingSettingsService, { strict: false }).replace(settings);
+        t.app.get(PacingService, { strict: false }).forgetCache();
+        for (let index = 0; index < 20; index++) {
+          for (const domain of ['outlook.com', 'yahoo.com', 'example.org'])
+            await t.plan(`bulk${index}@${domain}`, { priority: 9, kind: 'broadcast' });
+          await t.plan(`step${index}@gmail.com`, { priority: 1 });
+        }
+        // The twentieth is kept for whoever waits for one.
+        expect(await t.sendDue()).toBe(19);
+        const sent: { priority: number; count: number }[] = await t.db.query(
+          `select priority, count(*)::int from message where state = 'accepted' group by priority`,
+        );
+        expect(sent).toEqual([{ priority: 1, count: 19 }]);
+      } finally {
+        await t.close();
+      }
+    },
+  );
+});

@@ -41,7 +41,8 @@ describe.each([421, 451])('a receiver that answers %i above a pace it does not t
     while (nowMs() < SECONDS * 1_000) {
       const begunMs = performance.now();
       t.clock.set(new Date(OPENED_AT.getTime() + nowMs()));
-      const granted = (await pacing.allow([{ queueKey: LANE, ready: waiting.length }], 32)).get(LANE) ?? 0;
+      const places = [{ queueKey: LANE, priority: 5, due: waiting.length }];
+      const granted = (await pacing.allow(places, 32)).get(LANE) ?? 0;
       let accepted = 0;
       for (const address of waiting.splice(0, granted)) {
         if (await send(connection, address)) {

@@ -28,14 +28,14 @@ describe('the pace that all workers share', () => {
   const allow = async (ready: Record<string, number>, most = 1_000): Promise<Record<string, number>> =>
     Object.fromEntries(
       await pacing.allow(
-        Object.entries(ready).map(([queueKey, count]) => ({ queueKey, ready: count })),
+        Object.entries(ready).map(([queueKey, count]) => ({ queueKey, priority: 5, due: count })),
         most,
       ),
     );
 
   it('lets everything through where nothing is limited', async () => {
     expect(await allow({ [GMAIL]: 900, default: 40 }, 500)).toEqual({ [GMAIL]: 460, default: 40 });
-    expect(await pacing.waitMs([{ queueKey: GMAIL }])).toBe(0);
+    expect(await pacing.waitMs([{ queueKey: GMAIL, priority: 5 }])).toBe(0);
   });
 
   it('obeys a global pace', async () => {
@@ -43,7 +43,7 @@ describe('the pace that all workers share', () => {
     await limit({ global: { perSecond: 0.01, burst: 30 } });
     expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 30 });
     expect(await allow({ [GMAIL]: 100 })).toEqual({});
-    expect(await pacing.waitMs([{ queueKey: GMAIL }])).toBeGreaterThan(0);
+    expect(await pacing.waitMs([{ queueKey: GMAIL, priority: 5 }])).toBeGreaterThan(0);
     await passSeconds(t.db, 2_000);
     expect((await allow({ [GMAIL]: 100 }))[GMAIL]).toBeGreaterThanOrEqual(20);
   });
@@ -70,7 +70,7 @@ describe('the pace that all workers share', () => {
     await limit({ global: { perDay: 7 } });
     expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 7 });
     expect(await allow({ [GMAIL]: 100 })).toEqual({});
-    expect(await pacing.waitMs([{ queueKey: GMAIL }])).toBeLessThanOrEqual(86_400_000);
+    expect(await pacing.waitMs([{ queueKey: GMAIL, priority: 5 }])).toBeLessThanOrEqual(86_400_000);
     await t.db.query(`update send_bucket set quota_day = quota_day - 1`);
     expect(await allow({ [GMAIL]: 100 })).toEqual({ [GMAIL]: 7 });
   });
@@ -79,14 +79,16 @@ describe('the pace that all workers share', () => {
     await limit({ global: { perDay: 100 } });
     expect(await allow({ [GMAIL]: 500 })).toEqual({ [GMAIL]: 95 });
     expect(await allow({ [GMAIL]: 500 })).toEqual({});
-    expect(await pacing.waitMs([{ queueKey: GMAIL }])).toBeGreaterThan(0);
-    const waited = [{ queueKey: GMAIL, ready: 500, urgent: 3 }];
+    expect(await pacing.waitMs([{ queueKey: GMAIL, priority: 5 }])).toBeGreaterThan(0);
+    const waited = [
+      { queueKey: GMAIL, priority: 0, due: 3 },
+      { queueKey: GMAIL, priority: 5, due: 497 },
+    ];
     expect(await pacing.waitMs(waited)).toBe(0);
     expect(await pacing.allow(waited, 1_000)).toEqual(new Map([[GMAIL, 3]]));
-    expect(await pacing.allow([{ queueKey: GMAIL, ready: 9, urgent: 9 }], 1_000)).toEqual(
-      new Map([[GMAIL, 2]]),
-    );
-    expect(await pacing.allow([{ queueKey: GMAIL, ready: 9, urgent: 9 }], 1_000)).toEqual(new Map());
+    const receipts = [{ queueKey: GMAIL, priority: 0, due: 9 }];
+    expect(await pacing.allow(receipts, 1_000)).toEqual(new Map([[GMAIL, 2]]));
+    expect(await pacing.allow(receipts, 1_000)).toEqual(new Map());
   });
 
   it('warms up a new sender domain', async () => {
@@ -133,8 +135,8 @@ describe('the pace that all workers share', () => {
       Array.from({ length: 24 }, async (_, index) =>
         (workers[index % 3]?.app.get(PacingService) ?? pacing).allow(
           [
-            { queueKey: index % 2 === 0 ? GMAIL : OTHER, ready: 9 },
-            { queueKey: index % 2 === 0 ? OTHER : GMAIL, ready: 9 },
+            { queueKey: index % 2 === 0 ? GMAIL : OTHER, priority: 5, due: 9 },
+            { queueKey: index % 2 === 0 ? OTHER : GMAIL, priority: 5, due: 9 },
           ],
           9,
         ),

@@ -36,7 +36,7 @@ describe('one receiver among all others that asks for less', () => {
   /** As after a second. */
   const readAnew = async (): Promise<void> => {
     pacing.forgetCache();
-    await pacing.waitMs([{ queueKey: OTHER }]);
+    await pacing.waitMs([{ queueKey: OTHER, priority: 5 }]);
   };
   const slowed = async (): Promise<string[]> =>
     (await pacing.buckets()).map(({ key }) => key.replace('lane:', ''));
@@ -61,8 +61,8 @@ describe('one receiver among all others that asks for less', () => {
     expect([queueOf(big), queueOf(fine), queueOf(unlike)]).toEqual([BIG, OTHER, OTHER]);
     const granted = await pacing.allow(
       [
-        { queueKey: OTHER, ready: 100 },
-        { queueKey: BIG, ready: 100 },
+        { queueKey: OTHER, priority: 5, due: 100 },
+        { queueKey: BIG, priority: 5, due: 100 },
       ],
       1_000,
     );
@@ -235,7 +235,7 @@ describe('one receiver among all others that asks for less', () => {
     for (let n = 0; n < 3; n++) await pacing.slowDown(OTHER, 421);
     expect(await slowed()).toEqual([OTHER, BIG]);
     await passSeconds(t.db, 30);
-    await pacing.allow([{ queueKey: OTHER, ready: 1 }], 1);
+    await pacing.allow([{ queueKey: OTHER, priority: 5, due: 1 }], 1);
     const factor = async (): Promise<number> =>
       (await pacing.buckets()).find(({ key }) => key === `lane:${OTHER}`)?.slowFactor ?? 0;
     const before = await factor();

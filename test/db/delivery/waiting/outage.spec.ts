@@ -162,7 +162,9 @@ describe('sending after it could not be done', () => {
     const ids = [];
     for (let count = 0; count < 5; count++) ids.push(await t.plan(`reader${count}@example.net`));
     expect(await t.sendDue()).toBe(3);
-    expect(await get(PacingService).waitMs([{ queueKey: 'example.com|other' }])).toBeGreaterThan(0);
+    expect(await get(PacingService).waitMs([{ queueKey: 'example.com|other', priority: 5 }])).toBeGreaterThan(
+      0,
+    );
     expect((await states(...ids)).filter((state) => state === 'ready')).toHaveLength(2);
     await t.db.query('update send_bucket set quota_day = quota_day - 1');
     expect(await t.sendDue()).toBe(2);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { anyPlace, queuesReady, placesWanted } from '../../../../src/delivery/ledger/due-places.js';
+import { anyPlace, oneOfEach, placesWanted } from '../../../../src/delivery/ledger/due-places.js';
+import { allocate } from '../../../../src/delivery/pacing/token-bucket.js';
 
 const PLACES = [
   { queueKey: 'a', priority: 0, due: 3 },
@@ -9,14 +10,6 @@ const PLACES = [
 ];
 
 describe('what is due, by queue and priority', () => {
-  it('is what a queue has to send, counted up to what is asked for at once', () => {
-    expect(queuesReady(PLACES, 256)).toEqual([
-      { queueKey: 'a', ready: 256, urgent: 3 },
-      { queueKey: 'b', ready: 7, urgent: 0 },
-    ]);
-    expect(queuesReady([], 256)).toEqual([]);
-  });
-
   it('goes by priority: a queue takes what it is allowed from its first on', () => {
     const wanted = (a: number, b?: number) =>
       placesWanted(PLACES, new Map([['a', a], ...(b === undefined ? [] : [['b', b] as const])])).map(
@@ -35,5 +28,8 @@ describe('what is due, by queue and priority', () => {
       { queueKey: 'a', priority: 5, limit: 256 },
       { queueKey: 'a', priority: 9, limit: 1 },
     ]);
+    const none = { buckets: [], bucketsOf: () => [] };
+    const { granted } = allocate(oneOfEach(PLACES), 256, none);
+    expect(granted).toEqual(new Map(Object.entries({ a: 3, b: 1 })));
   });
 });

@@ -191,9 +191,9 @@ describe('sharing among queues', () => {
 
   it('gives each queue its turn, and no queue more than it asked for', () => {
     const wants = [
-      { queueKey: 'a', ready: 1_000_000 },
-      { queueKey: 'b', ready: 2 },
-      { queueKey: 'c', ready: 0 },
+      { queueKey: 'a', priority: 5, due: 1_000_000 },
+      { queueKey: 'b', priority: 5, due: 2 },
+      { queueKey: 'c', priority: 5, due: 0 },
     ];
     const { granted } = allocate(wants, 10, { buckets: [bucket()], bucketsOf });
     expect(granted).toEqual(
@@ -206,7 +206,7 @@ describe('sharing among queues', () => {
 
   it('takes from every bucket of the queue, and stops where the first is empty', () => {
     const buckets = [bucket(), bucket({ key: 'lane:a', tokens: 3 })];
-    const wants = ['a', 'b'].map((queueKey) => ({ queueKey, ready: 50 }));
+    const wants = ['a', 'b'].map((queueKey) => ({ queueKey, priority: 5, due: 50 }));
     const { granted, buckets: after } = allocate(wants, 100, { buckets, bucketsOf });
     expect(granted).toEqual(
       new Map([
@@ -219,14 +219,32 @@ describe('sharing among queues', () => {
   });
 
   it('gives as much as was asked for where there is no bucket', () => {
-    const { granted } = allocate([{ queueKey: 'a', ready: 5 }], 100, { buckets: [], bucketsOf });
+    const { granted } = allocate([{ queueKey: 'a', priority: 5, due: 5 }], 100, { buckets: [], bucketsOf });
     expect(granted).toEqual(new Map([['a', 5]]));
+  });
+
+  it('leaves nothing to a later priority that an earlier one could use, in whichever queue', () => {
+    const at = (queueKey: string, priority: number, due = 100) => ({ queueKey, priority, due });
+    const day = bucket({ ratePerSecond: null, burst: null, dailyQuota: 100 });
+    const share = (places: ReturnType<typeof at>[], ...more: ReturnType<typeof bucket>[]) =>
+      Object.fromEntries(allocate(places, 1_000, { buckets: [day, ...more], bucketsOf }).granted);
+    const bulk = ['b', 'c', 'd'].map((queueKey) => at(queueKey, 9));
+    expect(share([...bulk, at('a', 1)])).toEqual({ a: 95 });
+    expect(share([...bulk, at('a', 1, 65)])).toEqual({ a: 65, b: 10, c: 10, d: 10 });
+    expect(share([...bulk, at('a', 1)], bucket({ key: 'lane:a', tokens: 5 }))).toMatchObject({ a: 5, b: 30 });
+    expect(share([at('a', 1, 95), at('b', 9), at('b', 0, 3), at('c', 0, 9)])).toEqual({ a: 83, b: 3, c: 9 });
   });
 
   it('never gives more than the limit, than was asked for, or than any bucket holds', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.record({ queueKey: fc.constantFrom('a', 'b', 'c', 'd'), ready: fc.nat(50) })),
+        fc.array(
+          fc.record({
+            queueKey: fc.constantFrom('a', 'b', 'c', 'd'),
+            priority: fc.integer({ min: 1, max: 3 }),
+            due: fc.nat(50),
+          }),
+        ),
         fc.nat(100),
         fc.array(fc.nat(30), { minLength: 5, maxLength: 5 }),
         (given, limit, [all = 0, ...rest]) => {
@@ -238,8 +256,7 @@ describe('sharing among queues', () => {
           const { granted, buckets: after } = allocate(wants, limit, { buckets, bucketsOf });
           const total = [...granted.values()].reduce((sum, count) => sum + count, 0);
           expect(total).toBeLessThanOrEqual(limit);
-          for (const { queueKey, ready } of wants)
-            expect(granted.get(queueKey) ?? 0).toBeLessThanOrEqual(ready);
+          for (const { queueKey, due } of wants) expect(granted.get(queueKey) ?? 0).toBeLessThanOrEqual(due);
           for (const { tokens } of after) expect(tokens).toBeGreaterThanOrEqual(0);
           expect((after[0]?.tokens ?? 0) + total).toBe(all);
         },
