@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
 import { relative } from 'node:path';
+import type { OutsideSheet } from './outside-styles.js';
 
 /** Its variables are still open. */
-type CompiledMail = Record<'subject' | 'html' | 'text', string>;
+interface CompiledMail extends Record<'subject' | 'html' | 'text', string> {
+  outside?: readonly OutsideSheet[];
+}
 
 export interface SourceFile {
   /** The folder of all templates. */

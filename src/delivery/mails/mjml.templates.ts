@@ -9,6 +9,7 @@ import { CompiledMails, type SourceFile } from './compiled-mails.js';
 import { foreignBraces, insteadOfTag } from './foreign-tags.js';
 import { deceptiveLink } from './link-check.js';
 import { textOfHtml } from './mail-text.js';
+import { withoutOutsideStyles, type OutsideSheet } from './outside-styles.js';
 import { INCLUDE, MAX_SOURCE_CHARS, unreadInclude } from './mjml-includes.js';
 
 /** With its tags; mail programs show some 70. */
@@ -21,6 +22,8 @@ export interface MailTemplate {
   subject: string;
   html: string;
   text: string;
+  /** What was left out of the HTML when it was compiled. */
+  outside?: readonly OutsideSheet[];
 }
 
 /** A plan, its check and its application compile the same mails, one after the other. */
@@ -55,14 +58,15 @@ export async function compileMail(
   await checkSource(file, [], includes);
   const known = compiled.get([file, ...includes]);
   if (known !== undefined) return { ...known, source };
-  const mail = await compileChecked(file);
+  const mail = await compileChecked(file, includes);
   // MJML has read the includes itself: had one been changed meanwhile, the old text would stand for the new one later.
   if (await areAsRead(includes)) compiled.keep([file, ...includes], mail);
   return { ...mail, source };
 }
 
-async function compileChecked(file: SourceFile): Promise<MailTemplate> {
-  const html = await compileHtml(file);
+async function compileChecked(file: SourceFile, includes: readonly SourceFile[]): Promise<MailTemplate> {
+  const sources = [file, ...includes].map(({ source }) => source);
+  const { html, outside } = withoutOutsideStyles(await compileHtml(file), sources);
   const subject = (/<title>([\s\S]*?)<\/title>/.exec(html)?.[1] ?? '').replace(/\s+/g, ' ').trim();
   if (subject === '') throw invalid(file, 1, '<mj-title> is missing; it is the subject');
   if (!HEADER_TEXT.test(subject) || subject.length > MAX_SUBJECT_CHARS)
@@ -75,7 +79,7 @@ async function compileChecked(file: SourceFile): Promise<MailTemplate> {
   if (text === '') throw invalid(file, 1, 'the mail has no text');
   // Once more on the results: a tag that MJML took apart is whole in the source.
   for (const part of [subject, html, text]) checkLiquid({ ...file, source: part }, 1);
-  return { subject, html, text };
+  return { subject, html, text, outside };
 }
 
 async function areAsRead(files: readonly SourceFile[]): Promise<boolean> {
@@ -100,7 +104,7 @@ async function compileHtml(file: SourceFile): Promise<string> {
     filePath: file.path,
     validationLevel: 'soft',
     keepComments: false,
-    // MJML loads its default font from Google, which tells Google who reads; <mj-font> still loads what it names.
+    // MJML loads its default font from Google, which tells Google who reads.
     fonts: {},
     ignoreIncludes: false,
     includePath: [file.folder],

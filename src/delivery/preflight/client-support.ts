@@ -1,3 +1,6 @@
+import type { OutsideSheet } from '../mails/outside-styles.js';
+import { urlOf } from '../../values/url.js';
+
 /**
  * What a mail program leaves out so that a mail falls apart there, not what it only shows plainer.
  *
@@ -62,6 +65,7 @@ const FEATURES: readonly Feature[] = [
     found: /<input\b[^<>]{0,1000}\btype\s*=\s*["']?(?:checkbox|radio)\b|<mj-(?:accordion|carousel|navbar)\b/i,
     missingIn: `Gmail, Outlook.com, ${OUTLOOK}, Yahoo`,
   },
+  { name: 'a web font (@font-face)', found: /@font-face\b/i, missingIn: `Gmail, ${OUTLOOK}, Yahoo` },
   { name: 'a WebP picture', found: /<img\b[^<>]{0,1000}\bsrc\s*=\s*["'][^"']+\.webp\b/i, missingIn: OUTLOOK },
 ];
 
@@ -77,7 +81,8 @@ const FORBIDDEN: readonly { name: string; found: RegExp }[] = [
   { name: 'an event handler', found: /<[a-z][^<>]{0,1000}\son[a-z]+\s*=/i },
   {
     name: 'an outside style sheet',
-    found: /<link\b[^<>]{0,1000}\brel\s*=\s*["']?stylesheet|@import\b|<mj-font\b/i,
+    // In a version of before these were left out.
+    found: /<link\b[^<>]{0,1000}\brel\s*=\s*["']?stylesheet|@import\b/i,
   },
   { name: 'a data: picture', found: /<img\b[^<>]{0,1000}\bsrc\s*=\s*["']\s*data:/i },
   { name: 'an automatic reload', found: /<meta\b[^<>]{0,1000}http-equiv\s*=\s*["']?refresh/i },
@@ -88,6 +93,46 @@ export interface SupportNote {
   message: string;
   /** To find the line in the source. */
   found: RegExp;
+}
+
+/** Of style sheets that were left out of this HTML, what readers see in their place. */
+export function outsideNotes(outside: readonly OutsideSheet[], html: string): SupportNote[] {
+  return outside.map(({ href, isFont, names }) => {
+    const found = new RegExp([href, href.replaceAll('&', '&amp;')].map(literally).join('|'));
+    const host = urlOf(href)?.host ?? href.slice(0, 80);
+    if (!isFont)
+      return {
+        level: 'fail',
+        message: `the style sheet ${href} is not loaded: none from elsewhere belongs in a mail, and most programs leave it out; write what the mail needs of it into <mj-style>`,
+        found,
+      };
+    const lonely = names.filter((name) => standsAlone(name, html));
+    const next =
+      lonely.length === 0
+        ? 'Readers see the next one of its font-family'
+        : `No other font stands behind it: write font-family="${lonely[0]}, Arial, sans-serif"`;
+    return {
+      level: 'warn',
+      message: `the web font${names.map((name) => ` ${name}`).join(',')} is not loaded: ${host} would be told who reads the mail, and Gmail, ${OUTLOOK} and Yahoo show none. ${next}; to show it elsewhere, put it on your own server and name it by @font-face in <mj-style>`,
+      found,
+    };
+  });
+}
+
+/** Whether some words have this font and no other. */
+function standsAlone(font: string, html: string): boolean {
+  const name = font.toLowerCase();
+  return [...html.matchAll(/font-family\s*:\s*([^;"<>{}]{0,300})/gi)].some(
+    ([, families = '']) =>
+      families
+        .replace(/['"]|!important/gi, '')
+        .trim()
+        .toLowerCase() === name,
+  );
+}
+
+function literally(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
 /** What of the HTML some programs leave out, and what must not stand in a mail at all. */

@@ -15,7 +15,7 @@ import { funnelVariables, unknownVariables, type MailKind } from '../mails/templ
 import { TemplatesService } from '../mails/templates.service.js';
 import type { MailPlace } from '../mails/written-mail.js';
 import { AudienceQueries, EVERYBODY, ownField, type Lacking, type Readers } from './audience.queries.js';
-import { supportNotes } from './client-support.js';
+import { outsideNotes, supportNotes } from './client-support.js';
 import { Drafts, isMarketing, type Draft } from './drafts.service.js';
 import { originOf, probeLinks } from './links.probe.js';
 import { linksOf, mailFindings, type LinkFinding, type PreflightFinding } from './mail-checks.js';
@@ -240,7 +240,10 @@ export class PreflightService {
       const links = linksOf(untracked.html, ownOrigin, untracked.leftOut);
       return [
         ...mailFindings({ ...tracked, senderName, postalAddress, marketing }),
-        ...supportNotes(draft.template.html).map(({ level, message, found }) => ({
+        ...[
+          ...supportNotes(draft.template.html),
+          ...outsideNotes(draft.template.outside ?? [], draft.template.html),
+        ].map(({ level, message, found }) => ({
           ...({ check: 'clients', level, message } as const),
           found,
         })),

@@ -132,12 +132,24 @@ describe('preflight', () => {
       /^fail links 5: a link leads nowhere \(3 times\)$/,
     ],
     [
-      'a web font',
-      mail('<p style="font-family:Lato">x</p>').replace(
+      'a web font, which is left out for the next one',
+      mail('<p style="font-family:Lato, Arial">x</p>').replace(
         '<mj-head>',
-        '<mj-head><mj-font name="Lato" href="https://fonts.example.com/lato.css" />',
+        '<mj-head><mj-font name="Lato" href="https://type.example.com/lato.css?a=1&amp;b=2" />',
       ),
-      /^fail clients 2: an outside style sheet/,
+      /^warn clients 2: the web font Lato is not loaded: type\.example\.com would be told .* Readers see the next one/,
+    ],
+    [
+      'a web font with none behind it',
+      mail(
+        "<style>@import url('https://fonts.example.com/css2?family=Open+Sans:wght@400;700&display=swap');</style><p style=\"font-family:'Open Sans'\">x</p>",
+      ),
+      /^warn clients 5: the web font Open Sans is not loaded: fonts\.example\.com .* write font-family="Open Sans, Arial, sans-serif";/,
+    ],
+    [
+      'a style sheet from elsewhere',
+      mail('<link rel="stylesheet" href="https://www.example.com/site.css"><p>x</p>'),
+      /^fail clients 5: the style sheet https:\/\/www\.example\.com\/site\.css is not loaded: .* into <mj-style>$/,
     ],
     [
       'a dead name',

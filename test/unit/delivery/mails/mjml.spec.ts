@@ -45,6 +45,42 @@ describe('compiling a mail', () => {
     expect(compiled.text).toContain('Foot of {{ sender.name }}');
   });
 
+  it.each([
+    ['<mj-font name="Lato" href="https://type.example.com/lato" />', 'https://type.example.com/lato', true],
+    ['<mj-include path="../layouts/font.mjml" />', 'https://type.example.com/lato?a=1&b=2', true],
+    [
+      '<mj-raw><link href="https://fonts.example.com/css" rel="stylesheet"></mj-raw>',
+      'https://fonts.example.com/css',
+      true,
+    ],
+    ['<mj-style>@import "https://x.test/a.css"; p { color: red }</mj-style>', 'https://x.test/a.css', false],
+    [
+      '<mj-style>@import url(https://x.test/a;b.css);p{color:red}</mj-style>',
+      'https://x.test/a;b.css',
+      false,
+    ],
+  ])(
+    'loads no style sheet from elsewhere, which told its server who reads: %s',
+    async (head, href, isFont) => {
+      await writeFile(
+        join(folder, 'layouts/font.mjml'),
+        '<mjml><mj-head><mj-font name="Lato" href="https://type.example.com/lato?a=1&amp;b=2" /></mj-head></mjml>',
+      );
+      const source = mail(
+        '<mj-section><mj-column><mj-text font-family="Lato, Arial"><p>Hi</p></mj-text></mj-column></mj-section>',
+        `<mj-title>T</mj-title><mj-raw><link rel="preconnect" href="https://y.test"></mj-raw>${head}`,
+      );
+      for (const _ of ['first', 'known']) {
+        const { html, outside } = await compile(source);
+        expect(html).not.toMatch(/<link|@import|y\.test|type\.example|x\.test/);
+        expect(html).toContain('font-family:Lato, Arial');
+        expect(outside).toEqual([
+          { href, isFont, names: head.includes('font') && !head.includes('raw') ? ['Lato'] : [] },
+        ]);
+      }
+    },
+  );
+
   it('keeps the preview line out of the text', async () => {
     const { html, text } = await compile(
       mail(section('Body'), '<mj-title>T</mj-title><mj-preview>A first look</mj-preview>'),

@@ -321,6 +321,7 @@ describe('what mail programs leave out', () => {
       'warn a part that opens when it is pressed is left out by Gmail',
     ],
     ['<input type="radio" checked>', 'warn a part that opens when it is pressed'],
+    ['<style>@font-face{font-family:x}</style>', 'warn a web font (@font-face) is left out by Gmail'],
     ['<script>x</script>', 'fail <script>'],
     ['<iframe src="x">', 'fail <iframe>'],
     ['<p onclick="x()">', 'fail an event handler'],
