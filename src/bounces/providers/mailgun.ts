@@ -52,10 +52,7 @@ export function readMailgunEvent({ 'event-data': given }: z.output<typeof mailgu
     case 'failed': {
       if (given.severity === 'temporary') return plainEvent(about, { verdict: 'ignore', reason: 'delayed' });
       if (given.reason === 'suppress-unsubscribe') return plainEvent(about, UNSUBSCRIBED);
-      const known = REASONS[given.reason ?? ''];
-      return known === 'provider_suppressed'
-        ? plainEvent(about, { verdict: 'hard', reason: known })
-        : bounceEvent(about, known ?? null);
+      return readFailure(about, given.reason ?? '');
     }
     case 'complained':
       return plainEvent(about, { verdict: 'complaint', reason: 'abuse' });
@@ -66,6 +63,18 @@ export function readMailgunEvent({ 'event-data': given }: z.output<typeof mailgu
     default:
       return null;
   }
+}
+
+/** Mailgun's own words for a domain without a mail server. Final only when it lasts, as any unknown host. */
+const NO_MX = /^(?:498 )?no mx for\b/i;
+
+/** `bounce` is any final refusal: dead is the address only where the words say so. */
+function readFailure(about: ProviderEvent, reason: string): JudgedMail {
+  const known = REASONS[reason] ?? null;
+  if (known === 'provider_suppressed') return plainEvent(about, { verdict: 'hard', reason: known });
+  if (NO_MX.test(about.diagnostic ?? ''))
+    return plainEvent(about, { verdict: 'hard', reason: 'host_unknown' });
+  return bounceEvent(about, known, reason === 'bounce');
 }
 
 /** HMAC-SHA256 over time and token. It does not cover the event: keep the key as secret as a password. */

@@ -1,4 +1,4 @@
-import { replyClass } from '../../delivery/replies/reply-class.js';
+import { classifyReply, replyClass } from '../../delivery/replies/reply-class.js';
 import type { ReplyReason } from '../../delivery/replies/reply-reason.js';
 import { verpOfTag } from '../../delivery/mails/verp.js';
 import { replyCodeIn, statusIn } from '../bounce-report.js';
@@ -27,14 +27,31 @@ export interface ProviderEvent {
   reporter: string;
 }
 
+type Quoted = Omit<Finding, 'verdict' | 'reason'>;
+
 /** Nothing has failed, and nobody has complained: whoever leaves by the provider's link leaves as by ours. */
 export const UNSUBSCRIBED = { verdict: 'ignore', reason: 'unsubscribed' } as const;
 
-/** By the same table as everything else; `known` where the provider's own word is all there is. */
-export function bounceEvent(event: ProviderEvent, known: ReplyReason | null): JudgedMail {
-  const quoted = quote(event);
-  const said = finding(quoted, []);
-  return wrap(event, said.reason === 'unclear' && known !== null ? found(quoted, replyClass(known)) : said);
+/** By the same table as everything else; `known`: the provider's own word, and the only one where no rule knows the reply. */
+export function bounceEvent(
+  event: ProviderEvent,
+  known: ReplyReason | null,
+  isDead = known === 'user_unknown',
+): JudgedMail {
+  return wrap(event, bounceFinding(quote(event), known, isDead));
+}
+
+/**
+ * `isDead`: the provider says that the address was refused for good, and stops writing there itself. "No such user" in
+ * its report is then what a server answered to RCPT, and needs no address beside it to be believed. Any other reason in
+ * the words is heard first: providers call a full mailbox or a block list a bounce as well.
+ */
+export function bounceFinding(quoted: Quoted, known: ReplyReason | null, isDead: boolean): Finding {
+  const { status, replyCode, diagnostic: text } = quoted;
+  const said = isDead
+    ? found(quoted, classifyReply({ status, replyCode, text, stage: 'rcpt' }))
+    : finding(quoted, []);
+  return said.reason === 'unclear' && known !== null ? found(quoted, replyClass(known)) : said;
 }
 
 /**
@@ -52,7 +69,7 @@ export function plainEvent(
   return wrap(event, found(quote(event), said));
 }
 
-function quote({ recipient, diagnostic: words, status }: ProviderEvent): Omit<Finding, 'verdict' | 'reason'> {
+function quote({ recipient, diagnostic: words, status }: ProviderEvent): Quoted {
   const diagnostic = words ?? '';
   return {
     recipient,

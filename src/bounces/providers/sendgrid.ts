@@ -12,9 +12,18 @@ const event = z.object({
   response: z.string().nullish(),
   status: z.string().nullish(),
   type: z.string().nullish(),
+  bounce_classification: z.string().nullish(),
   'smtp-id': z.string().nullish(),
   [TAG]: z.string().nullish(),
 });
+
+/** What SendGrid calls a refusal; its other classes say no more than that there was one. */
+const CLASSES: readonly (readonly [RegExp, ReplyReason])[] = [
+  [/^invalid address/i, 'user_unknown'],
+  [/^reputation/i, 'bad_reputation'],
+  [/^content/i, 'content'],
+  [/^frequency/i, 'rate_limited'],
+];
 
 /** Why SendGrid did not even try. */
 const DROPPED: readonly (readonly [RegExp, ReplyReason])[] = [
@@ -47,7 +56,7 @@ function readEvent(given: z.output<typeof event>): JudgedMail | null {
   };
   switch (given.event) {
     case 'bounce':
-      return bounceEvent(about, given.type === 'blocked' ? 'blocked' : null);
+      return bounceEvent(about, ownClass(given));
     case 'dropped':
       if (/unsubscribed address/i.test(given.reason ?? '')) return plainEvent(about, UNSUBSCRIBED);
       return droppedEvent(about, DROPPED.find(([says]) => says.test(given.reason ?? ''))?.[1] ?? null);
@@ -61,6 +70,12 @@ function readEvent(given: z.output<typeof event>): JudgedMail | null {
     default:
       return null;
   }
+}
+
+/** A refusal that it calls blocked is about the sender: it goes on writing to the address. */
+function ownClass({ type, bounce_classification: name }: z.output<typeof event>): ReplyReason | null {
+  const known = CLASSES.find(([says]) => says.test(name ?? ''))?.[1] ?? null;
+  return type === 'blocked' && (known === null || known === 'user_unknown') ? 'blocked' : known;
 }
 
 /** ECDSA over the time and the raw body, as SendGrid's signed event webhook sends it. `key`: base64 of the DER. */

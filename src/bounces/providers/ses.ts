@@ -6,8 +6,8 @@ import { verpOfTag } from '../../delivery/mails/verp.js';
 import { statusIn, replyCodeIn } from '../bounce-report.js';
 import { FEEDBACK_VERDICTS, feedbackType } from '../feedback-report.js';
 import type { HeaderBlock } from '../header-block.js';
-import { finding, found, judged, type Finding, type JudgedMail } from '../judged-mail.js';
-import { UNSUBSCRIBED } from './provider-event.js';
+import { found, judged, type Finding, type JudgedMail } from '../judged-mail.js';
+import { bounceFinding, UNSUBSCRIBED } from './provider-event.js';
 
 const listOf = <T extends z.ZodType>(item: T) =>
   z
@@ -129,7 +129,7 @@ function bounced(
   if (known && ((one.diagnosticCode ?? '') === '' || known === 'provider_suppressed')) {
     return found(quoted(one), replyClass(known));
   }
-  return finding(quoted(one), []);
+  return bounceFinding(quoted(one), known ?? null, known === 'user_unknown');
 }
 
 function quoted({
