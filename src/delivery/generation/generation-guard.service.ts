@@ -218,8 +218,14 @@ export class GenerationGuard {
     else await this.queries.refuse(refused);
   }
 
+  /** With the row there is a note: the server may be started anew before the first beat, and the folder knows the ledger. */
   private async begin(seen: Seen): Promise<void> {
-    await this.queries.insert(this.firstRow(seen));
+    const first = this.firstRow(seen);
+    await this.queries.insert(first, async (atMs) => {
+      this.#known = noteOf(first, seen, atMs);
+      // That it cannot be written is said at the first beat.
+      await this.file.write(this.#known).catch(() => undefined);
+    });
     // The database before this one had the same key to sign with.
     if (seen.note !== null) await this.queries.moveNumbers(placeOf(seen.beat, seen.actual));
   }
@@ -259,12 +265,8 @@ export class GenerationGuard {
   }
 
   /** False: a full disk does not stop the mails, it weakens the guard: that is for the owner to know. */
-  private async write(
-    { lineage, generation, counter }: LedgerToken,
-    { folder, place }: Seen,
-    atMs: number,
-  ): Promise<boolean> {
-    const note = { lineage, generation, counter, folder, place, atMs };
+  private async write(token: LedgerToken, seen: Seen, atMs: number): Promise<boolean> {
+    const note = noteOf(token, seen, atMs);
     this.#known = note;
     try {
       await this.file.write(note);
@@ -283,6 +285,14 @@ export class GenerationGuard {
     this.#isNoted = true;
     return true;
   }
+}
+
+function noteOf(
+  { lineage, generation, counter }: LedgerToken,
+  { folder, place }: Pick<Seen, 'folder' | 'place'>,
+  atMs: number,
+): LedgerNote {
+  return { lineage, generation, counter, folder, place, atMs };
 }
 
 function furthest(

@@ -125,13 +125,23 @@ export class GenerationQueries {
     return { row, beat, hasMessages, missing, actual: { system, timeline, database, table } };
   }
 
-  /** For the first start; another worker that was faster wins. */
-  async insert(row: LedgerRow): Promise<void> {
-    await this.dataSource.query(
-      `insert into setting (key, value, updated_at)
-       values ($1, $2::jsonb || jsonb_build_object('server', ${SERVER}), clock_timestamp()) on conflict do nothing`,
-      [KEY, JSON.stringify(row)],
-    );
+  /**
+   * For the first start; another worker that was faster wins. `noted` is awaited before the commit, with the row's age, and is
+   * not called by the other.
+   */
+  async insert(
+    row: LedgerRow,
+    noted: (atMs: number) => Promise<unknown> = async () => undefined,
+  ): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const [made]: { atMs: number }[] = await manager.query(
+        `insert into setting (key, value, updated_at)
+         values ($1, $2::jsonb || jsonb_build_object('server', ${SERVER}), clock_timestamp()) on conflict do nothing
+         returning ${UPDATED_MS} as "atMs"`,
+        [KEY, JSON.stringify(row)],
+      );
+      if (made !== undefined) await noted(made.atMs);
+    });
   }
 
   /** Null when the row is not the one that was judged. Says for everybody that this run of the server is the right one. */

@@ -40,6 +40,28 @@ describe('a database server that was started anew: after a reboot, or from the c
     expect(await openAlerts()).toEqual([]);
   });
 
+  it.each([
+    ['the first beat', 'after update'],
+    ['the first row', 'after insert'],
+  ])('goes on by itself after PostgreSQL crashed with %s: it asked its owner', async (_, write) => {
+    await t.db.query('delete from setting where key = $1', [KEY]);
+    const first = await worker();
+    await t.db.query(
+      `create function crash() returns trigger language plpgsql as $$ begin raise exception 'gone'; end $$`,
+    );
+    // At its commit, when all that comes before has been done.
+    await t.db.query(
+      `create constraint trigger crash ${write} on setting deferrable initially deferred for each row
+         when (new.key = '${KEY}') execute function crash()`,
+    );
+    await expect(guard(first).maySend()).rejects.toThrow('gone');
+    await t.db.query('drop trigger crash on setting');
+    await startAnew();
+    expect(await guard(first).maySend()).toBe(true);
+    expect(await guard(await worker({ dataDir: first.dataDir })).maySend()).toBe(true);
+    expect(await openAlerts()).toEqual([]);
+  });
+
   it('sends nothing from the snapshot of a disk beside an empty data folder, until the owner says so', async () => {
     await startAnew();
     const fresh = await worker();

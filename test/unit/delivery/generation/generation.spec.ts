@@ -60,6 +60,7 @@ describe('whether this is the database that sent last', () => {
     ],
     ['one the owner has confirmed meanwhile', { row: { ...row, generation: 3, counter: 1 } }, 'same'],
     ['a first start', { row: null, note: null, hasMessages: false }, 'new'],
+    ['a first start whose row was taken back', { row: null, note: { ...note, counter: 0 } }, 'new'],
     ['a first start with this version', { row: null, note: null }, 'new'],
     ['a fresh database beside an old data folder', { row: null, hasMessages: false }, 'new'],
     ['a backup of before the first start', { row: null }, /older/],
