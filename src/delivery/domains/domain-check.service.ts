@@ -45,10 +45,11 @@ export class DomainCheckService {
     @Inject(DNS) private readonly dns: DnsResolver,
   ) {}
 
-  /** The domains that funnels and broadcasts send from. */
+  /** The domains that funnels send from, and broadcasts that may still send. */
   async senderDomains(): Promise<string[]> {
     const rows: { email: string }[] = await this.dataSource.query(
-      `select distinct sender->>'email' as email from sequence union select distinct sender->>'email' from broadcast`,
+      `select sender->>'email' as email from sequence
+       union select sender->>'email' from broadcast where state not in ('done', 'cancelled')`,
     );
     return [...new Set(rows.map(({ email }) => dkimDomain(domainOf(email))))].sort();
   }

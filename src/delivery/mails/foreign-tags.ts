@@ -54,7 +54,7 @@ const FORMS: readonly { form: RegExp; sure: 'always' | 'known' | 'address' | 'on
     sure: 'known',
   },
   // <%= name %>
-  { form: /<%[=-]?\s*([^%\n]{1,60}?)\s*%>/g, sure: 'always' },
+  { form: /<%[=-]?(?=\s{0,40}[^\s%])([^%\n]{1,100})%>/g, sure: 'always' },
   // ~Contact.FirstName~
   { form: /~(Contact\.\w{1,40})~/g, sure: 'always' },
   // <unsubscribe>

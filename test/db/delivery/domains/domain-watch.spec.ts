@@ -4,6 +4,7 @@ import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { dnsOf } from '../../../support/zone.js';
 import { openPostOffice, SENDER, type PostOffice } from '../post-office.js';
+import { seedTemplate } from '../../../support/mail-seed.js';
 import { empty } from '../../../support/database.js';
 
 const DAY_MS = 86_400_000;
@@ -88,6 +89,23 @@ describe('the daily look at the sending domains', () => {
     await empty(t.db, 'sequence');
     await watch.checkDaily({ dns: dnsOf(GOOD) });
     expect(await openAlerts()).toEqual([]);
+  });
+
+  it('no longer of one that a broadcast was sent from once: its alert came every day for ever', async () => {
+    await empty(t.db, 'sequence');
+    const templateId = await seedTemplate(t.db.manager, { subject: 'News', html: '', text: '', source: '' });
+    await t.db.query(
+      `insert into broadcast (title, email_template_id, sender, state, created_at) values ('News', $1, $2, 'scheduled', now())`,
+      [templateId, JSON.stringify({ ...SENDER, email: 'news@given-up.example' })],
+    );
+    await watch.checkDaily({ dns: dnsOf({}) });
+    expect((await openAlerts()).map(({ key }) => key)).toEqual(['domain:given-up.example']);
+    for (const state of ['done', 'cancelled']) {
+      await t.db.query('update broadcast set state = $1', [state]);
+      nextDay();
+      await watch.checkDaily({ dns: dnsOf({}) });
+      expect(await openAlerts()).toEqual([]);
+    }
   });
 
   it('is what the job of the application does', async () => {
