@@ -124,7 +124,10 @@ export interface BroadcastReport extends Broadcast {
 
 /** What a broadcast's mails came to, in mails. */
 export interface BroadcastResults {
+  /** That a relay has taken, by its word or as something was fetched from them. */
   sent: number;
+  /** The same with those that bounced before anybody took them: what `bounced` is a part of. */
+  tried: number;
   /** Opened by somebody, as far as pictures tell; a machine that fetches them is nobody. */
   opened: number;
   clicked: number;

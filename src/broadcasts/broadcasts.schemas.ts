@@ -329,7 +329,13 @@ const group = z.object({
 });
 
 export const broadcastResults = z.object({
-  sent: z.number().int(),
+  sent: z.number().int().meta({
+    description: 'Mails that a relay has taken; of an unknown one once something was fetched from it.',
+  }),
+  tried: z
+    .number()
+    .int()
+    .meta({ description: 'Those and what bounced before anybody took it: what `bounced` is a part of.' }),
   opened: z
     .number()
     .int()

@@ -72,13 +72,13 @@ function estimateText({ estimate }: BroadcastReport): string | null {
 }
 
 function resultsView(results: BroadcastResults): object[] {
-  const { sent, opened, clicked, bounced, complained, left } = results;
-  const ratio = (count: number): number | null => (sent === 0 ? null : count / sent);
+  const { sent, tried, opened, clicked, bounced, complained, left } = results;
+  const ratio = (count: number, of = sent): number | null => (of === 0 ? null : count / of);
   return [
     { label: 'Taken', count: sent, ratio: null },
     { label: 'Opened', count: opened, ratio: ratio(opened) },
     { label: 'Clicked', count: clicked, ratio: ratio(clicked) },
-    { label: 'Bounced', count: bounced, ratio: ratio(bounced) },
+    { label: 'Bounced', count: bounced, ratio: ratio(bounced, tried) },
     { label: 'Complained', count: complained, ratio: ratio(complained) },
     { label: 'Left since', count: left, ratio: ratio(left) },
   ];

@@ -110,7 +110,9 @@ export function judge(standing: Standing): Verdict {
   if (row === null) {
     // A note says that there was a row, but for that which is written with the row, when this may have been taken back.
     // Without any mail it is simply another, fresh database.
-    return note !== null && note.counter > 0 && hasMessages ? { kind: 'refuse', reason: OLDER, shared: true } : { kind: 'new' };
+    return note !== null && note.counter > 0 && hasMessages
+      ? { kind: 'refuse', reason: OLDER, shared: true }
+      : { kind: 'new' };
   }
   if (differs(row.fingerprint, actual)) return { kind: 'refuse', reason: COPY, shared: true };
   // A note of another lineage is of a database this process worked on before.

@@ -171,7 +171,15 @@ describe('broadcasts by REST and on the owner’s page', () => {
       [id, t.clock.now()],
     );
     expect((await get(`/${id}/results`).expect(200)).body).toEqual({
-      ...{ sent: done.counts.accepted, opened: 0, clicked: 0, bounced: 0, complained: 0, left: 0 },
+      ...{
+        sent: done.counts.accepted,
+        tried: done.counts.accepted,
+        opened: 0,
+        clicked: 0,
+        bounced: 0,
+        complained: 0,
+        left: 0,
+      },
       ...{ orders: 0, revenue: [], ordersOfArms: [] },
       holdout: null,
     });
