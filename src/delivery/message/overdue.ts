@@ -1,4 +1,4 @@
-import { LEFT_BEHIND, WAITS_FOR_KEY } from './state-reasons.js';
+import { LEFT_BEHIND, OUTSIDE_HOURS, WAITS_FOR_KEY } from './state-reasons.js';
 import { HOUR_MS } from '../../values/time-units.js';
 
 /** What becomes of marketing mail that an outage has made late. */
@@ -115,8 +115,17 @@ export function lateSql(alias: string, parameters: Parameters<typeof overdueSql>
 }
 
 /**
- * Of a mail whose last try its key refused. The owner's word about its broadcast counts here as it does there, for as long as a
- * mail takes to get late again.
+ * A mail whose last try its key refused, also when its hours have ended since: only then is it planned for before they open.
+ * Whether the key is still missing the next try tells, so until then it is not late by it.
+ */
+export function keptByKeySql(alias: string): string {
+  return `(starts_with(${alias}.state_reason, '${WAITS_FOR_KEY}')
+    or (${alias}.state_reason = '${OUTSIDE_HOURS}' and ${alias}.planned_for < ${alias}.due_at))`;
+}
+
+/**
+ * Of a mail whose last try its key refused, and whose hours have not ended since. The owner's word about its broadcast counts
+ * here as it does there, for as long as a mail takes to get late again.
  */
 export function unsignedSql(alias: string, { before, action }: Record<'before' | 'action', string>): string {
   return `(${action}::text is not null and ${alias}.class = 'marketing' and starts_with(${alias}.state_reason, '${WAITS_FOR_KEY}')

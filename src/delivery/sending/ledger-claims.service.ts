@@ -7,7 +7,8 @@ import { duePlaces } from '../ledger/due-places.queries.js';
 import { LedgerQueries, type Claim, type ClaimOrder, type Taken } from '../ledger/ledger.queries.js';
 import { IS_LEASED } from '../ledger/mail-moment.queries.js';
 import type { ClaimedMessage } from '../message/message.js';
-import { OUTSIDE_HOURS, WAITS_FOR_KEY } from '../message/state-reasons.js';
+import { keptByKeySql } from '../message/overdue.js';
+import { OUTSIDE_HOURS } from '../message/state-reasons.js';
 import { delayed, LONGEST_SPAN_MS, type FrequencyCap, type Delayed } from '../pacing/frequency-cap.js';
 import { FrequencyCapService } from '../pacing/frequency-cap.service.js';
 import { SendHours } from '../waiting/send-hours.service.js';
@@ -155,19 +156,19 @@ where m.subscriber_id = any($1::bigint[]) and m.class = 'marketing' and m.id <> 
   and (m.state = 'leased' or (m.state in ('accepted', 'unknown') and coalesce(m.accepted_at, m.data_at) > $3
     and coalesce(m.accepted_at, m.data_at) < $4::timestamptz + interval '1 hour'))`;
 
-const KEPT_BY_KEY = `starts_with(m.state_reason, '${WAITS_FOR_KEY}')`;
+const KEPT_BY_KEY = keptByKeySql('m');
 
 /**
  * As if they had not been claimed. Their new time is no delay of an outage's making, so it is also what they were planned
- * for. But what waits for its DKIM key stays late by that over night, and the key does not answer for the pause of a cap: as late
- * as it was when that began it is when it ends. Fenced: a worker that stood still may find them claimed by another, and on their way.
+ * for. But what waits for its DKIM key stays as late by that over the hours in which it may not go, should the key be missing
+ * behind them still, and the key does not answer for the pause of a cap: as late as it was when that began it is when it ends.
+ * Fenced: a worker that stood still may find them claimed by another, and on their way.
  */
 const PUT_BACK = `
 update message m set state = 'ready', lease_owner = null, lease_until = null, attempt = attempt - 1, due_at = h.until,
   planned_for = case when m.planned_for is null then null
     when ${KEPT_BY_KEY} and h.reason = '${OUTSIDE_HOURS}' then m.planned_for
     when ${KEPT_BY_KEY} then m.planned_for + (h.until - m.due_at)
-    else h.until end,
-  state_reason = case when ${KEPT_BY_KEY} and h.reason = '${OUTSIDE_HOURS}' then m.state_reason else h.reason end
+    else h.until end, state_reason = h.reason
 from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[]) as h (id, epoch, until, reason)
 where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED} and m.data_at is null`;

@@ -58,8 +58,8 @@ export class SendHours {
 
   /**
    * The clocks of these readers have changed: the hours of what waits for them are those of their new ones, and what waits
-   * for its hours to open waits for their opening there. Of who has no zone any more they are those of the sequence's fallback.
-   * Called when zones change; locks the mails in one order. Served by `message_subscriber` and by keys.
+   * for its hours to open waits for their opening there, as late by its DKIM key as it was. Of who has no zone any more they are
+   * those of the sequence's fallback. Called when zones change; locks the mails in one order. Served by `message_subscriber` and by keys.
    */
   async changeZones(manager: EntityManager, subscriberIds: readonly string[], now: Date): Promise<void> {
     const rows: {
@@ -87,7 +87,7 @@ export class SendHours {
     await this.learn(moved.map(({ hours }) => hours));
     await manager.query(
       `update message m set send_hours_id = u.hours, due_at = coalesce(u.due_at, m.due_at),
-         planned_for = case when m.planned_for is not null then coalesce(u.due_at, m.planned_for) end
+         planned_for = case when m.planned_for = m.due_at then coalesce(u.due_at, m.planned_for) else m.planned_for end
        from unnest($1::bigint[], $2::int[], $3::timestamptz[]) as u (id, hours, due_at) where m.id = u.id`,
       [
         moved.map(({ id }) => id),

@@ -4,7 +4,7 @@ import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { DKIM_ALERT, withoutSending, type MessageClass } from '../message/message.js';
-import { WAITS_FOR_KEY } from '../message/state-reasons.js';
+import { keptByKeySql } from '../message/overdue.js';
 import { EXPIRY } from '../message/expiry.js';
 import { LONGEST_WAIT_DAYS } from './longest-wait.js';
 import { IS_PAUSED, MOMENT } from '../ledger/mail-moment.queries.js';
@@ -73,12 +73,12 @@ export class StaleMails {
       const { days, before } = this.limit(messageClass);
       // Tries stand on the database's clock. By the primary key of `message_attempt`, whose epochs are in order.
       expired += await this.inBatches(
-        `m.class = $1 and coalesce(m.planned_for, m.due_at) < $2 and starts_with(m.state_reason, $4)
+        `m.class = $1 and coalesce(m.planned_for, m.due_at) < $2 and ${keptByKeySql('m')}
            and (select a.started_at from message_attempt a where a.message_id = m.id and a.stage = 'signing' order by a.epoch limit 1)
-             < clock_timestamp() - $5 * interval '1 day'
+             < clock_timestamp() - $4 * interval '1 day'
            and (select count(distinct a.started_at::date) from message_attempt a
-             where a.message_id = m.id and a.stage = 'signing') >= $5::int`,
-        [...[messageClass, before, EXPIRY.unsigned(days)], ...[WAITS_FOR_KEY, days]],
+             where a.message_id = m.id and a.stage = 'signing') >= $4::int`,
+        [messageClass, before, EXPIRY.unsigned(days), days],
       );
     }
     if (expired > 0) await this.tellUnsigned(expired);

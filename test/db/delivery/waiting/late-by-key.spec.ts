@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
 import type { OverduePolicy } from '../../../../src/delivery/message/overdue.js';
+import { SendingService } from '../../../../src/delivery/pacing/sending.service.js';
 import { FrequencyCapService } from '../../../../src/delivery/pacing/frequency-cap.service.js';
 import { SignedDomains } from '../../../../src/delivery/signing/signed-domains.service.js';
 import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
@@ -72,9 +73,9 @@ describe('mails that were late when what kept them was mended, while the relays 
     expect(await states(...(await fourDaysWithoutKey('send')))).toEqual(['accepted', 'accepted', 'accepted']);
   });
 
-  /** Of what is planned: every day from 09:00 to 17:00 UTC. */
-  async function openByDay(...ids: string[]): Promise<void> {
-    const spans = [0, 1, 2, 3, 4, 5, 6].map((day) => ({ start: day * 1440 + 540, end: day * 1440 + 1020 }));
+  /** Of what is planned: from 09:00 to 17:00 UTC, every day or on those that are named, 0 for Monday. */
+  async function openByDay(ids: string[], days = [0, 1, 2, 3, 4, 5, 6]): Promise<void> {
+    const spans = days.map((day) => ({ start: day * 1440 + 540, end: day * 1440 + 1020 }));
     await t.db.query(
       `with h as (insert into send_hours (spans, time_zone) values ($1, 'UTC') returning id)
        update message m set send_hours_id = h.id from h where m.id = any($2::bigint[])`,
@@ -85,7 +86,7 @@ describe('mails that were late when what kept them was mended, while the relays 
   it('left all at once when the key came back after days, where they have hours: each evening had made them new', async () => {
     await get(SignedDomains).noteSigned(['example.com']);
     const id = await t.plan('early@example.org');
-    await openByDay(id);
+    await openByDay([id]);
     await hours(0, 8);
     expect(await t.state(id)).toMatchObject({ state: 'ready', dueAt: at(24) });
     await hours(12, 72);
@@ -96,11 +97,51 @@ describe('mails that were late when what kept them was mended, while the relays 
     expect(await alerts()).toContain('sending:overdue');
   });
 
+  it('were skipped where the key was missing for minutes, before days on which they may not go', async () => {
+    await get(OverdueService).setSettings({ policy: 'skip', afterHours: 24 });
+    const id = await t.plan('early@example.org', { dueAt: at(7) });
+    await openByDay([id], [0, 3]);
+    t.clock.set(at(7.9));
+    await get(SignedDomains).noteSigned(['example.com']);
+    await t.sendDue();
+    await get(SignedDomains).forget('example.com');
+    expect(await t.state(id)).toMatchObject({ reason: expect.stringContaining('DKIM for ') });
+    await hours(8.1, 72);
+    expect(await t.state(id)).toMatchObject({ state: 'ready', dueAt: at(72) });
+    await hours(72, 72);
+    expect(await states(id)).toEqual(['accepted']);
+  });
+
+  it('and wait for their hours again, with a key or without, do so by their readers’ new clocks, and nothing is said of a key', async () => {
+    await get(SignedDomains).noteSigned(['example.com']);
+    const id = await t.plan('early@example.org');
+    await openByDay([id]);
+    await hours(0, 8);
+    await get(SignedDomains).forget('example.com');
+    expect(await t.state(id)).toMatchObject({ dueAt: at(24), reason: 'outside the send window' });
+    const [broadcast]: { id: string }[] = await t.db.query(
+      `insert into broadcast (title, email_template_id, sender, created_at)
+       values ('News', (select id from email_template limit 1), '{}', $1) returning id`,
+      [at(0)],
+    );
+    await t.db.query(`update message set broadcast_id = $1`, [broadcast?.id]);
+    const { limitedBy } = await get(SendingService).estimate(broadcast?.id ?? '');
+    expect(limitedBy).not.toBe('signing');
+    const reader = await readerOf(id);
+    await t.db.query(`update subscriber set time_zone = 'Pacific/Auckland' where id = $1`, [reader]);
+    await t.messages.zonesChanged(t.db.manager, [reader]);
+    expect(await t.state(id)).toMatchObject({ dueAt: at(11) });
+    // Missing again after a night is missing all through it.
+    await get(SignedDomains).noteSigned(['example.com']);
+    await hours(11, 39);
+    expect(await states(id)).toEqual(['held']);
+  });
+
   it('never expired under a key that does not come back, where they have hours', async () => {
     await get(OverdueService).setSettings({ policy: 'send', afterHours: 24 });
     await get(SignedDomains).noteSigned(['example.com']);
     const id = await t.plan('early@example.org');
-    await openByDay(id);
+    await openByDay([id]);
     await hours(0, 6 * 24 + 8);
     // Tries stand on the database's clock: three claims a day, the last of which comes up at the end of its hours.
     await t.db.query(
