@@ -24,7 +24,7 @@ export class DeliveryJobs implements OnModuleInit {
       everySeconds: 2,
       lockSeconds: 600,
       run: async (context) => {
-        // While some wait the database is away, and nothing could go.
+        // Who waits there was told that no more mails come.
         if (await this.leavings.takeUp()) await this.sender.sendDue(context);
       },
     });

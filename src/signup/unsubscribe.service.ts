@@ -18,14 +18,14 @@ export class UnsubscribeService {
   ) {}
 
   /**
-   * As `LeaveService.leaveByToken`; `kept` while the database is away. Throws `LEAVING_UNAVAILABLE` when the disk does not
+   * As `LeaveService.leaveByToken`; `kept` while the database does not take it. Throws `LEAVING_UNAVAILABLE` when the disk does not
    * take it then.
    */
   async byToken(token: string, via: 'one_click' | 'page'): Promise<Leaving> {
     try {
       return await this.byTokenNow(token, via);
     } catch {
-      // What is at fault here will be at fault when it is taken up, and its owner is told of it then.
+      // Whatever is at fault: it is tried again until it is done, and the owner is told when that takes long.
       return this.kept.keep(token, via);
     }
   }

@@ -4,24 +4,30 @@ import { join } from 'node:path';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { writeDurably } from '../infra/files/durable-file.js';
 import { DomainError } from '../values/domain-error.js';
+import { HOUR_MS, MINUTE_MS } from '../values/time-units.js';
 import { LeaveService, type Leaving } from './leave.service.js';
+import { LeavingsAlerts } from './leavings-alerts.service.js';
 
 const LOOK_MS = 1_000;
+/** A deadlock and the like is over by then. */
+const TELL_AFTER_MS = MINUTE_MS;
+const HOLD_MS = HOUR_MS;
 const NAME = /^[0-9a-f]{64}\.json$/;
+const FAILED = /^[0-9a-f]{64}\.json\.failed$/;
 const keptSchema = z.object({ token: z.string(), via: z.enum(['one_click', 'page']), at: z.coerce.date() });
 
 type KeptVia = z.output<typeof keptSchema>['via'];
 
 /**
- * Leavings by link that came while the database was away. The mailbox provider has told the person by then that they are
- * off the list, and asks no second time: each stands in a file of its own in `DATA_DIR/leavings`, on disk before the answer
- * goes, until the database has it. Any process on that folder takes them up, at its start, within a second of the
- * database's return, and before it sends again.
+ * Leavings by link that the database did not take when they came, as while it is away. The mailbox provider has told the
+ * person by then that they are off the list, and asks no second time: each stands in a file of its own in
+ * `DATA_DIR/leavings`, on disk before the answer goes, until the database has it. Any process on that folder takes them up,
+ * at its start, within a second of the database's return, and before it sends again. Put aside as `.failed` are those alone
+ * that no database can take: a broken file, a link of another key, a mail that this one does not know.
  */
 @Injectable()
 export class KeptLeavings implements OnApplicationShutdown {
@@ -30,11 +36,13 @@ export class KeptLeavings implements OnApplicationShutdown {
   #timer: NodeJS.Timeout | undefined;
   #takingUp: Promise<boolean> | null = null;
   #saidKept = false;
+  /** Since when each waits that waits while the database answers, in milliseconds; the folder itself stands for all in it. */
+  #since = new Map<string, number>();
 
   constructor(
     private readonly leave: LeaveService,
     private readonly dataSource: DataSource,
-    private readonly alerts: AlertsService,
+    private readonly said: LeavingsAlerts,
     @Inject(CONFIG) config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
@@ -68,12 +76,13 @@ export class KeptLeavings implements OnApplicationShutdown {
       });
     }
     // Once for each outage.
-    if (!this.#saidKept) this.#log.warn('The database is away: who leaves by a link is kept on disk');
+    if (!this.#saidKept)
+      this.#log.warn('The database takes no leavings: who leaves by a link is kept on disk');
     this.#saidKept = true;
     return { kind: 'kept' };
   }
 
-  /** All that lie there; false when some must wait, as the database is away. Never rejects. */
+  /** All that lie there; false while some wait, for which nothing should be sent. Never rejects. */
   async takeUp(): Promise<boolean> {
     this.#takingUp ??= this.takeUpAll().finally(() => {
       this.#takingUp = null;
@@ -82,31 +91,40 @@ export class KeptLeavings implements OnApplicationShutdown {
   }
 
   private async takeUpAll(): Promise<boolean> {
-    const names = await readdir(this.#folder).catch(() => []);
-    for (const name of names) {
-      if (!NAME.test(name)) continue;
-      const path = join(this.#folder, name);
-      if (await this.isTakenUp(path)) continue;
-      if (!(await this.answers())) return false;
-      // Anything may happen once, such as a deadlock. One that cannot be done must not keep those behind it waiting.
-      if (!(await this.isTakenUp(path))) await this.putAside(path);
+    const why = new Map<string, unknown>();
+    const names = await namesIn(this.#folder).catch((error: unknown) => {
+      why.set(this.#folder, error);
+      return [];
+    });
+    for (const name of names.filter((one) => NAME.test(one))) {
+      try {
+        await this.takeUpOne(join(this.#folder, name));
+      } catch (error) {
+        // It would be the same with each of them, and nothing can be sent.
+        if (!(await this.answers())) {
+          this.#since.clear();
+          return false;
+        }
+        why.set(name, error);
+      }
     }
-    this.#saidKept = false;
-    return true;
+    return this.mayGoOn(why);
   }
 
-  /** Two processes may do the same one: leaving twice is leaving once. */
-  private async isTakenUp(path: string): Promise<boolean> {
-    try {
-      const kept = readKept(await readFile(path, 'utf8'));
-      if (kept === null) return false;
-      // A restored backup may not know the mail: then nobody was taken off.
-      if ((await this.leave.leaveLate(kept.token, kept.via, kept.at)).kind !== 'left') return false;
-      await unlink(path);
-      return true;
-    } catch (error) {
-      return isMissing(error);
-    }
+  /** Two processes may do the same one: leaving twice is leaving once. Rejects when it has to wait. */
+  private async takeUpOne(path: string): Promise<void> {
+    const text = await readFile(path, 'utf8').catch(nullIfMissing);
+    if (text === null) return;
+    const kept = readKept(text);
+    // A restored backup may not know the mail: then nobody was taken off.
+    const isDone =
+      kept !== null && (await this.leave.leaveLate(kept.token, kept.via, kept.at)).kind === 'left';
+    if (isDone)
+      return unlink(path)
+        .catch(nullIfMissing)
+        .then(() => undefined);
+    this.#log.error(`${path} cannot be taken up; it is kept as .failed`);
+    await rename(path, `${path}.failed`).catch(nullIfMissing);
   }
 
   private async answers(): Promise<boolean> {
@@ -116,18 +134,46 @@ export class KeptLeavings implements OnApplicationShutdown {
     );
   }
 
-  private async putAside(path: string): Promise<void> {
-    this.#log.error(`${path} could not be taken up; it is kept as .failed`);
-    await rename(path, `${path}.failed`).catch((error: unknown) => {
-      if (!isMissing(error)) this.#log.error(`${path} cannot be renamed: ${wordsOf(error)}`);
-    });
-    const message =
-      'Somebody left by a link while the database was away, and cannot be taken off the list, as after a restored backup ' +
-      `that does not know their mail. What is known of it stands in ${this.#folder}. Take off whoever writes to you.`;
-    await this.alerts
-      .raise({ key: 'leavings:failed', severity: 'critical', message })
-      .catch((error: unknown) => this.#log.error(`The owner cannot be told: ${wordsOf(error)}`));
+  /**
+   * Anything may keep one waiting: a full disk, a standby, a lock, a bug. It is tried again at each look, and mails wait for it,
+   * since its reader was told that no more come. An hour after it first failed they go on, or one alone could end all mail.
+   */
+  private async mayGoOn(why: ReadonlyMap<string, unknown>): Promise<boolean> {
+    const now = this.clock.now().getTime();
+    const reason = wordsOf(why.values().next().value);
+    if (why.size > 0 && this.#since.size === 0) this.#log.error(`Leavings on disk have to wait: ${reason}`);
+    this.#since = new Map([...why.keys()].map((name) => [name, this.#since.get(name) ?? now]));
+    const waits = [...this.#since.values()].map((since) => now - since);
+    if (waits.length === 0) this.#saidKept = false;
+    await this.said.say(
+      'leavings:waiting',
+      waits.some((ms) => ms >= TELL_AFTER_MS) ? waiting(this.#folder, reason) : null,
+    );
+    await this.tellOfFailed();
+    return waits.every((ms) => ms >= HOLD_MS);
   }
+
+  private async tellOfFailed(): Promise<void> {
+    const names = await namesIn(this.#folder).catch(() => null);
+    // Of a folder that cannot be read nobody knows.
+    if (names === null) return;
+    const failed = names.some((name) => FAILED.test(name));
+    await this.said.say('leavings:failed', failed ? cannotBeDone(this.#folder) : null);
+  }
+}
+
+function waiting(folder: string, reason: string): string {
+  return (
+    'Readers who left by a link cannot be taken off the list yet, although the database answers. It is tried again every ' +
+    `second, and mails wait for it for an hour at most. What is known of them stands in ${folder}. The reason: ${reason}`
+  );
+}
+
+function cannotBeDone(folder: string): string {
+  return (
+    'Somebody left by a link while the database was away, and cannot be taken off the list, as after a restored backup ' +
+    `that does not know their mail. What is known of it stands in ${folder}. Take off whoever writes to you.`
+  );
 }
 
 function readKept(text: string): z.output<typeof keptSchema> | null {
@@ -138,8 +184,14 @@ function readKept(text: string): z.output<typeof keptSchema> | null {
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+/** Of the file system's own errors alone: a database behind a Unix socket that is away fails with the same code. */
+function nullIfMissing(error: unknown): null {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+  throw error;
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(nullIfMissing)) ?? [];
 }
 
 function wordsOf(error: unknown): string {

@@ -15,7 +15,7 @@ export const EXIT_LEFT = 'sequences.exit-left';
 
 export type Leaving =
   | { kind: 'not_ours' }
-  /** The database is away: it stands on disk, and comes into force when the database is back. */
+  /** The database does not take it, as while it is away: it stands on disk, and comes into force when the database does. */
   | { kind: 'kept' }
   /** A restored backup knows neither the mail nor its reader, so nobody could be taken off. */
   | { kind: 'lost' }

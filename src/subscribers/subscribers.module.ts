@@ -4,6 +4,7 @@ import { FieldsController } from './fields.controller.js';
 import { FieldsService } from './fields.service.js';
 import { KeptLeavings } from './kept-leavings.service.js';
 import { LeaveService } from './leave.service.js';
+import { LeavingsAlerts } from './leavings-alerts.service.js';
 import { ListsController } from './lists.controller.js';
 import { ListsService } from './lists.service.js';
 import { SubscribersController } from './subscribers.controller.js';
@@ -37,6 +38,7 @@ import { UndeliverableService } from './undeliverable.service.js';
     TopicsService,
     LeaveService,
     KeptLeavings,
+    LeavingsAlerts,
     UndeliverableService,
     BatchChangesQueries,
     FieldsService,

@@ -1,14 +1,15 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /** A fixed door to a database, whose server may have another port after each start; closed, the database is away. */
-export class DatabaseFront {
+export class DatabaseFront<Where extends number | string = number> {
   #server: Server | undefined;
   readonly #sockets = new Set<Socket>();
 
   constructor(
     /** Where the server is now. */
     private readonly behind: () => { host: string; port: number },
-    readonly port: number,
+    /** A port, or the path of a Unix socket. */
+    readonly port: Where,
   ) {}
 
   async open(): Promise<this> {
@@ -25,7 +26,10 @@ export class DatabaseFront {
       socket.pipe(onward).pipe(socket);
     });
     this.#server = server;
-    await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => {
+      if (typeof this.port === 'string') server.listen(this.port, resolve);
+      else server.listen(this.port, '127.0.0.1', resolve);
+    });
     return this;
   }
 

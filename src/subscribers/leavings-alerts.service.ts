@@ -1,0 +1,49 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { HOUR_MS } from '../values/time-units.js';
+
+const SAY_EVERY_MS = HOUR_MS;
+/** Whoever's folder it is about says so every hour. */
+const OVER_AFTER_MS = 2 * HOUR_MS;
+
+type Key = 'leavings:waiting' | 'leavings:failed';
+
+/**
+ * What the owner is told of the leavings in this process's folder. What cannot be written now is written later. Machines have
+ * folders of their own, and each knows of its own only: an alert ends by whoever has raised it, or when nobody says any
+ * more that it is so.
+ */
+@Injectable()
+export class LeavingsAlerts {
+  readonly #log = new Logger('Leavings');
+  readonly #said = new Map<Key, { message: string | null; at: number }>();
+  #saidUnwritten = false;
+
+  constructor(
+    private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Null: there is nothing to tell. Asks the database nothing while what was said last is true still. Never rejects. */
+  async say(key: Key, message: string | null): Promise<void> {
+    const now = this.clock.now().getTime();
+    const last = this.#said.get(key);
+    if (last?.message === message && now - last.at < SAY_EVERY_MS) return;
+    try {
+      if (message !== null) await this.alerts.raise({ key, severity: 'critical', message });
+      else if (typeof last?.message === 'string') await this.alerts.resolve(key);
+      else await this.closeOld(key, now - OVER_AFTER_MS);
+      this.#said.set(key, { message, at: now });
+      this.#saidUnwritten = false;
+    } catch (error) {
+      if (!this.#saidUnwritten) this.#log.error(`The owner cannot be told yet: ${String(error)}`);
+      this.#saidUnwritten = true;
+    }
+  }
+
+  private async closeOld(key: Key, beforeMs: number): Promise<void> {
+    for (const open of await this.alerts.open())
+      if (open.key === key && open.lastSeenAt.getTime() < beforeMs) await this.alerts.resolve(key);
+  }
+}

@@ -1,0 +1,181 @@
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
+import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
+import { DatabaseFront } from '../../support/database-front.js';
+
+const ONE_CLICK = 'List-Unsubscribe=One-Click';
+const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
+const NOT_WRITABLE = ['subscriber', 'suppression', 'consent_event', 'alert'];
+
+/** The database is reached over a Unix socket. */
+describe('a leaving that the database does not take', () => {
+  let database: TestDatabase;
+  let sockets: string;
+  let front: DatabaseFront<string>;
+  let t: TestApp;
+  let folder: string;
+  let count = 0;
+  let reader: string;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    const url = new URL(database.url);
+    const server = { host: url.hostname, port: Number(url.port) };
+    sockets = await mkdtemp(join(tmpdir(), 'wellspring-leavings-'));
+    front = await new DatabaseFront(() => server, join(sockets, '.s.PGSQL.5432')).open();
+    const { username, password, pathname } = url;
+    const databaseUrl = `postgres://${username}:${password}@${encodeURIComponent(sockets)}:5432${pathname}`;
+    t = await startTestApp({ databaseUrl });
+    t.app.useLogger(false);
+    folder = join(t.app.get<Config>(CONFIG).dataDir, 'leavings');
+  });
+  afterAll(async () => {
+    await t.close();
+    await front.close();
+    await database.drop();
+    await rm(sockets, { recursive: true });
+  });
+  beforeEach(() => {
+    reader = `waits${++count}@example.com`;
+  });
+  afterEach(async () => {
+    await writable();
+    await rm(folder, { recursive: true, force: true });
+    await takeUp();
+    await empty(t.dataSource, 'alert');
+  });
+
+  const notWritable = async (code: string, tables = NOT_WRITABLE): Promise<void> => {
+    await t.dataSource.query(
+      `create function no_room() returns trigger language plpgsql as
+       $$ begin raise exception 'no room on the device' using errcode = '${code}'; end $$`,
+    );
+    for (const table of tables)
+      await t.dataSource.query(
+        `create trigger no_room before insert or update on ${table} for each row execute function no_room()`,
+      );
+  };
+  const writable = async (): Promise<unknown> =>
+    t.dataSource.query('drop function if exists no_room cascade');
+  const openAlerts = async (): Promise<string[]> => {
+    const rows: { key: string }[] = await t.dataSource.query(
+      `select key from alert where key like 'leavings:%' and resolved_at is null order by key`,
+    );
+    return rows.map(({ key }) => key);
+  };
+  const status = async (): Promise<string> => {
+    const rows: { status: string }[] = await t.dataSource.query(
+      'select status from subscriber where email_key = $1',
+      [reader],
+    );
+    return rows[0]?.status ?? 'nobody';
+  };
+  const unsubscribeLink = async (): Promise<string> => {
+    await t.http.post('/p/niches').type('form').send({ email: reader }).expect(200);
+    await t.runDue();
+    const asked = (await t.mailsTo(reader)).at(-1) as TestMail;
+    await t.http.post(linkIn(asked, /\/confirm\//)).expect(200);
+    await t.runDue();
+    return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, /\/u\//);
+  };
+  const oneClick = async (link: string): Promise<void> => {
+    const { status: code, text } = await t.http.post(link).type('form').send(ONE_CLICK);
+    expect([code, text]).toEqual([200, 'Unsubscribed.\n']);
+  };
+  const kept = async (): Promise<string[]> =>
+    (await readdir(folder).catch(() => [])).map((name) => name.replace(/^[0-9a-f]{64}/, '*'));
+  const takeUp = async (): Promise<boolean> => t.app.get(KeptLeavings, { strict: false }).takeUp();
+  const mails = async (address = reader): Promise<number> => (await t.mailsTo(address)).length;
+
+  it.each(['53100', '25006'])(
+    'is done when it writes again (%s): it was put aside, nobody was told, and the next mail went',
+    async (code) => {
+      const link = await unsubscribeLink();
+      const before = await mails();
+      t.clock.advance(10 * DAY_MS);
+      await notWritable(code);
+      await oneClick(link);
+      expect([await takeUp(), await takeUp(), await kept()]).toEqual([false, false, ['*.json']]);
+      await t.runDue();
+      expect(await mails()).toBe(before);
+      await writable();
+      expect([await takeUp(), await status(), await kept()]).toEqual([true, 'unsubscribed', []]);
+      await t.runDue();
+      expect(await mails()).toBe(before);
+    },
+  );
+
+  it('is not taken for done while the database is away behind a Unix socket', async () => {
+    const link = await unsubscribeLink();
+    await front.close();
+    await oneClick(link);
+    const tries = [await takeUp(), await takeUp()];
+    await front.open();
+    expect([tries, await kept(), await status()]).toEqual([[false, false], ['*.json'], 'active']);
+    expect([await takeUp(), await status(), await kept()]).toEqual([true, 'unsubscribed', []]);
+  });
+
+  it('holds the mails of others for an hour and no longer, and the owner is told until it is done', async () => {
+    const link = await unsubscribeLink();
+    const other = `other-${reader}`;
+    await notWritable('P0001', ['suppression']);
+    await oneClick(link);
+    expect([await takeUp(), await openAlerts()]).toEqual([false, []]);
+    await t.http.post('/p/niches').type('form').send({ email: other }).expect(200);
+    t.clock.advance(59 * MINUTE_MS);
+    await t.runDue();
+    expect([await openAlerts(), await mails(other)]).toEqual([['leavings:waiting'], 0]);
+    t.clock.advance(MINUTE_MS);
+    await t.runDue();
+    expect([await kept(), await mails(other)]).toEqual([['*.json'], 1]);
+    await writable();
+    expect([await takeUp(), await status(), await openAlerts()]).toEqual([true, 'unsubscribed', []]);
+  });
+
+  it('does not keep those behind it waiting', async () => {
+    const [first, second] = [await unsubscribeLink(), reader];
+    reader = `behind-${reader}`;
+    const link = await unsubscribeLink();
+    await front.close();
+    for (const one of [first, link]) await oneClick(one);
+    await front.open();
+    await t.dataSource.query(
+      `create function no_room() returns trigger language plpgsql as
+       $$ begin raise exception 'not this one' using errcode = '40P01'; end $$`,
+    );
+    await t.dataSource.query(
+      `create trigger no_room before update on subscriber for each row when (old.email_key = '${second}') execute function no_room()`,
+    );
+    expect([await takeUp(), await status(), await kept()]).toEqual([false, 'unsubscribed', ['*.json']]);
+  });
+
+  it('is told to the owner later where that could not be written at once', async () => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, `${'0'.repeat(64)}.json`), '{"token":');
+    await notWritable('53100', ['alert']);
+    expect([await takeUp(), await kept(), await openAlerts()]).toEqual([true, ['*.json.failed'], []]);
+    await writable();
+    expect([await takeUp(), await openAlerts()]).toEqual([true, ['leavings:failed']]);
+  });
+
+  it('is not forgotten in a folder that cannot be read, of which the owner is told', async () => {
+    const link = await unsubscribeLink();
+    await front.close();
+    await oneClick(link);
+    await front.open();
+    await rename(folder, `${folder}.elsewhere`);
+    // Root may read all folders, and nobody a file as a folder.
+    await writeFile(folder, '');
+    expect([await takeUp(), await openAlerts()]).toEqual([false, []]);
+    t.clock.advance(MINUTE_MS);
+    expect([await takeUp(), await openAlerts()]).toEqual([false, ['leavings:waiting']]);
+    await rm(folder);
+    await rename(`${folder}.elsewhere`, folder);
+    expect([await takeUp(), await status(), await openAlerts()]).toEqual([true, 'unsubscribed', []]);
+  });
+});
