@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { DataSource } from 'typeorm';
@@ -8,7 +8,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { writeDurably } from '../infra/files/durable-file.js';
 import { DomainError } from '../values/domain-error.js';
-import { HOUR_MS, MINUTE_MS } from '../values/time-units.js';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../values/time-units.js';
 import { LeaveService, type Leaving } from './leave.service.js';
 import { LeavingsAlerts } from './leavings-alerts.service.js';
 
@@ -16,6 +16,8 @@ const LOOK_MS = 1_000;
 /** A deadlock and the like is over by then. */
 const TELL_AFTER_MS = MINUTE_MS;
 const HOLD_MS = HOUR_MS;
+/** So long the owner is told of one that cannot be done. */
+const TOLD_MS = 7 * DAY_MS;
 const NAME = /^[0-9a-f]{64}\.json$/;
 const FAILED = /^[0-9a-f]{64}\.json\.failed$/;
 const keptSchema = z.object({ token: z.string(), via: z.enum(['one_click', 'page']), at: z.coerce.date() });
@@ -124,6 +126,9 @@ export class KeptLeavings implements OnApplicationShutdown {
         .catch(nullIfMissing)
         .then(() => undefined);
     this.#log.error(`${path} cannot be taken up; it is kept as .failed`);
+    // The owner is told of it for a week from now; where the time cannot be set, from when it was kept.
+    const now = this.clock.now();
+    await utimes(path, now, now).catch(() => undefined);
     await rename(path, `${path}.failed`).catch(nullIfMissing);
   }
 
@@ -157,8 +162,14 @@ export class KeptLeavings implements OnApplicationShutdown {
     const names = await namesIn(this.#folder).catch(() => null);
     // Of a folder that cannot be read nobody knows.
     if (names === null) return;
-    const failed = names.some((name) => FAILED.test(name));
-    await this.said.say('leavings:failed', failed ? cannotBeDone(this.#folder) : null);
+    const times = await Promise.all(
+      names
+        .filter((name) => FAILED.test(name))
+        .map(async (name) => stat(join(this.#folder, name)).catch(() => null)),
+    );
+    const since = this.clock.now().getTime() - TOLD_MS;
+    const isTold = times.some((time) => time !== null && time.mtimeMs > since);
+    await this.said.say('leavings:failed', isTold ? cannotBeDone(this.#folder) : null);
   }
 }
 
@@ -172,7 +183,8 @@ function waiting(folder: string, reason: string): string {
 function cannotBeDone(folder: string): string {
   return (
     'Somebody left by a link while the database was away, and cannot be taken off the list, as after a restored backup ' +
-    `that does not know their mail. What is known of it stands in ${folder}. Take off whoever writes to you.`
+    `that does not know their mail. What is known of it stands in ${folder}. Take off whoever writes to you, and delete its file ` +
+    '(.failed) once that is done, which ends this; a week after the last it ends by itself.'
   );
 }
 

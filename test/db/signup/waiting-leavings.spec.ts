@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
@@ -161,6 +162,44 @@ describe('a leaving that the database does not take', () => {
     expect([await takeUp(), await kept(), await openAlerts()]).toEqual([true, ['*.json.failed'], []]);
     await writable();
     expect([await takeUp(), await openAlerts()]).toEqual([true, ['leavings:failed']]);
+  });
+
+  const cannotBeDone = async (): Promise<string> => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, `${'0'.repeat(64)}.json`), '{"token":');
+    expect([await takeUp(), await openAlerts()]).toEqual([true, ['leavings:failed']]);
+    return join(folder, `${'0'.repeat(64)}.json.failed`);
+  };
+
+  it('is told of until the owner deletes its file, as the words say: the alert stood for ever', async () => {
+    const file = await cannotBeDone();
+    const [told]: { message: string }[] = await t.dataSource.query('select message from alert');
+    expect(told?.message).toContain('delete its file');
+    await rm(file);
+    expect([await takeUp(), await openAlerts()]).toEqual([true, []]);
+    expect((await t.http.get('/readyz').expect(200)).body).toEqual({ status: 'ok', criticalAlerts: 0 });
+  });
+
+  it('is told of for a week after the last where the owner leaves the file there', async () => {
+    const file = await cannotBeDone();
+    t.clock.advance(7 * DAY_MS - 1);
+    expect([await takeUp(), await openAlerts()]).toEqual([true, ['leavings:failed']]);
+    t.clock.advance(1);
+    expect([await takeUp(), await openAlerts(), await kept()]).toEqual([
+      true,
+      [],
+      [basename(file).replace(/0+/, '*')],
+    ]);
+  });
+
+  it('is told of no longer when its file is deleted while no process ran on that folder', async () => {
+    const alerts = t.app.get(AlertsService, { strict: false });
+    await alerts.raise({ key: 'leavings:failed', severity: 'critical', message: 'of another machine' });
+    await takeUp();
+    t.clock.advance(90 * MINUTE_MS);
+    expect([await takeUp(), await openAlerts()]).toEqual([true, ['leavings:failed']]);
+    t.clock.advance(90 * MINUTE_MS);
+    expect([await takeUp(), await openAlerts()]).toEqual([true, []]);
   });
 
   it('is not forgotten in a folder that cannot be read, of which the owner is told', async () => {
