@@ -34,6 +34,7 @@ export class AffiliatesController {
     summary: 'One affiliate, with what they have brought',
     tag: 'affiliates',
     response: affiliateResponse,
+    errors: ['AFFILIATE_NOT_FOUND'],
   })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<AffiliateJson> {
     return this.json(await this.affiliates.get(id));
@@ -45,6 +46,7 @@ export class AffiliatesController {
     tag: 'affiliates',
     response: affiliateResponse,
     example: { code: 'grace', name: 'Grace', email: 'grace@example.com' },
+    errors: ['AFFILIATE_CODE_CONFLICT', 'AFFILIATE_EMAIL_CONFLICT', 'AFFILIATE_RECRUITER_INVALID'],
   })
   async create(
     @Body({ schema: createAffiliate }) body: z.output<typeof createAffiliate>,
@@ -59,6 +61,12 @@ export class AffiliatesController {
     tag: 'affiliates',
     response: affiliateResponse,
     example: { state: 'paused' },
+    errors: [
+      'AFFILIATE_NOT_FOUND',
+      'AFFILIATE_EMAIL_CONFLICT',
+      'AFFILIATE_RECRUITER_INVALID',
+      'AFFILIATE_ERASED',
+    ],
   })
   async update(
     @Param('id', { schema: idSchema }) id: string,
@@ -73,6 +81,7 @@ export class AffiliatesController {
     description: 'Name and address go for good. What they earned and were paid stays, under their code.',
     tag: 'affiliates',
     response: null,
+    errors: ['AFFILIATE_NOT_FOUND'],
   })
   async erase(@Param('id', { schema: idSchema }) id: string): Promise<void> {
     await this.affiliates.erase(id);

@@ -65,6 +65,7 @@ export class CommissionsController {
     description: 'Who got what by the sale, and by which rules.',
     tag: 'commissions',
     response: explainedSchema,
+    errors: ['COMMISSION_NOT_FOUND'],
   })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<z.output<typeof explainedSchema>> {
     const commission = await this.commissions.get(id);

@@ -110,7 +110,12 @@ export class PayoutsController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One payout', tag: 'payouts', response: payoutWithClawbacks })
+  @ApiRoute({
+    summary: 'One payout',
+    tag: 'payouts',
+    response: payoutWithClawbacks,
+    errors: ['PAYOUT_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<z.output<typeof payoutWithClawbacks>> {
     const payout = payoutJson(await this.payouts.get(id));
     const clawbacks = await this.payouts.clawbacks(id);
@@ -145,6 +150,7 @@ export class PayoutsController {
     tag: 'payouts',
     response: payoutSchema,
     status: 200,
+    errors: ['PAYOUT_NOT_FOUND', 'PAYOUT_CANCELLED_CONFLICT'],
   })
   async paid(@Param('id', { schema: idSchema }) id: string): Promise<PayoutJson> {
     return payoutJson(await this.payouts.markPaid(id));
@@ -157,6 +163,7 @@ export class PayoutsController {
     tag: 'payouts',
     response: payoutSchema,
     status: 200,
+    errors: ['PAYOUT_NOT_FOUND', 'PAYOUT_PAID_CONFLICT'],
   })
   async cancel(@Param('id', { schema: idSchema }) id: string): Promise<PayoutJson> {
     return payoutJson(await this.payouts.cancel(id));

@@ -38,6 +38,7 @@ export class AnalyticsController {
     summary: 'One funnel, from visitors to revenue, step by step',
     tag: 'analytics',
     response: funnelReportResponse,
+    errors: ['FUNNEL_NOT_FOUND'],
   })
   async get(
     @Param('key', { schema: funnelKeyParam }) key: string,

@@ -18,6 +18,7 @@ export class ExplainController {
     description: 'The rules in the order in which they were asked. Also when there is no mail at all.',
     tag: 'messages',
     response: explanationResponse,
+    errors: ['SUBSCRIBER_NOT_FOUND', 'FUNNEL_NOT_FOUND', 'STEP_NOT_FOUND', 'BROADCAST_NOT_FOUND'],
   })
   async byStep(
     @Query({ schema: explainQuery }) query: z.output<typeof explainQuery>,
@@ -36,6 +37,7 @@ export class ExplainController {
     description: 'The rules in the order in which they were asked, and the one that decided.',
     tag: 'messages',
     response: explanationResponse,
+    errors: ['MESSAGE_NOT_FOUND'],
   })
   async byId(@Param('id', { schema: idSchema }) id: string): Promise<ExplanationJson> {
     return explanationJson(await this.explain.message(id));

@@ -30,7 +30,8 @@ const bounceQuery = pageQuery.extend({
   trusted: z
     .enum(['true', 'false'])
     .transform((value) => value === 'true')
-    .optional(),
+    .optional()
+    .meta({ description: 'Only what a mail server is known to have written, or only the rest.' }),
   messageId: idSchema.optional(),
   subscriberId: idSchema.optional(),
   broadcastId: idSchema.optional(),
@@ -54,7 +55,12 @@ export class BouncesController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One bounce or complaint', tag: 'bounces', response: bounceResponse })
+  @ApiRoute({
+    summary: 'One bounce or complaint',
+    tag: 'bounces',
+    response: bounceResponse,
+    errors: ['BOUNCE_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const [bounce] = await this.bounces.list({ id, limit: 1 });
     if (!bounce) throw notFound('bounce', id);

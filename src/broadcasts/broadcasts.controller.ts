@@ -53,19 +53,36 @@ export class BroadcastsController {
       audience: { segments: { any: ['readers'] } },
       sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St, Springfield' },
     },
+    errors: [
+      'TEMPLATE_NOT_FOUND',
+      'TEMPLATE_INVALID',
+      'SEGMENT_NOT_FOUND',
+      'BROADCAST_OFFER_INVALID',
+      'BROADCAST_SPLIT_INVALID',
+    ],
   })
   async create(@Body({ schema: broadcastBody }) body: z.output<typeof broadcastBody>): Promise<unknown> {
     return reportJson(await this.broadcasts.create(body));
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One broadcast, with its mails counted by state', tag, response })
+  @ApiRoute({
+    summary: 'One broadcast, with its mails counted by state',
+    tag,
+    response,
+    errors: ['BROADCAST_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return reportJson(await this.broadcasts.get(id));
   }
 
   @Get(':id/results')
-  @ApiRoute({ summary: 'What the mails of a broadcast came to', tag, response: broadcastResults })
+  @ApiRoute({
+    summary: 'What the mails of a broadcast came to',
+    tag,
+    response: broadcastResults,
+    errors: ['BROADCAST_NOT_FOUND'],
+  })
   async results(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const results = await this.reports.results(id);
     const ordersOfArms = results.ordersOfArms.map(({ arm, ...own }) => ({
@@ -75,7 +92,12 @@ export class BroadcastsController {
   }
 
   @Get(':id/audience')
-  @ApiRoute({ summary: 'How many subscribers would get it now', tag, response: audienceSize })
+  @ApiRoute({
+    summary: 'How many subscribers would get it now',
+    tag,
+    response: audienceSize,
+    errors: ['BROADCAST_NOT_FOUND', 'SEGMENT_NOT_FOUND'],
+  })
   async audience(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return { size: await this.broadcasts.audienceSize(id) };
   }
@@ -87,6 +109,16 @@ export class BroadcastsController {
     response,
     idempotent: false,
     example: { subject: 'What grows in spring', priority: 4 },
+    errors: [
+      'BROADCAST_NOT_FOUND',
+      'BROADCAST_STATE_CONFLICT',
+      'BROADCAST_RESEND_INVALID',
+      'TEMPLATE_NOT_FOUND',
+      'TEMPLATE_INVALID',
+      'SEGMENT_NOT_FOUND',
+      'BROADCAST_OFFER_INVALID',
+      'BROADCAST_SPLIT_INVALID',
+    ],
   })
   async edit(
     @Param('id', { schema: idSchema }) id: string,
@@ -105,6 +137,7 @@ export class BroadcastsController {
     response: preflightResponse,
     status: 200,
     idempotent: false,
+    errors: ['BROADCAST_NOT_FOUND', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'SEGMENT_NOT_FOUND'],
   })
   async preflight(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return this.broadcasts.check(id);
@@ -120,6 +153,18 @@ export class BroadcastsController {
     status: 200,
     idempotent: false,
     example: { atLocal: '2026-03-05T09:30', fallbackZone: 'Europe/Vienna' },
+    errors: [
+      'BROADCAST_NOT_FOUND',
+      'BROADCAST_STATE_CONFLICT',
+      'BROADCAST_PREFLIGHT_INVALID',
+      'BROADCAST_EXPIRY_INVALID',
+      'BROADCAST_TIMING_INVALID',
+      'TEMPLATE_NOT_FOUND',
+      'TEMPLATE_INVALID',
+      'SEGMENT_NOT_FOUND',
+      'BROADCAST_OFFER_INVALID',
+      'BROADCAST_SPLIT_INVALID',
+    ],
   })
   async start(
     @Param('id', { schema: idSchema }) id: string,
@@ -136,6 +181,15 @@ export class BroadcastsController {
     tag,
     response,
     example: { subject: 'Did you see what grows in spring?', unless: 'opened' },
+    errors: [
+      'BROADCAST_NOT_FOUND',
+      'BROADCAST_STATE_CONFLICT',
+      'BROADCAST_ALREADY_RESENT',
+      'BROADCAST_RESEND_INVALID',
+      'BROADCAST_OFFER_INVALID',
+      'TEMPLATE_NOT_FOUND',
+      'TEMPLATE_INVALID',
+    ],
   })
   async resend(
     @Param('id', { schema: idSchema }) id: string,
@@ -154,19 +208,34 @@ export class BroadcastsController {
     response: resentResponse,
     status: 200,
     idempotent: false,
+    errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE_CONFLICT'],
   })
   async resendUnknown(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return { resent: await this.unknowns.resend(id) };
   }
 
   @Post(':id/pause')
-  @ApiRoute({ summary: 'Pause a broadcast', tag, response, status: 200, idempotent: false })
+  @ApiRoute({
+    summary: 'Pause a broadcast',
+    tag,
+    response,
+    status: 200,
+    idempotent: false,
+    errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE_CONFLICT'],
+  })
   async pause(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return reportJson(await this.broadcasts.pause(id));
   }
 
   @Post(':id/resume')
-  @ApiRoute({ summary: 'Go on with a paused broadcast', tag, response, status: 200, idempotent: false })
+  @ApiRoute({
+    summary: 'Go on with a paused broadcast',
+    tag,
+    response,
+    status: 200,
+    idempotent: false,
+    errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE_CONFLICT'],
+  })
   async resume(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return reportJson(await this.broadcasts.resume(id));
   }
@@ -178,6 +247,7 @@ export class BroadcastsController {
     response,
     status: 200,
     idempotent: false,
+    errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE_CONFLICT'],
   })
   async cancel(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return reportJson(await this.broadcasts.cancel(id));

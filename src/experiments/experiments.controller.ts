@@ -96,7 +96,12 @@ export class ExperimentsController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One split test with its results', tag: TAG, response: details })
+  @ApiRoute({
+    summary: 'One split test with its results',
+    tag: TAG,
+    response: details,
+    errors: ['EXPERIMENT_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const { results, ...one } = await this.experiments.get(id);
     const { arms, holdout, sampleRatio, eValueNeeded } = results;
@@ -111,6 +116,7 @@ export class ExperimentsController {
     response: details,
     status: 200,
     example: { arm: 'b' },
+    errors: ['EXPERIMENT_NOT_FOUND', 'EXPERIMENT_ALREADY_DECIDED', 'EXPERIMENT_ARM_INVALID'],
   })
   async stop(
     @Param('id', { schema: idSchema }) id: string,

@@ -4,6 +4,7 @@ import { ApiRoute } from '../infra/http/api-route.js';
 import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
 import { FunnelsService } from './funnels.service.js';
 import {
+  APPLY_ERRORS,
   applyBody,
   exportQuery,
   FUNNEL_EXAMPLE,
@@ -39,7 +40,12 @@ export class FunnelsController {
   }
 
   @Get(':key')
-  @ApiRoute({ summary: 'One funnel with its definition', tag: 'funnels', response: funnelResponse })
+  @ApiRoute({
+    summary: 'One funnel with its definition',
+    tag: 'funnels',
+    response: funnelResponse,
+    errors: ['FUNNEL_NOT_FOUND'],
+  })
   async get(@Param('key', { schema: funnelKey }) key: string): Promise<unknown> {
     return this.funnels.get(key);
   }
@@ -53,6 +59,7 @@ export class FunnelsController {
     tag: 'funnels',
     response: z.string(),
     status: 200,
+    errors: ['FUNNEL_NOT_FOUND'],
   })
   async export(
     @Param('key', { schema: funnelKey }) key: string,
@@ -68,6 +75,7 @@ export class FunnelsController {
     response: planResponse,
     status: 200,
     example: { yaml: FUNNEL_EXAMPLE, dryRun: true },
+    errors: [...APPLY_ERRORS, 'FUNNEL_KEY_INVALID'],
   })
   async apply(
     @Param('key', { schema: funnelKey }) key: string,
@@ -89,6 +97,7 @@ export class FunnelsController {
     response: planResponse,
     status: 200,
     example: { yaml: FUNNEL_EXAMPLE, dryRun: true },
+    errors: APPLY_ERRORS,
   })
   async applyAll(@Body({ schema: applyBody }) body: z.output<typeof applyBody>): Promise<unknown> {
     const { yaml, files, dryRun, movePeople: move, plan: tokens } = body;
@@ -107,6 +116,7 @@ export class FunnelsController {
     status: 200,
     idempotent: false,
     example: { yaml: FUNNEL_EXAMPLE },
+    errors: ['FUNNEL_FILE_INVALID'],
   })
   async lint(@Body({ schema: lintBody }) { yaml }: z.output<typeof lintBody>): Promise<unknown> {
     const findings = await this.funnels.lint(yaml, null);
@@ -118,6 +128,7 @@ export class FunnelsController {
     summary: 'List the versions of a funnel, newest first',
     tag: 'funnels',
     response: versionList,
+    errors: ['FUNNEL_NOT_FOUND'],
   })
   async versions(
     @Param('key', { schema: funnelKey }) key: string,
@@ -144,6 +155,7 @@ export class FunnelsController {
     response: rollbackResponse,
     status: 200,
     example: { to: 1, dryRun: true },
+    errors: ['FUNNEL_NOT_FOUND', 'FUNNEL_VERSION_NOT_FOUND', 'FUNNEL_ROLLBACK_CONFLICT', ...APPLY_ERRORS],
   })
   async rollback(
     @Param('key', { schema: funnelKey }) key: string,

@@ -78,7 +78,12 @@ export const fileList = z.object({
   ),
 });
 
-export const exportQuery = z.strictObject({ templates: z.enum(['true', 'false']).default('true') });
+export const exportQuery = z.strictObject({
+  templates: z
+    .enum(['true', 'false'])
+    .default('true')
+    .meta({ description: 'Whether the texts of mails and pages come along.' }),
+});
 
 export const rollbackBody = z.strictObject({
   to: z
@@ -147,6 +152,18 @@ const finding = z.object({
   field: z.string(),
   message: z.string(),
 });
+
+/** Of whatever changes a funnel. */
+export const APPLY_ERRORS = [
+  'FUNNEL_INVALID',
+  'FUNNEL_FILE_INVALID',
+  'FUNNEL_PLAN_CONFLICT',
+  'STEP_NOT_FOUND',
+  'FIELD_TYPE_CONFLICT',
+  'FORM_SLUG_CONFLICT',
+  'OFFER_SLUG_CONFLICT',
+  'PRODUCT_KEY_CONFLICT',
+];
 
 /** The smallest funnel that can be applied. */
 export const FUNNEL_EXAMPLE = `funnel: spring

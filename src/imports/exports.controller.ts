@@ -21,6 +21,7 @@ export class ExportsController {
     tag: 'exports',
     response: z.string(),
     produces: 'text/csv',
+    errors: ['SEGMENT_NOT_FOUND'],
   })
   async subscribers(
     @Query({ schema: exportQuery }) { segment }: z.output<typeof exportQuery>,

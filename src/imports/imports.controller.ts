@@ -37,6 +37,7 @@ export class ImportsController {
       options: { columns: { Mail: 'email', 'First name': 'name' }, tags: ['old list'] },
       csv: 'Mail,First name\nada@example.com,Ada\n',
     },
+    errors: ['IMPORT_FILE_INVALID', 'IMPORT_FILE_TOO_LARGE'],
   })
   async create(@Body({ schema: createImport }) body: z.output<typeof createImport>): Promise<ImportJson> {
     const { csv, ...job } = body;
@@ -46,7 +47,12 @@ export class ImportsController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One import, with its progress', tag: TAG, response: importSchema })
+  @ApiRoute({
+    summary: 'One import, with its progress',
+    tag: TAG,
+    response: importSchema,
+    errors: ['IMPORT_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<ImportJson> {
     return importJson(await this.imports.get(id));
   }
@@ -60,6 +66,7 @@ export class ImportsController {
     response: importSchema,
     consumes: 'text/csv',
     idempotent: false,
+    errors: ['IMPORT_NOT_FOUND', 'IMPORT_STATE_CONFLICT', 'IMPORT_FILE_INVALID', 'IMPORT_FILE_TOO_LARGE'],
   })
   async file(
     @Param('id', { schema: idSchema }) id: string,
@@ -80,6 +87,7 @@ export class ImportsController {
     tag: TAG,
     response: importSchema,
     status: 200,
+    errors: ['IMPORT_NOT_FOUND', 'IMPORT_STATE_CONFLICT'],
   })
   async run(@Param('id', { schema: idSchema }) id: string): Promise<ImportJson> {
     return importJson(await this.imports.runForReal(id));
@@ -92,6 +100,7 @@ export class ImportsController {
     tag: TAG,
     response: importSchema,
     status: 200,
+    errors: ['IMPORT_NOT_FOUND', 'IMPORT_STATE_CONFLICT'],
   })
   async cancel(@Param('id', { schema: idSchema }) id: string): Promise<ImportJson> {
     return importJson(await this.imports.cancel(id));
@@ -104,6 +113,7 @@ export class ImportsController {
     tag: TAG,
     response: z.string(),
     produces: 'text/csv',
+    errors: ['IMPORT_NOT_FOUND'],
   })
   async rejected(@Param('id', { schema: idSchema }) id: string, @Res() reply: FastifyReply): Promise<void> {
     const job = await this.imports.get(id);

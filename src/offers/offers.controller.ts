@@ -18,7 +18,7 @@ export class OffersController {
   }
 
   @Get(':slug')
-  @ApiRoute({ summary: 'One offer', tag: 'offers', response: offerResponse })
+  @ApiRoute({ summary: 'One offer', tag: 'offers', response: offerResponse, errors: ['OFFER_NOT_FOUND'] })
   async get(@Param('slug', { schema: slugParam }) slug: string): Promise<unknown> {
     const offer = await this.offers.findBySlug(slug);
     if (offer) return offerJson(offer);

@@ -18,7 +18,12 @@ export class ProductsController {
   }
 
   @Get(':key')
-  @ApiRoute({ summary: 'One product', tag: 'products', response: productResponse })
+  @ApiRoute({
+    summary: 'One product',
+    tag: 'products',
+    response: productResponse,
+    errors: ['PRODUCT_NOT_FOUND'],
+  })
   async get(@Param('key', { schema: slugParam }) key: string): Promise<unknown> {
     const product = await this.products.findByKey(key);
     if (product) return productJson(product);

@@ -26,6 +26,7 @@ export class LicencesController {
     description: 'As it was typed: in any case, with or without hyphens, O for 0 and I or L for 1.',
     tag: 'licences',
     response: licenceResponse,
+    errors: ['LICENCE_NOT_FOUND', 'LICENCE_INVALID'],
   })
   async get(@Param('key', { schema: typedKey }) typed: string): Promise<z.infer<typeof licenceResponse>> {
     const { issuedAt, revokedAt, ...licence } = await this.orders.licence(typed);

@@ -23,7 +23,7 @@ export class OrdersController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One order', tag: 'orders', response: orderResponse })
+  @ApiRoute({ summary: 'One order', tag: 'orders', response: orderResponse, errors: ['ORDER_NOT_FOUND'] })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const order = await this.orders.findById(id);
     if (order) return orderJson(order);
@@ -39,6 +39,13 @@ export class OrdersController {
     response: orderResponse,
     status: 200,
     example: { reason: 'Sent back within 14 days', lines: [{ lineId: '12' }] },
+    errors: [
+      'ORDER_NOT_FOUND',
+      'ORDER_LINE_NOT_FOUND',
+      'ORDER_REFUND_CONFLICT',
+      'REFUND_AMOUNT_INVALID',
+      'REFUND_KEY_MISSING',
+    ],
   })
   async refund(
     @Param('id', { schema: idSchema }) id: string,

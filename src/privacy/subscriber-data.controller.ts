@@ -47,6 +47,7 @@ export class SubscriberDataController {
     summary: 'Everything kept about a subscriber, with a signed consent receipt',
     tag: 'subscribers',
     response: personalData,
+    errors: ['SUBSCRIBER_NOT_FOUND'],
   })
   async export(@Param('id', { schema: idSchema }) id: string): Promise<PersonalData> {
     return this.data.of(id);
@@ -59,6 +60,7 @@ export class SubscriberDataController {
       'For good: person, consents, tags and history go; waiting mails are cancelled. A hash of the address stays suppressed, and paid orders stay without it.',
     tag: 'subscribers',
     response: null,
+    errors: ['SUBSCRIBER_NOT_FOUND'],
   })
   async erase(@Param('id', { schema: idSchema }) id: string): Promise<void> {
     if (!(await this.erasure.erase(id, 'api'))) throw notFound('subscriber', id);

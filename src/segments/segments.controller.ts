@@ -58,6 +58,7 @@ export class SegmentsController {
     tag: 'segments',
     response: segmentSchema,
     example: { key: 'readers', title: 'Readers who have not bought', conditions: CONDITIONS },
+    errors: ['SEGMENT_ALREADY_EXISTS', 'SEGMENT_CONDITIONS_INVALID'],
   })
   async create(@Body({ schema: createSegment }) body: z.output<typeof createSegment>): Promise<SegmentJson> {
     return segmentJson(await this.segments.create(body));
@@ -72,6 +73,7 @@ export class SegmentsController {
     status: 200,
     idempotent: false,
     example: { conditions: CONDITIONS },
+    errors: ['SEGMENT_CONDITIONS_INVALID'],
   })
   async preview(
     @Body({ schema: previewBody }) { conditions }: z.output<typeof previewBody>,
@@ -81,7 +83,12 @@ export class SegmentsController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One segment', tag: 'segments', response: segmentSchema })
+  @ApiRoute({
+    summary: 'One segment',
+    tag: 'segments',
+    response: segmentSchema,
+    errors: ['SEGMENT_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<SegmentJson> {
     return segmentJson(await this.segments.get(id));
   }
@@ -92,6 +99,7 @@ export class SegmentsController {
     tag: 'segments',
     response: segmentSchema,
     example: { title: 'Readers, not buyers' },
+    errors: ['SEGMENT_NOT_FOUND', 'SEGMENT_CONDITIONS_INVALID'],
   })
   async update(
     @Param('id', { schema: idSchema }) id: string,
@@ -101,19 +109,34 @@ export class SegmentsController {
   }
 
   @Delete(':id')
-  @ApiRoute({ summary: 'Remove a segment', tag: 'segments', response: null })
+  @ApiRoute({
+    summary: 'Remove a segment',
+    tag: 'segments',
+    response: null,
+    errors: ['SEGMENT_NOT_FOUND', 'SEGMENT_IN_USE_CONFLICT'],
+  })
   async remove(@Param('id', { schema: idSchema }) id: string): Promise<void> {
     await this.segments.remove(id);
   }
 
   @Get(':id/count')
-  @ApiRoute({ summary: 'Count who belongs to a segment', tag: 'segments', response: size })
+  @ApiRoute({
+    summary: 'Count who belongs to a segment',
+    tag: 'segments',
+    response: size,
+    errors: ['SEGMENT_NOT_FOUND'],
+  })
   async count(@Param('id', { schema: idSchema }) id: string): Promise<z.output<typeof size>> {
     return { count: await this.segments.count((await this.segments.get(id)).conditions) };
   }
 
   @Get(':id/subscribers')
-  @ApiRoute({ summary: 'Who belongs to a segment, newest first', tag: 'segments', response: subscriberPage })
+  @ApiRoute({
+    summary: 'Who belongs to a segment, newest first',
+    tag: 'segments',
+    response: subscriberPage,
+    errors: ['SEGMENT_NOT_FOUND'],
+  })
   async people(
     @Param('id', { schema: idSchema }) id: string,
     @Query({ schema: pageQuery }) { cursor, limit }: PageQuery,

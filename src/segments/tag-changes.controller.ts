@@ -21,7 +21,7 @@ export class TagChangesController {
   ) {}
 
   @Get(':id')
-  @ApiRoute({ summary: 'One tag', tag: 'tags', response: tagSchema })
+  @ApiRoute({ summary: 'One tag', tag: 'tags', response: tagSchema, errors: ['TAG_NOT_FOUND'] })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<TagJson> {
     return tagJson(await this.tags.get(id));
   }
@@ -33,6 +33,7 @@ export class TagChangesController {
     tag: 'tags',
     response: tagSchema,
     example: { name: 'webinar guest' },
+    errors: ['TAG_NOT_FOUND', 'TAG_ALREADY_EXISTS', 'TAG_IN_USE_CONFLICT'],
   })
   async rename(
     @Param('id', { schema: idSchema }) id: string,
@@ -49,6 +50,7 @@ export class TagChangesController {
     response: tagSchema,
     status: 200,
     example: { into: '3' },
+    errors: ['TAG_NOT_FOUND', 'TAG_MERGE_INVALID', 'TAG_IN_USE_CONFLICT'],
   })
   async merge(
     @Param('id', { schema: idSchema }) id: string,
@@ -63,6 +65,7 @@ export class TagChangesController {
     description: 'Refused while a segment, a broadcast under way or a sequence names it.',
     tag: 'tags',
     response: null,
+    errors: ['TAG_NOT_FOUND', 'TAG_IN_USE_CONFLICT'],
   })
   async remove(@Param('id', { schema: idSchema }) id: string): Promise<void> {
     await this.tags.remove(id);

@@ -29,7 +29,7 @@ export class SequencesController {
   }
 
   @Get('sequences/:id')
-  @ApiRoute({ summary: 'One sequence', tag: 'sequences', response: sequence })
+  @ApiRoute({ summary: 'One sequence', tag: 'sequences', response: sequence, errors: ['SEQUENCE_NOT_FOUND'] })
   async sequence(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const [row] = await this.sequences.list({ id, limit: 1 });
     if (!row) throw notFound('sequence', id);
@@ -46,7 +46,12 @@ export class SequencesController {
   }
 
   @Get('enrollments/:id')
-  @ApiRoute({ summary: 'One enrollment', tag: 'enrollments', response: enrollment })
+  @ApiRoute({
+    summary: 'One enrollment',
+    tag: 'enrollments',
+    response: enrollment,
+    errors: ['ENROLLMENT_NOT_FOUND'],
+  })
   async enrollment(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const [row] = await this.sequences.enrollments({ id, limit: 1 });
     if (!row) throw notFound('enrollment', id);

@@ -2,23 +2,45 @@ import { Body, Controller, Get, Inject, Options, Param, Post, Req, Res } from '@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { CONFIG, type Config } from '../infra/config.js';
+import { ApiRoute } from '../infra/http/api-route.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
 import { suggestionFor } from '../values/email-address-advice.js';
+import { slugParam } from './forms.controller.js';
 import { FormsService, type Form } from './forms.service.js';
 import { FormIntake } from './form-intake.service.js';
 
 const body = z.strictObject({
   email: z.string().max(1_000),
   name: z.string().max(1_000).optional(),
-  timeZone: z.string().max(100).optional(),
-  website: z.string().max(1_000).optional(),
-  t: z.string().max(500).optional(),
-  /** The code of an affiliate, from `?a=CODE` in the address of the page that the form stands on. */
-  affiliate: z.string().max(100).optional(),
-  /** Answers to what the form asks beside, by the key of the field. What it asked when the page was opened, and asks no more, is left out. */
-  fields: z.record(z.string().max(50), z.union([z.string().max(2_000), z.number(), z.boolean()])).optional(),
+  timeZone: z.string().max(100).optional().meta({ description: 'IANA; the browser knows it.' }),
+  website: z.string().max(1_000).optional().meta({
+    description:
+      'For a field that people do not see: whoever fills it in gets the usual answer, and nothing else happens.',
+  }),
+  t: z.string().max(500).optional().meta({
+    description:
+      'The token in the script of the form. Without it a sign-up counts three times towards the limit.',
+  }),
+  affiliate: z.string().max(100).optional().meta({
+    description:
+      'The code of an affiliate, from `?a=CODE` in the address of the page that the form stands on.',
+  }),
+  fields: z
+    .record(z.string().max(50), z.union([z.string().max(2_000), z.number(), z.boolean()]))
+    .optional()
+    .meta({
+      description:
+        'Answers to what the form asks beside, by the key of the field. What it does not ask is left out.',
+    }),
+});
+const signUpAnswer = z.object({
+  status: z.enum(['check_inbox', 'subscribed']).meta({
+    description:
+      '`check_inbox`: a mail asks for confirmation. The same for everybody, also for who is known already.',
+  }),
+  suggestion: z.string().optional().meta({ description: 'An address that was likely meant.' }),
 });
 
 /** The form on other people's sites: one script tag, no cookie, any origin. */
@@ -57,7 +79,7 @@ export class EmbeddedFormController {
 
   @Options('api/public/forms/:slug')
   async preflight(@Res() reply: FastifyReply): Promise<void> {
-    await allowAnyOrigin(reply)
+    await reply
       .header('access-control-allow-methods', 'POST')
       .header('access-control-allow-headers', 'content-type')
       .header('access-control-max-age', '86400')
@@ -66,13 +88,23 @@ export class EmbeddedFormController {
   }
 
   @Post('api/public/forms/:slug')
+  @ApiRoute({
+    summary: 'Sign up by a form, from any site',
+    description:
+      'Without a key, by the script of the form or by one of your own; any origin may send and read it. At most 30 sign-ups in ten minutes from one network address, a third of that without a token. Who has been asked to confirm often enough gets no more mail, and the answer is the same.',
+    tag: 'forms',
+    response: signUpAnswer,
+    status: 202,
+    public: true,
+    errors: ['FORM_NOT_FOUND', 'SIGNUP_INVALID', 'SIGNUP_RATE_LIMITED'],
+    example: { email: 'ada@example.com', name: 'Ada', timeZone: 'Europe/Vienna' },
+  })
   async submit(
-    @Param('slug') slug: string,
+    @Param('slug', { schema: slugParam }) slug: string,
     @Body({ schema: body }) typed: z.output<typeof body>,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    allowAnyOrigin(reply);
     const form = await this.forms.findBySlug(slug);
     if (!form) throw notFound('form', slug, 'slug');
     const asked = await this.forms.fieldsOf(form);
@@ -99,9 +131,4 @@ function invalid(problems: readonly (readonly [field: string, message: string])[
 
 function statusOf({ optIn }: Form): 'check_inbox' | 'subscribed' {
   return optIn === 'double' ? 'check_inbox' : 'subscribed';
-}
-
-/** No credentials are involved, so any site may ask. */
-function allowAnyOrigin(reply: FastifyReply): FastifyReply {
-  return reply.header('access-control-allow-origin', '*').header('vary', 'origin');
 }

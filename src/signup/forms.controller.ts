@@ -15,7 +15,7 @@ const form = z.object({
   headline: z.string(),
 });
 
-const slugParam = z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the slug as the funnel file writes it');
+export const slugParam = z.string().regex(/^[a-z0-9-]{1,60}$/, 'use the slug as the funnel file writes it');
 
 @Controller('api/v1/forms')
 export class FormsController {
@@ -29,7 +29,7 @@ export class FormsController {
   }
 
   @Get(':slug')
-  @ApiRoute({ summary: 'One form', tag: 'forms', response: form })
+  @ApiRoute({ summary: 'One form', tag: 'forms', response: form, errors: ['FORM_NOT_FOUND'] })
   async form(@Param('slug', { schema: slugParam }) slug: string): Promise<unknown> {
     const found = await this.forms.findBySlug(slug);
     if (found) return formJson(found);

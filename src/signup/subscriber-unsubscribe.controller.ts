@@ -22,6 +22,7 @@ export class SubscriberUnsubscribeController {
     tag: 'subscribers',
     response: subscriberSchema,
     status: 200,
+    errors: ['SUBSCRIBER_NOT_FOUND'],
   })
   async unsubscribe(
     @Param('id', { schema: idSchema }) id: string,

@@ -54,7 +54,7 @@ export class FieldsController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One field', tag: 'fields', response: fieldSchema })
+  @ApiRoute({ summary: 'One field', tag: 'fields', response: fieldSchema, errors: ['FIELD_NOT_FOUND'] })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<FieldJson> {
     return fieldJson(await this.fields.get(id));
   }
@@ -66,6 +66,7 @@ export class FieldsController {
     tag: 'fields',
     response: fieldSchema,
     example: { key: 'budget', label: 'Budget', type: 'choice', choices: ['up to 500', 'more'] },
+    errors: ['FIELD_ALREADY_EXISTS'],
   })
   async create(@Body({ schema: createField }) body: z.output<typeof createField>): Promise<FieldJson> {
     return fieldJson(await this.fields.create(body));
@@ -77,6 +78,7 @@ export class FieldsController {
     tag: 'fields',
     response: fieldSchema,
     example: { label: 'Budget a year' },
+    errors: ['FIELD_NOT_FOUND', 'FIELD_CHOICES_INVALID'],
   })
   async update(
     @Param('id', { schema: idSchema }) id: string,
@@ -91,6 +93,7 @@ export class FieldsController {
     description: 'Refused while a segment, a broadcast under way or a sequence asks for it.',
     tag: 'fields',
     response: null,
+    errors: ['FIELD_NOT_FOUND', 'FIELD_IN_USE_CONFLICT'],
   })
   async remove(@Param('id', { schema: idSchema }) id: string): Promise<void> {
     await this.fields.remove(id);

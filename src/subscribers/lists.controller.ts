@@ -51,7 +51,7 @@ export class ListsController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One list', tag: 'lists', response: listSchema })
+  @ApiRoute({ summary: 'One list', tag: 'lists', response: listSchema, errors: ['LIST_NOT_FOUND'] })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<ListJson> {
     return listJson(await this.lists.get(id));
   }
@@ -62,13 +62,20 @@ export class ListsController {
     tag: 'lists',
     response: listSchema,
     example: { key: 'newsletter', title: 'Newsletter', description: 'Every other Thursday.', isPublic: true },
+    errors: ['LIST_ALREADY_EXISTS'],
   })
   async create(@Body({ schema: createList }) body: z.output<typeof createList>): Promise<ListJson> {
     return listJson(await this.lists.create(body));
   }
 
   @Patch(':id')
-  @ApiRoute({ summary: 'Change a list', tag: 'lists', response: listSchema, example: { isPublic: false } })
+  @ApiRoute({
+    summary: 'Change a list',
+    tag: 'lists',
+    response: listSchema,
+    example: { isPublic: false },
+    errors: ['LIST_NOT_FOUND'],
+  })
   async update(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: updateList }) body: z.output<typeof updateList>,
@@ -82,6 +89,7 @@ export class ListsController {
     description: 'Who was on it stays. Refused while a segment or a broadcast under way asks for it.',
     tag: 'lists',
     response: null,
+    errors: ['LIST_NOT_FOUND', 'LIST_IN_USE_CONFLICT'],
   })
   async removeList(@Param('id', { schema: idSchema }) id: string): Promise<void> {
     await this.lists.removeList(id);
@@ -94,6 +102,7 @@ export class ListsController {
     response: listSchema,
     status: 200,
     example: { subscriberId: '42' },
+    errors: ['LIST_NOT_FOUND', 'SUBSCRIBER_NOT_FOUND'],
   })
   async add(
     @Param('id', { schema: idSchema }) id: string,
@@ -104,7 +113,13 @@ export class ListsController {
   }
 
   @Delete(':id/subscribers/:subscriberId')
-  @ApiRoute({ summary: 'Take a subscriber off a list', tag: 'lists', response: listSchema, status: 200 })
+  @ApiRoute({
+    summary: 'Take a subscriber off a list',
+    tag: 'lists',
+    response: listSchema,
+    status: 200,
+    errors: ['LIST_NOT_FOUND'],
+  })
   async remove(
     @Param('id', { schema: idSchema }) id: string,
     @Param('subscriberId', { schema: idSchema }) subscriberId: string,

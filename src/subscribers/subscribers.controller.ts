@@ -38,7 +38,12 @@ export class SubscribersController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One subscriber', tag: TAG, response: subscriberSchema })
+  @ApiRoute({
+    summary: 'One subscriber',
+    tag: TAG,
+    response: subscriberSchema,
+    errors: ['SUBSCRIBER_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<SubscriberJson> {
     return subscriberJson(await this.subscribers.get(id));
   }
@@ -61,6 +66,7 @@ export class SubscribersController {
         pageUrl: 'https://shop.example.com/webinar',
       },
     },
+    errors: ['SUBSCRIBER_ALREADY_EXISTS', 'FIELD_VALUE_INVALID'],
   })
   async create(
     @Body({ schema: createSubscriberSchema }) body: z.output<typeof createSubscriberSchema>,

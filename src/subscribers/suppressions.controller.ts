@@ -47,7 +47,12 @@ export class SuppressionsController {
   }
 
   @Delete(':id')
-  @ApiRoute({ summary: 'Remove a suppression made by hand', tag: 'suppressions', response: null })
+  @ApiRoute({
+    summary: 'Remove a suppression made by hand',
+    tag: 'suppressions',
+    response: null,
+    errors: ['SUPPRESSION_NOT_FOUND', 'SUPPRESSION_REMOVE_CONFLICT'],
+  })
   async remove(@Param('id', { schema: idSchema }) id: string): Promise<void> {
     await this.suppressions.removeManual(id);
   }

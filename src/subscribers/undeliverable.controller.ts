@@ -21,6 +21,7 @@ export class UndeliverableController {
     tag: 'subscribers',
     response: subscriberSchema,
     status: 200,
+    errors: ['SUBSCRIBER_NOT_FOUND', 'SUBSCRIBER_COMEBACK_CONFLICT'],
   })
   async writeAgain(
     @Param('id', { schema: idSchema }) id: string,

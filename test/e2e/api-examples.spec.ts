@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, startTestApp, type TestApp } from '../support/app.js';
 
 interface Operation {
+  responses: Record<string, { description: string }>;
   requestBody?: { required: boolean; content: Record<string, { schema: object; example?: object }> };
 }
 interface Shown {
@@ -11,6 +12,7 @@ interface Shown {
   required: boolean;
   schema: object;
   example: object | undefined;
+  responses: Operation['responses'];
 }
 
 /** What the demonstration has at places that are named by a word; numbers are those of its first rows. */
@@ -30,7 +32,7 @@ beforeAll(async () => {
   const { body } = await t.http.get('/api/openapi.json').expect(200);
   document = body;
   bodies = Object.entries<Record<string, Operation>>(body.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).flatMap(([method, { requestBody }]) => {
+    Object.entries(methods).flatMap(([method, { requestBody, responses }]) => {
       const json = requestBody?.content['application/json'];
       if (!requestBody || !json) return [];
       return [
@@ -38,6 +40,7 @@ beforeAll(async () => {
           method: method as Shown['method'],
           path,
           required: requestBody.required,
+          responses,
           example: json.example,
           schema: json.schema,
         },
@@ -60,7 +63,7 @@ describe('the bodies that the API describes', () => {
   });
 
   it('are understood when the examples are sent as they stand', async () => {
-    for (const { method, path, example } of bodies) {
+    for (const { method, path, example, responses } of bodies) {
       const address = path.replace(
         /\{(\w+)\}/,
         (_, name) => NAMES[path] ?? (name === 'id' ? '1' : 'niche-ebook'),
@@ -69,9 +72,17 @@ describe('the bodies that the API describes', () => {
         .set('Authorization', `Bearer ${API_KEY}`)
         .set('Idempotency-Key', `${method}:${path}`)
         .send(example);
-      const { code, errors } = answer.body as { code?: string; errors?: unknown };
+      const { code, errors } = (answer.status < 400 ? {} : answer.body) as {
+        code?: string;
+        errors?: unknown;
+      };
       const isUnderstood = answer.status < 300 || [404, 409].includes(answer.status);
       expect([method, path, isUnderstood, code, errors]).toEqual([method, path, true, code, undefined]);
+      const said = responses[answer.status]?.description;
+      expect([method, path, answer.status, said]).toEqual([
+        ...[method, path, answer.status],
+        code === undefined ? 'The answer.' : expect.stringContaining(`\`${code}\``),
+      ]);
     }
   });
 

@@ -4,18 +4,19 @@ import { API_KEY, startTestApp, type TestApp } from '../support/app.js';
 
 interface Operation {
   parameters?: { name: string; in: string }[];
+  responses: Record<string, { description: string }>;
 }
 
 let t: TestApp;
 /** Every address of the API with one thing in it that is asked for, and what that is called there. */
-let places: [path: string, name: string][];
+let places: [path: string, name: string, operation: Operation][];
 
 beforeAll(async () => {
   t = await startTestApp();
   const { body } = await t.http.get('/api/openapi.json').expect(200);
   places = Object.entries<Record<string, Operation>>(body.paths).flatMap(([path, { get }]) => {
     const [named] = (get?.parameters ?? []).filter((parameter) => parameter.in === 'path');
-    return named ? [[path, named.name] as [string, string]] : [];
+    return get && named ? [[path, named.name, get] as (typeof places)[number]] : [];
   });
 });
 afterAll(async () => t.close());
@@ -32,7 +33,7 @@ const ask = async (path: string, name: string, value: string) =>
 describe('every address of the API that names something', () => {
   it('says in one way that it is not there', async () => {
     expect(places.length).toBeGreaterThan(30);
-    for (const [path, name] of places) {
+    for (const [path, name, { responses }] of places) {
       const value = unknown(path, name);
       const { status, headers, body } = await ask(path, name, value);
       const of = /^There is no ([\w ]+) with the /.exec(body.detail)?.[1] ?? '(a thing)';
@@ -47,6 +48,10 @@ describe('every address of the API that names something', () => {
         facts: { [name]: value },
         instance: expect.stringMatching(/^urn:uuid:/),
       });
+      expect([path, responses['404']?.description]).toEqual([
+        path,
+        expect.stringContaining(`\`${body.code}\``),
+      ]);
     }
   });
 

@@ -20,7 +20,12 @@ export class MessagesController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One message with its state', tag: 'messages', response: messageResponse })
+  @ApiRoute({
+    summary: 'One message with its state',
+    tag: 'messages',
+    response: messageResponse,
+    errors: ['MESSAGE_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const [message] = await this.messages.list({ id, limit: 1 });
     if (!message) throw notFound('message', id);

@@ -25,7 +25,12 @@ export class TemplatesController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One version of a mail template', tag: 'templates', response: templateResponse })
+  @ApiRoute({
+    summary: 'One version of a mail template',
+    tag: 'templates',
+    response: templateResponse,
+    errors: ['TEMPLATE_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     const template = await this.templates.byId(id);
     if (!template) throw notFound('template', id);
@@ -42,6 +47,7 @@ export class TemplatesController {
     status: 200,
     idempotent: false,
     example: { template: 'emails/welcome', funnel: 'niche-ebook' },
+    errors: ['TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID', 'FUNNEL_NOT_FOUND'],
   })
   async check(@Body({ schema: preflightRequest }) body: z.output<typeof preflightRequest>): Promise<unknown> {
     return this.preflight.checkTemplate(body);

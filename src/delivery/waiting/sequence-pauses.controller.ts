@@ -22,6 +22,7 @@ export class SequencePausesController {
     response: releasedResponse,
     status: 200,
     idempotent: false,
+    errors: ['FUNNEL_NOT_FOUND'],
   })
   async pause(@Param('funnel', { schema: funnelKey }) funnel: string): Promise<unknown> {
     await this.pauses.pauseByOwner(funnel);
@@ -37,6 +38,7 @@ export class SequencePausesController {
     response: releasedResponse,
     status: 200,
     idempotent: false,
+    errors: ['FUNNEL_NOT_FOUND'],
   })
   async resume(@Param('funnel', { schema: funnelKey }) funnel: string): Promise<unknown> {
     return { released: await this.pauses.resume(funnel) };
@@ -52,6 +54,7 @@ export class SequencePausesController {
     response: resentResponse,
     status: 200,
     idempotent: false,
+    errors: ['FUNNEL_NOT_FOUND', 'SEQUENCE_STATE_CONFLICT'],
   })
   async resendUnknown(@Param('funnel', { schema: funnelKey }) funnel: string): Promise<unknown> {
     return { resent: await this.unknowns.resend(funnel) };

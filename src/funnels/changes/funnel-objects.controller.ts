@@ -5,6 +5,7 @@ import { bpsToText, moneyToText } from '../../values/money.js';
 import { FunnelObjectsService } from './funnel-objects.service.js';
 import type { FunnelPlan } from '../funnels.service.js';
 import {
+  APPLY_ERRORS,
   formBody,
   funnelKey,
   offerBody,
@@ -34,6 +35,7 @@ export class FunnelObjectsController {
       delivers: ['files/launch-kit.zip'],
       licence: true,
     },
+    errors: ['FUNNEL_NOT_FOUND', ...APPLY_ERRORS],
   })
   async product(
     @Param('key', { schema: funnelKey }) key: string,
@@ -55,6 +57,7 @@ export class FunnelObjectsController {
     tag: 'products',
     response: planResponse,
     status: 200,
+    errors: ['PRODUCT_NOT_FOUND', ...APPLY_ERRORS],
   })
   async removeProduct(@Param('key', { schema: funnelKey }) key: string): Promise<unknown> {
     return answered({ dryRun: false }, await this.objects.remove('products', key));
@@ -67,6 +70,7 @@ export class FunnelObjectsController {
     tag: 'offers',
     response: planResponse,
     example: { funnel: 'niche-ebook', product: 'launch-kit', discountBps: 3000, bump: 'checklist' },
+    errors: ['FUNNEL_NOT_FOUND', ...APPLY_ERRORS],
   })
   async offer(
     @Param('slug', { schema: funnelKey }) key: string,
@@ -86,6 +90,7 @@ export class FunnelObjectsController {
     tag: 'offers',
     response: planResponse,
     status: 200,
+    errors: ['OFFER_NOT_FOUND', ...APPLY_ERRORS],
   })
   async removeOffer(@Param('slug', { schema: funnelKey }) key: string): Promise<unknown> {
     return answered({ dryRun: false }, await this.objects.remove('offers', key));
@@ -103,6 +108,7 @@ export class FunnelObjectsController {
       consent: 'Send me the guide and weekly tips.',
       leadMagnet: 'files/75-niches.pdf',
     },
+    errors: ['FUNNEL_NOT_FOUND', ...APPLY_ERRORS],
   })
   async form(
     @Param('slug', { schema: funnelKey }) slug: string,
@@ -112,7 +118,7 @@ export class FunnelObjectsController {
     return answered(change, await this.objects.putPart(funnel, 'form', { slug, ...fields }, change));
   }
 
-  @Put('sequences/:key')
+  @Put('sequences/:id')
   @ApiRoute({
     summary: 'Replace the sequence of a funnel',
     description: `${APPLIES} The key is that of the funnel.`,
@@ -127,9 +133,10 @@ export class FunnelObjectsController {
       },
       dryRun: true,
     },
+    errors: ['FUNNEL_NOT_FOUND', ...APPLY_ERRORS],
   })
   async sequence(
-    @Param('key', { schema: funnelKey }) funnel: string,
+    @Param('id', { schema: funnelKey.meta({ description: 'Key of the funnel.' }) }) funnel: string,
     @Body({ schema: sequenceBody }) body: z.output<typeof sequenceBody>,
   ): Promise<unknown> {
     const { change, fields } = partsOf({ funnel, ...body });

@@ -31,6 +31,7 @@ export class DeliveredFilesController {
     response: deliveredFile,
     consumes: 'application/octet-stream',
     idempotent: false,
+    errors: ['FILE_INVALID', 'FILE_TOO_LARGE'],
   })
   async send(
     @Query({ schema: fileQuery }) { name }: z.output<typeof fileQuery>,
@@ -50,6 +51,7 @@ export class DeliveredFilesController {
     description: 'With the export of the funnel it is all that another installation needs.',
     tag: 'funnels',
     response: fileList,
+    errors: ['FUNNEL_NOT_FOUND'],
   })
   async list(@Param('key', { schema: funnelKey }) key: string): Promise<unknown> {
     const files = await this.delivered.ofFunnel(this.dataSource.manager, key);

@@ -89,6 +89,13 @@ export class SimulationController {
     status: 200,
     idempotent: false,
     example: { start: '2026-03-02', days: 30 },
+    errors: [
+      'FUNNEL_NOT_FOUND',
+      'FUNNEL_INVALID',
+      'FUNNEL_KEY_INVALID',
+      'PERSONAS_INVALID',
+      'SIMULATION_INVALID',
+    ],
   })
   async run(
     @Param('key', { schema: funnelKey }) key: string,

@@ -30,7 +30,7 @@ export class ApiKeysController {
   }
 
   @Delete(':id')
-  @ApiRoute({ summary: 'Revoke an API key', tag: 'API keys', response: null })
+  @ApiRoute({ summary: 'Revoke an API key', tag: 'API keys', response: null, errors: ['API_KEY_NOT_FOUND'] })
   async revoke(@Param('id', { schema: idSchema }) id: string): Promise<void> {
     await this.apiKeys.revoke(id);
   }

@@ -16,6 +16,8 @@ export interface ApiRouteOptions {
   status?: number;
   /** A body that the schema takes, as the document shows it. Where there is a body of JSON the start stops without one. */
   example?: object;
+  /** Codes that the route refuses with beside those of all routes; their status follows from them. */
+  errors?: readonly string[];
   /** `false` for a write that needs no `Idempotency-Key` because repeating it changes nothing. */
   idempotent?: boolean;
   /** Kind of the body when that is no JSON. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ApiRouteDescription } from './api-routes.js';
 import type { Json, JsonObject } from '../../values/json-object.js';
+import { problemResponses, takesKey } from './openapi-problems.js';
 
 /** An OpenAPI 3.1 document; its schemas are JSON Schema 2020-12, which Zod writes as it is. */
 export interface OpenApiDocument {
@@ -15,11 +16,18 @@ export interface OpenApiDocument {
 
 const DESCRIPTION = `Everything the web app does, for programs.
 
-- Send an API key as \`Authorization: Bearer KEY\`.
-- Lists answer \`{ "data": [...], "nextCursor": ... }\`; pass \`nextCursor\` back as \`cursor\` for the next page.
-- A refused request is answered as \`application/problem+json\`; branch on its \`code\`.
-- A write may carry an \`Idempotency-Key\`: for 24 hours the same key with the same request gets the first answer again,
-  marked \`Idempotency-Replayed: true\`.
+- Send an API key as \`Authorization: Bearer KEY\`. Requests with a key are not limited in number; sign-ups from other sites are
+  (429, with \`Retry-After\`).
+- Lists answer \`{ "data": [...], "nextCursor": ... }\`, newest first; pass \`nextCursor\` back as \`cursor\` for the next page
+  until it is null. What is made meanwhile moves nothing from one page to another.
+- A refused request is answered as \`application/problem+json\`; branch on its \`code\`. Each route names those that are its own.
+  422 \`REQUEST_INVALID\` says in \`errors\` which fields are wrong and what is allowed, of an id in the address, too; an id that
+  nothing has is 404 \`X_NOT_FOUND\`. Unknown fields are refused, not ignored. 503 asks to try again after \`Retry-After\`
+  seconds, and has done nothing.
+- A write may carry an \`Idempotency-Key\` where it lists that header: for 24 hours the same key with the same request gets the
+  first answer again, marked \`Idempotency-Replayed: true\`, also when it was refused. After 429 and 5xx the key is free again.
+  Writes that do not list it change nothing when they are repeated.
+- Every answer has an \`X-Request-Id\`; a problem has it as \`instance\`, and so has the server's log of an unexpected one.
 - Times are ISO 8601 in UTC, money is \`{ "amountMinor": 4900, "currency": "EUR" }\`.`;
 
 const problemSchema = z
@@ -52,9 +60,36 @@ const IDEMPOTENCY_HEADER: JsonObject = {
   schema: { type: 'string', minLength: 1, maxLength: 255 },
 };
 
+const REPLAYED: JsonObject = {
+  'Idempotency-Replayed': {
+    description: '`true` when this is the kept answer to an earlier request with the same key.',
+    schema: { type: 'string', const: 'true' },
+  },
+};
+
+/** Of parameters whose schema does not say it. */
+const WORDS: Readonly<Record<string, string>> = {
+  id: 'As the API gave it.',
+  key: 'As the funnel file writes it.',
+  slug: 'As the funnel file writes it.',
+  name: 'Its name.',
+  funnel: 'Key of the funnel.',
+  product: 'Only of the product with this key.',
+  kind: 'Only of this kind.',
+  state: 'Only in this state.',
+  verdict: 'Only with this verdict.',
+  subscriberId: 'Of the subscriber with this id.',
+  messageId: 'Only of the message with this id.',
+  broadcastId: 'Only of the broadcast with this id.',
+  affiliateId: 'Only of the affiliate with this id.',
+  orderId: 'Only of the order with this id.',
+  payoutId: 'Only in the payout with this id.',
+};
+
 const JSON_TYPE = 'application/json';
 
 const PROBLEM_REF: JsonObject = { $ref: '#/components/responses/Problem' };
+const PROBLEM_SCHEMA: JsonObject = { $ref: '#/components/schemas/Problem' };
 
 /** Throws when a schema cannot be written as JSON Schema, naming the operation. */
 export function buildOpenApi(routes: readonly ApiRouteDescription[], baseUrl: string): OpenApiDocument {
@@ -76,7 +111,8 @@ export function buildOpenApi(routes: readonly ApiRouteDescription[], baseUrl: st
       securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } },
       responses: {
         Problem: {
-          description: 'The request was refused or failed.',
+          description:
+            'The request was refused or failed: `INTERNAL_ERROR` with 500, and what came after this was written.',
           content: { 'application/problem+json': { schema: problem } },
         },
       },
@@ -88,7 +124,10 @@ export function buildOpenApi(routes: readonly ApiRouteDescription[], baseUrl: st
 function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas): JsonObject {
   const { method, operationId, route, body } = description;
   const status = route.status ?? (route.response === null ? 204 : method === 'post' ? 201 : 200);
-  const answer: JsonObject = { description: route.response === null ? 'Done.' : 'The answer.' };
+  const answer: JsonObject = {
+    description: route.response === null ? 'Done.' : 'The answer.',
+    ...(takesKey(description) ? { headers: REPLAYED } : {}),
+  };
   if (route.response) {
     const schema = schemas.write(route.response, 'output', operationId);
     answer['content'] = { [route.produces ?? JSON_TYPE]: { schema } };
@@ -98,7 +137,7 @@ function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas
     summary: route.summary,
     tags: [route.tag],
     parameters: parametersOf(description, schemas),
-    responses: { [status]: answer, ...problemResponses(description), default: PROBLEM_REF },
+    responses: { [status]: answer, ...problemResponses(description, PROBLEM_SCHEMA), default: PROBLEM_REF },
   };
   if (route.description !== undefined) operation['description'] = route.description;
   if (body) {
@@ -129,33 +168,27 @@ function exampleOf({ operationId, route: { example }, body }: ApiRouteDescriptio
   return JSON.parse(JSON.stringify(example)) as Json;
 }
 
-function parametersOf(
-  { method, operationId, route, query, params }: ApiRouteDescription,
-  schemas: ComponentSchemas,
-): Json[] {
+function parametersOf(description: ApiRouteDescription, schemas: ComponentSchemas): Json[] {
+  const { operationId, query, params } = description;
   const parameters: Json[] = Object.entries(params).map(([name, schema]) => ({
     name,
     in: 'path',
     required: true,
-    schema: schemas.write(schema, 'input', operationId),
+    ...described(name, schemas.write(schema, 'input', operationId)),
   }));
   for (const [name, schema] of Object.entries(query?.shape ?? {})) {
     const written = schemas.write(schema as z.ZodType, 'input', operationId);
     const required = !(schema as z.ZodType).safeParse(undefined).success;
-    parameters.push({ name, in: 'query', required, schema: written });
+    parameters.push({ name, in: 'query', required, ...described(name, written) });
   }
-  if (method !== 'get' && route.public !== true && route.idempotent !== false)
-    parameters.push(IDEMPOTENCY_HEADER);
+  if (takesKey(description)) parameters.push(IDEMPOTENCY_HEADER);
   return parameters;
 }
 
-function problemResponses({ method, route, query, body, params }: ApiRouteDescription): JsonObject {
-  const responses: JsonObject = {};
-  if (route.public !== true) responses['401'] = PROBLEM_REF;
-  if (Object.keys(params).length > 0) responses['404'] = PROBLEM_REF;
-  if (method !== 'get') responses['409'] = PROBLEM_REF;
-  if (body || query || Object.keys(params).length > 0) responses['422'] = PROBLEM_REF;
-  return responses;
+/** The words stand beside the schema, where readers of the document look for them. */
+function described(name: string, schema: Json): JsonObject {
+  const { description = WORDS[name] ?? null, ...rest } = schema as JsonObject;
+  return { ...(description === null ? {} : { description }), schema: rest };
 }
 
 /**

@@ -29,6 +29,8 @@ const UPLOAD_PATHS = new Set(['/admin/imports', '/admin/files']);
 /** The link by which a reader leaves; it takes a body of any kind and size, of which no more than this is looked at. */
 const LEAVING_READ_BYTES = 65_536;
 const LEAVES = /^\/u\/[^/?]+\/?(?:\?|$)/;
+/** Forms on other sites; no credentials are involved. Also what is refused before their route must be readable there. */
+const FORMS = /^\/api\/public\/forms\//;
 const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/form-data)\s*(?:;|$)/i;
 /** Signed tokens are path parameters, and Fastify's default of 100 characters would cut them off with a 404. */
 const MAX_PARAM_LENGTH = 1_000;
@@ -85,6 +87,9 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
     if (isLeaving(request) && !FORM.test(request.headers['content-type'] ?? ''))
       request.headers['content-type'] = 'text/plain';
     reply.header('x-request-id', request.id);
+    if (FORMS.test(request.url)) {
+      reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', 'retry-after');
+    }
     reply.header('x-content-type-options', 'nosniff');
     reply.header('referrer-policy', 'strict-origin-when-cross-origin');
   });

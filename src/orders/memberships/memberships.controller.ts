@@ -47,7 +47,12 @@ export class MembershipsController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One membership with its history', tag: TAG, response: membershipWithHistory })
+  @ApiRoute({
+    summary: 'One membership with its history',
+    tag: TAG,
+    response: membershipWithHistory,
+    errors: ['MEMBERSHIP_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return historyJson(await this.memberships.get(id), await this.memberships.history(id));
   }
@@ -64,6 +69,7 @@ export class MembershipsController {
       lasts: '12 months',
       reason: 'Won in the spring draw',
     },
+    errors: ['SUBSCRIBER_NOT_FOUND', 'PRODUCT_NOT_FOUND'],
   })
   async grant(@Body({ schema: grantBody }) body: z.output<typeof grantBody>): Promise<unknown> {
     const { lasts: term, ...rest } = body;
@@ -78,6 +84,7 @@ export class MembershipsController {
     response: membershipResponse,
     status: 200,
     example: { reason: 'Asked for it' },
+    errors: ['MEMBERSHIP_NOT_FOUND'],
   })
   async end(
     @Param('id', { schema: idSchema }) id: string,

@@ -67,6 +67,15 @@ export class ManualEnrollmentsController {
     tag,
     response: enrollment,
     example: { email: 'ada@example.com', at: 'story' },
+    errors: [
+      'SEQUENCE_NOT_FOUND',
+      'SUBSCRIBER_NOT_FOUND',
+      'STEP_NOT_FOUND',
+      'SUBSCRIBER_NOT_ACTIVE_CONFLICT',
+      'ADDRESS_SUPPRESSED_CONFLICT',
+      'TOPIC_OPTED_OUT_CONFLICT',
+      'ENROLLMENT_REENTRY_CONFLICT',
+    ],
   })
   async add(
     @Param('id', { schema: idSchema }) id: string,
@@ -89,6 +98,7 @@ export class ManualEnrollmentsController {
     tag,
     response: null,
     idempotent: false,
+    errors: ['ENROLLMENT_NOT_FOUND'],
   })
   async remove(@Param('id', { schema: idSchema }) id: string): Promise<void> {
     await this.enrollments.remove(id);
@@ -102,6 +112,7 @@ export class ManualEnrollmentsController {
     response: bulk,
     status: 202,
     example: { segment: 'readers' },
+    errors: ['SEQUENCE_NOT_FOUND', 'SEGMENT_NOT_FOUND', 'STEP_NOT_FOUND'],
   })
   async start(
     @Param('id', { schema: idSchema }) id: string,
@@ -117,7 +128,12 @@ export class ManualEnrollmentsController {
   }
 
   @Get('bulk-enrollments/:id')
-  @ApiRoute({ summary: 'One bulk enrollment, with what it has come to', tag, response: bulk })
+  @ApiRoute({
+    summary: 'One bulk enrollment, with what it has come to',
+    tag,
+    response: bulk,
+    errors: ['BULK_ENROLLMENT_NOT_FOUND'],
+  })
   async one(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return this.bulks.get(id);
   }
@@ -130,6 +146,7 @@ export class ManualEnrollmentsController {
     response: bulk,
     status: 200,
     idempotent: false,
+    errors: ['BULK_ENROLLMENT_NOT_FOUND'],
   })
   async cancel(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return this.bulks.cancel(id);

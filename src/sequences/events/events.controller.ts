@@ -49,6 +49,7 @@ export class EventsController {
     tag: 'events',
     response: eventAnswer,
     example: { email: 'ada@example.com', name: 'webinar-attended', key: 'webinar-2026-03-02-ada' },
+    errors: ['SUBSCRIBER_NOT_FOUND', 'EVENT_TIME_INVALID'],
   })
   async tell(
     @Body({ schema: eventBody }) body: z.output<typeof eventBody>,

@@ -38,6 +38,7 @@ export class PeopleMovesController {
     response: moveAnswer,
     status: 200,
     example: { mode: 'catch-up', within: '7 days', dryRun: true },
+    errors: ['SEQUENCE_NOT_FOUND', 'STEP_NOT_FOUND'],
   })
   async move(
     @Param('id', { schema: idSchema }) id: string,

@@ -19,6 +19,7 @@ export class MailPreviewsController {
     status: 200,
     idempotent: false,
     example: { template: 'emails/welcome', subscriberId: '42' },
+    errors: ['SUBSCRIBER_NOT_FOUND', 'FUNNEL_NOT_FOUND', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'],
   })
   async preview(@Body({ schema: previewRequest }) body: z.output<typeof previewRequest>): Promise<unknown> {
     return this.previews.preview(body);

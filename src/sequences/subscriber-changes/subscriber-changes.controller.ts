@@ -29,6 +29,7 @@ export class SubscriberChangesController {
     tag: TAG,
     response: subscriberSchema,
     example: { name: 'Ada Lovelace', timeZone: 'Europe/London' },
+    errors: ['SUBSCRIBER_NOT_FOUND', 'FIELD_VALUE_INVALID'],
   })
   async update(
     @Param('id', { schema: idSchema }) id: string,
@@ -45,6 +46,7 @@ export class SubscriberChangesController {
     response: subscriberSchema,
     status: 200,
     example: { name: 'webinar guest' },
+    errors: ['SUBSCRIBER_NOT_FOUND'],
   })
   async addTag(
     @Param('id', { schema: idSchema }) id: string,
@@ -55,7 +57,13 @@ export class SubscriberChangesController {
   }
 
   @Delete(':id/tags/:name')
-  @ApiRoute({ summary: 'Take a tag off a subscriber', tag: TAG, response: subscriberSchema, status: 200 })
+  @ApiRoute({
+    summary: 'Take a tag off a subscriber',
+    tag: TAG,
+    response: subscriberSchema,
+    status: 200,
+    errors: ['SUBSCRIBER_NOT_FOUND'],
+  })
   async removeTag(
     @Param('id', { schema: idSchema }) id: string,
     @Param('name', { schema: tagName }) name: string,

@@ -293,6 +293,6 @@ describe('a broadcast to segments', () => {
     const { body } = await api('post', 'broadcasts')
       .send({ ...BODY, audience: { segments: { none: ['gone'] } } })
       .expect(404);
-    expect(body).toMatchObject({ code: 'SEGMENT_NOT_FOUND', facts: { segment: 'gone' } });
+    expect(body).toMatchObject({ code: 'SEGMENT_NOT_FOUND', facts: { key: 'gone' } });
   });
 });

@@ -368,4 +368,18 @@ describe('the embedded form', () => {
     const refused = await post({ email: 'ada' }).expect(422).expect('access-control-allow-origin', '*');
     expect(refused.body.errors).toMatchObject([{ field: 'email' }]);
   });
+
+  it('lets scripts of any site read why it refused them, also what was no sign-up at all', async () => {
+    const post = (body: string, type = 'application/json') =>
+      t.http.post('/api/public/forms/niches').set('Origin', 'https://blog.example').type(type).send(body);
+    for (const [answer, status] of [
+      [await post('{"email":5}'), 422],
+      [await post('{"email":'), 400],
+      [await post('email=ada', 'text/csv'), 415],
+      [await t.http.post('/api/public/forms/none').send({ email: reader }), 404],
+    ] as const) {
+      expect([answer.status, answer.headers['access-control-allow-origin']]).toEqual([status, '*']);
+      expect(answer.headers['access-control-expose-headers']).toBe('retry-after');
+    }
+  });
 });

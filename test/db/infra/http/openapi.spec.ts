@@ -31,6 +31,7 @@ class GadgetsController {
     tag: 'Gadgets',
     response: gadget,
     description: 'In one colour.',
+    errors: ['GADGET_NOT_FOUND', 'GADGET_IN_USE_CONFLICT'],
     example: { colour: { red: 7 } },
   })
   paint(
@@ -184,8 +185,15 @@ describe('the OpenAPI document', () => {
     const paint = operation('/api/v1/gadgets/{id}/colour', 'patch');
     expect(paint).toMatchObject({ summary: 'Paint', description: 'In one colour.', tags: ['Gadgets'] });
     expect(paint.parameters.map((parameter) => parameter.name)).toEqual(['id', 'Idempotency-Key']);
-    expect(Object.keys(paint.responses).toSorted()).toEqual(['200', '401', '404', '409', '422', 'default']);
-    expect(paint.responses['422']).toEqual({ $ref: '#/components/responses/Problem' });
+    expect(Object.keys(paint.responses).toSorted()).toEqual([
+      ...['200', '400', '401', '404', '409', '413', '415', '422', '503', 'default'],
+    ]);
+    expect(paint.responses['409']).toEqual({
+      description: '`IDEMPOTENCY_IN_PROGRESS`, `GADGET_IN_USE_CONFLICT`',
+      content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+    });
+    expect(paint.responses['503']).toHaveProperty('headers.Retry-After');
+    expect(paint.responses['200']).toHaveProperty('headers.Idempotency-Replayed');
     expect(schemaOf(paint.requestBody.content)?.additionalProperties).toBe(false);
     expect(paint.requestBody.required).toBe(false);
     expect(paint.requestBody.content['application/json']?.example).toEqual({ colour: { red: 7 } });
