@@ -11,6 +11,7 @@ import { AppModule, type AppParts } from './app.module.js';
 import { IntakeWatch } from './bounces/intake-watch.service.js';
 import { BounceSmtpServer } from './bounces/bounce-smtp.server.js';
 import { GenerationGuard } from './delivery/generation/generation-guard.service.js';
+import { RestoreWatch } from './delivery/generation/restore-watch.service.js';
 import { DkimService } from './delivery/signing/dkim.service.js';
 import { ParkedLanes } from './delivery/relays/parked-lanes.service.js';
 import { DemoService } from './funnels/demo.service.js';
@@ -61,9 +62,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     if (!config.demo) await time.measure();
     const app = await createApp({ config, dataSource, clock, logger });
     undo.push(() => app.close());
-    await app
-      .get(GenerationGuard, { strict: false })
-      .lookAtStart({ isWorker: config.roles.includes('worker') });
+    await app.get(RestoreWatch, { strict: false }).start();
     if (!config.demo) undo.push(time.keep(clockAlert(app.get(AlertsService, { strict: false }))));
     await app.get(DatabaseWatch, { strict: false }).look();
     await app.get(KeptLeavings, { strict: false }).start();

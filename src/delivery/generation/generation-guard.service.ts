@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
@@ -116,15 +117,31 @@ export class GenerationGuard {
 
   /**
    * Before a process takes what people send, or a command writes: new rows of a restored backup must not get the numbers of
-   * rows that it does not know. `isWorker`: what a folder has not seen says nothing where no worker runs on it.
+   * rows that it does not know. `isWorker`: what a folder has not seen says nothing where no worker runs on it. `othersMs`: so
+   * long a worker that has seen it may take to say so; then it may be the copy of a disk, and numbers move on there, too.
    */
-  async lookAtStart({ isWorker }: { isWorker: boolean }): Promise<void> {
-    const seen = await this.look();
-    const { verdict, row, note } = seen;
+  async lookAtStart({ isWorker, othersMs }: { isWorker: boolean; othersMs?: number }): Promise<void> {
+    const startedMs = performance.now();
+    let seen = await this.look();
+    while (!isWorker && seen.verdict.kind === 'unseen' && performance.now() - startedMs < (othersMs ?? 0)) {
+      await sleep(LOOK_EVERY_MS / 4);
+      seen = await this.look();
+    }
+    const { verdict, row, note, beat, actual } = seen;
     if (verdict.kind === 'refuse' || verdict.kind === 'unseen') {
       const isCertain = verdict.kind === 'refuse' && verdict.shared;
       if (isWorker || isCertain) await this.refuse(seen, verdict);
+      else if (verdict.kind === 'unseen' && othersMs !== undefined)
+        await this.queries.moveNumbers(placeOf(beat, actual));
     } else if (row === null && note !== null) await this.begin(seen);
+  }
+
+  /** The same by other connections, for whoever must not wait for the pool's. It may open the alert, which this one ends. */
+  by(queries: GenerationQueries, alerts: AlertsService): GenerationGuard {
+    const other = new GenerationGuard(queries, this.file, this.witnesses, alerts, this.clock);
+    other.#known = this.#known;
+    this.#refusing = undefined;
+    return other;
   }
 
   /** As `maySend`, for pages and commands: changes nothing. */

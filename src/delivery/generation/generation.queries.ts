@@ -13,6 +13,8 @@ const NOT_HERE = new Set(['42501', '0A000', '42883', '55000']);
 /** In SQL: which run of the server answers. */
 export const SERVER = 'extract(epoch from pg_postmaster_start_time())::text';
 const DATABASE = '(select oid::text from pg_database where datname = current_database())';
+/** In SQL, as `placeOf`: which run of the server answers, and which database and table in it. */
+export const PLACE = `concat_ws('/', ${SERVER}, ${DATABASE}, to_regclass('setting')::oid)`;
 /**
  * In SQL, of the row of the ledger: whether it was last judged here, on this run of the server, in this database and this
  * table, and is not refused. What is restored or copied says so of somewhere else, from its first statement on: the

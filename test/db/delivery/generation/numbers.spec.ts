@@ -125,6 +125,20 @@ describe('the numbers of a restored backup', () => {
     expect(isMoved(await next())).toBe(true);
   });
 
+  it('move before a web process beside an empty folder takes sign-ups, as on the copy of a disk, where no worker tells in time', async () => {
+    await startAnew();
+    await guard(await worker()).lookAtStart({ isWorker: false, othersMs: 0 });
+    expect(isMoved(await next())).toBe(true);
+  });
+
+  it('stay beside a web process that knows nothing where a worker does, and says so in time', async () => {
+    await startAnew();
+    const page = guard(await worker()).lookAtStart({ isWorker: false, othersMs: 60_000 });
+    await guard(t).maySend();
+    await page;
+    expect(isMoved(await next())).toBe(false);
+  });
+
   it('kept a process from starting where a sequence that is not ours ends lower; it and those of others stay', async () => {
     await t.db.query(
       `create sequence counter_of_others; select nextval('counter_of_others');
