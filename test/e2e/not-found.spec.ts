@@ -5,11 +5,14 @@ import { API_KEY, startTestApp, type TestApp } from '../support/app.js';
 interface Operation {
   parameters?: { name: string; in: string }[];
   responses: Record<string, { description: string }>;
+  requestBody?: { content: Record<string, { example?: object }> };
 }
 
 let t: TestApp;
 /** Every address of the API with one thing in it that is asked for, and what that is called there. */
 let places: [path: string, name: string, operation: Operation][];
+/** What changes something that an id names. */
+let changes: [method: 'post' | 'put' | 'patch' | 'delete', path: string, example: object | undefined][];
 
 beforeAll(async () => {
   t = await startTestApp();
@@ -18,6 +21,13 @@ beforeAll(async () => {
     const [named] = (get?.parameters ?? []).filter((parameter) => parameter.in === 'path');
     return get && named ? [[path, named.name, get] as (typeof places)[number]] : [];
   });
+  changes = Object.entries<Record<string, Operation>>(body.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).flatMap(([method, { requestBody }]) =>
+      method !== 'get' && path.includes('{id}')
+        ? [[method, path, requestBody?.content['application/json']?.example] as (typeof changes)[number]]
+        : [],
+    ),
+  );
 });
 afterAll(async () => t.close());
 
@@ -52,6 +62,27 @@ describe('every address of the API that names something', () => {
         path,
         expect.stringContaining(`\`${body.code}\``),
       ]);
+    }
+  });
+
+  it('says so as well to whoever wants to change it', async () => {
+    expect(changes.length).toBeGreaterThan(30);
+    for (const [method, path, example] of changes) {
+      const id =
+        path.startsWith('/api/v1/sequences/{id}') && method === 'put' ? 'nothing-of-this-name' : '999999999';
+      const answer = await t.http[method](path.replace('{id}', id).replace(/\{\w+\}/, '1'))
+        .set('Authorization', `Bearer ${API_KEY}`)
+        .set('Idempotency-Key', `${method}:${path}`)
+        // As many clients do, also of a request without a body.
+        .type(path.endsWith('/file') ? 'text/csv' : 'application/json')
+        .send(example ?? '');
+      const { code, detail, facts } = answer.body;
+      expect({ method, path, status: answer.status, code, detail, facts }).toEqual({
+        ...{ method, path, status: 404 },
+        code: expect.stringMatching(/_NOT_FOUND$/),
+        detail: expect.stringMatching(/^There is no [\w ]+ with the (id|key) [\w-]+$/),
+        facts: expect.toSatisfy((given: object | undefined) => Object.values(given ?? {}).includes(id)),
+      });
     }
   });
 

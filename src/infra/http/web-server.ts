@@ -83,6 +83,8 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
     done(FILES_PATH.test(request.url) ? null : new UnsupportedMediaTypeException(), payload);
   });
   server.addHook('onRequest', async (request, reply) => {
+    // Many clients call each request JSON, also one without a body, of which the parser makes an error.
+    if (isEmptyJson(request)) delete request.headers['content-type'];
     // A provider's POST that names no kind of body, or a wrong one, still says that its reader wants to leave.
     if (isLeaving(request) && !FORM.test(request.headers['content-type'] ?? ''))
       request.headers['content-type'] = 'text/plain';
@@ -108,6 +110,11 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
     index: false,
     decorateReply: false,
   });
+}
+
+function isEmptyJson({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
+  const isEmpty = (headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined;
+  return isEmpty && /^\s*application\/json\b/i.test(headers['content-type'] ?? '');
 }
 
 function isLeaving({ method, url }: Pick<FastifyRequest, 'method' | 'url'>): boolean {

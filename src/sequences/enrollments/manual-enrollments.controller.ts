@@ -81,6 +81,7 @@ export class ManualEnrollmentsController {
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: enrollBody }) { subscriberId, email, at, key }: z.output<typeof enrollBody>,
   ): Promise<unknown> {
+    await this.enrollments.sequence(id);
     const person =
       subscriberId === undefined
         ? await this.subscribers.findByEmailKey(email?.key ?? '')

@@ -59,7 +59,7 @@ const post = (payload: string, headers: Record<string, string> = json) =>
 describe('what the web server refuses', () => {
   it.each([
     ['JSON that is cut off', '{"text": "a', 400, 'REQUEST_MALFORMED'],
-    ['an empty body called JSON', '', 400, 'REQUEST_MALFORMED'],
+    ['an empty body called JSON', '', 422, 'REQUEST_INVALID'],
     [
       'a prototype smuggled into JSON',
       '{"__proto__": {"admin": true}, "text": "a"}',
