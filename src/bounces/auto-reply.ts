@@ -24,8 +24,8 @@ const QUOTES_SERVER: readonly RegExp[] = [
   /(?:^|[\s:;(<['">])[45]\d\d[ -]#?[45]\.\d{1,3}\.\d{1,3}(?![\d.])/m,
   /(?:#|\bstatus(?: code)?[:=]? ?)[45]\.\d{1,3}\.\d{1,3}(?![\d.])/i,
   /(?:\b(?:said|replied|responded|returned|response|reply)(?: was)? ?[:'"(]|>:) {0,3}['"]?[45]\d\d(?=[\s:-])/i,
-  // Only the numbers that SMTP has (RFC 5321 §4.2.3, and 52x of some servers): web pages fail with 404 and 500.
-  /\b(?:error|code):? {0,3}['"]?(?:4[25]|5[025])\d(?=[\s:-])/i,
+  // Only the numbers that refused mail has and a web page has not: those fail with 404 and 500 to 504 as well.
+  /\b(?:error|code):? {0,3}['"]?(?:421|45[0-2]|521|55[0-4])(?=[\s:-])/i,
 ];
 /** What a person answers begins so, whatever our own subject was. */
 const ANSWER = /^\s*(?:re|aw|antw|sv|rv|odp)\s*:/i;

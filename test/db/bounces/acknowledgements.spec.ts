@@ -132,17 +132,40 @@ describe('a system that answers each mail', () => {
     },
   );
 
-  it('ended a reader by one mail about an account of its own: it counts, and is not enough', async () => {
-    const email = 'unknown@example.org';
-    const id = await office.sent(email);
-    const body = `The account ${email} does not exist in our help desk yet: please register.`;
-    const raw = Buffer.from(text('noreply@example.org', 'Ticket received', body, 'Return-Path: <>'));
-    const envelopeTo = [verpAddress(SECRET, id, BOUNCE_DOMAIN)];
-    expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp', ...FROM_RELAY })).toBe('counted');
-    const kept = await office.bounces.list({ messageId: id, limit: 5 });
-    expect(kept.map(({ verdict, reason }) => `${verdict} ${reason}`)).toEqual(['soft user_unknown']);
-    expect([await office.status(email), await office.suppressed(email)]).toEqual(['active', []]);
-  });
+  it.each([
+    ['unknown', ''],
+    ['e500', 'Error 500: '],
+    ['e503', 'Error 503 - '],
+    ['c502', 'error code: 502 '],
+    ['c501', 'Code 501 - '],
+    ['c504', 'Error code: 504 '],
+  ])(
+    'ended a reader by one mail about an account of its own, as "%s": it counts, and is not enough',
+    async (name, error) => {
+      const email = `${name}@example.org`;
+      const id = await office.sent(email);
+      const body = `${error}The account ${email} does not exist in our help desk yet: please register.`;
+      const raw = Buffer.from(text('noreply@example.org', 'Ticket received', body, 'Return-Path: <>'));
+      const envelopeTo = [verpAddress(SECRET, id, BOUNCE_DOMAIN)];
+      expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp', ...FROM_RELAY })).toBe('counted');
+      const kept = await office.bounces.list({ messageId: id, limit: 5 });
+      expect(kept.map(({ verdict, reason }) => `${verdict} ${reason}`)).toEqual(['soft user_unknown']);
+      expect([await office.status(email), await office.suppressed(email)]).toEqual(['active', []]);
+    },
+  );
+
+  it.each(['Error 550: ', 'error code: 554 ', 'Error 501 5.1.3 '])(
+    'tells of a dead address where its number is one of mail: %s',
+    async (error) => {
+      const email = `dead${error.replace(/\D/g, '')}@example.org`;
+      const id = await office.sent(email);
+      const body = `Your message was not delivered.\n\n${error}<${email}>: user unknown`;
+      const raw = Buffer.from(text('noreply@example.org', 'Your message', body, 'Return-Path: <>'));
+      const envelopeTo = [verpAddress(SECRET, id, BOUNCE_DOMAIN)];
+      expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp', ...FROM_RELAY })).toBe('counted');
+      expect(await office.status(email)).toBe('bounced');
+    },
+  );
 
   it('is a report nevertheless where it tells what a server said', async () => {
     const id = await office.sent('refused@example.org');
