@@ -1,5 +1,6 @@
 import { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isDatabaseAway } from '../../src/infra/database/lost-connection.js';
 import { PromptClient, StallWatch, type StallTimes } from '../../src/infra/database/stall-watch.js';
 import { Remembered } from '../../src/infra/remembered.js';
 import { DatabaseProxy } from '../fault/database-proxy.js';
@@ -58,6 +59,11 @@ describe('a database that hangs', () => {
     const ends = await Promise.allSettled(waiting);
     expect(ends.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
     expect(ends[0]).toMatchObject({ reason: { message: 'PostgreSQL does not answer' } });
+    expect(ends.map((end) => end.status === 'rejected' && isDatabaseAway(end.reason))).toEqual([
+      true,
+      true,
+      true,
+    ]);
     proxy.speak();
     expect(await cache.get()).toEqual({ one: 1 });
   });
@@ -67,7 +73,10 @@ describe('a database that hangs', () => {
     const client = await pool.connect();
     await client.query('begin');
     proxy.silence({ connections: 'present' });
-    await expect(client.query('select 1')).rejects.toThrow('an answer of PostgreSQL was lost');
+    const error: unknown = await client.query('select 1').catch((cause: unknown) => cause);
+    expect(error).toMatchObject({ message: 'an answer of PostgreSQL was lost' });
+    const next: unknown = await client.query('select 1').catch((cause: unknown) => cause);
+    expect([isDatabaseAway(error), isDatabaseAway(next)]).toEqual([true, true]);
     client.release(true);
     expect(await one()).toEqual({ one: 1 });
   });

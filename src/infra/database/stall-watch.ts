@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Client, type ClientBase, type ClientConfig, DatabaseError } from 'pg';
+import { markLost } from './lost-connection.js';
 import { onConnect } from './pg-pool.js';
 
 export interface StallTimes {
@@ -18,7 +19,7 @@ type Watched = ClientBase & { readyForQuery: boolean; processID: number; connect
 
 /**
  * A connection that is there in bounded time or fails. Given to pools as their class, since their own setting would also
- * bound the wait for a connection that others hold, which under load is no failure.
+ * bound the wait for a connection that others hold, which under load is no failure. What ends it is known by `isDatabaseAway`.
  */
 export class PromptClient extends Client {
   constructor(config: ClientConfig = {}) {
@@ -28,6 +29,22 @@ export class PromptClient extends Client {
       ...config,
       // TypeORM names it and leaves it undefined.
       connectionTimeoutMillis: config.connectionTimeoutMillis ?? CONNECT_WITHIN_MS,
+    });
+    this.on('error', markLost);
+  }
+
+  override connect(): Promise<Client>;
+  override connect(callback: (error: Error) => void): void;
+  override connect(callback?: (error: Error) => void): Promise<Client> | void {
+    if (callback === undefined)
+      return super.connect().catch((error: Error) => {
+        markLost(error);
+        throw error;
+      });
+    // As its types do not say, null when all is well.
+    return super.connect((error: Error) => {
+      if (error instanceof Error) markLost(error);
+      callback(error);
     });
   }
 }

@@ -7,6 +7,8 @@ import { urlOf } from '../../values/url.js';
 
 const ADDRESS = /[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{1,255}/g;
 
+const SAY_AWAY_EVERY_MS = 60_000;
+
 const HEADINGS: Readonly<Record<number, string>> = {
   404: 'There is nothing here',
   410: 'This link has expired',
@@ -23,6 +25,7 @@ const HEADINGS: Readonly<Record<number, string>> = {
 @Injectable()
 export class ProblemFilter implements ExceptionFilter {
   readonly #log = new Logger('Http');
+  #saidAwayMs = -Infinity;
 
   constructor(private readonly pages: PageRenderer) {}
 
@@ -33,6 +36,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (problem.code === 'REQUEST_TOO_LARGE') problem.detail = tooLarge(request);
     problem.instance = `urn:uuid:${request.id}`;
     if (unexpected) this.logBug(error, request);
+    if (problem.code === 'DATABASE_UNAVAILABLE') this.logAway(error);
     if (reply.sent || reply.raw.headersSent) return;
     reply.headers(headers);
     if (wantsPage(request)) await this.sendErrorPage(reply, problem, wayBack(request));
@@ -51,6 +55,14 @@ export class ProblemFilter implements ExceptionFilter {
       this.#log.error(`The error page cannot be rendered: ${String(broken)}`);
       sendProblem(reply, problem);
     }
+  }
+
+  /** Each request would say so. */
+  private logAway(error: unknown): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#saidAwayMs < SAY_AWAY_EVERY_MS) return;
+    this.#saidAwayMs = nowMs;
+    this.#log.warn(`The database is away: ${error instanceof Error ? error.message : String(error)}`);
   }
 
   private logBug(error: unknown, request: FastifyRequest): void {

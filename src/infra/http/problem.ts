@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 import { DomainError } from '../../values/domain-error.js';
+import { isDatabaseAway } from '../database/lost-connection.js';
 import type { FieldProblem } from './field-problems.js';
 import { RequestInvalidError } from './request.pipe.js';
 
@@ -62,15 +63,6 @@ const SERVER_REFUSALS: Readonly<Record<number, readonly [code: string, detail: s
  */
 const UNSTORABLE_TEXT = new Set(['22021', '22P05']);
 const INVALID_TEXT = '22P02';
-
-/**
- * Of a connection that could not be made or was lost, and of a server that stops or starts (PostgreSQL, appendix A, classes
- * 08 and 57P).
- */
-const CONNECTION_LOST = /^(?:ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|08\w{3}|57P0[1-5])$/;
-/** As `pg` and its pool say it, without a code. */
-const CONNECTION_LOST_WORDS =
-  /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
 
 /** The status a `DomainError` of this code is answered with. */
 export function statusOfCode(code: string): number {
@@ -158,13 +150,7 @@ function isUnstorableText(error: unknown): boolean {
   );
 }
 
-function isDatabaseAway(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error ? String(error.code) : '';
-  return CONNECTION_LOST.test(code) || CONNECTION_LOST_WORDS.test(error.message);
-}
-
-/** No bug: it is written to the log by what watches the database, and not by each request. */
+/** No bug. */
 function databaseAway(): ProblemAnswer {
   const detail = 'This cannot be done right now. Please try again in a minute';
   return {
