@@ -23,11 +23,11 @@ const DESCRIPTION = `Everything the web app does, for programs.
 - A refused request is answered as \`application/problem+json\`; branch on its \`code\`. Each route names those that are its own.
   422 \`REQUEST_INVALID\` says in \`errors\` which fields are wrong and what is allowed, of an id in the address, too; an id that
   nothing has is 404 \`X_NOT_FOUND\`. Unknown fields are refused, not ignored. 503 asks to try again after \`Retry-After\`
-  seconds, and has done nothing.
+  seconds.
 - A write may carry an \`Idempotency-Key\` where it lists that header: for 24 hours the same key with the same request gets the
   first answer again, marked \`Idempotency-Replayed: true\`, also when it was refused. After 429 and 5xx the key is free again.
-  Writes that do not list it change nothing when they are repeated.
-- Every answer has an \`X-Request-Id\`; a problem has it as \`instance\`, and so has the server's log of an unexpected one.
+  What takes an API key and does not list that header changes nothing when it is repeated.
+- Answers carry an \`X-Request-Id\`; a problem has it as \`instance\`, and so has the server's log of an unexpected one.
 - Times are ISO 8601 in UTC, money is \`{ "amountMinor": 4900, "currency": "EUR" }\`.`;
 
 const problemSchema = z
