@@ -55,7 +55,9 @@ function isRecipient(block: HeaderBlock): boolean {
 
 function toRecipient(block: HeaderBlock): RecipientReport {
   const names = ['final-recipient', 'original-recipient', 'x-actual-recipient'];
-  const recipients = names.map((name) => addressIn(typed(field(block, name)))).filter((one) => one !== null);
+  const recipients = names
+    .map((name) => addressIn(unescaped(typed(field(block, name)))))
+    .filter((one) => one !== null);
   // `x-unix` stays: it is what says that a local program failed, and not a server.
   const codes = block.get('diagnostic-code') ?? [];
   const diagnostic = codes.map((code) => (/^x-unix/i.test(code) ? code : typed(code))).join(' ');
@@ -78,6 +80,14 @@ export function statusIn(text: string): string | null {
 export function replyCodeIn(text: string): number | null {
   const found = /(?:^|[\s:;(<[>'"])([45]\d\d)(?=[\s\-:=#,]|$)/.exec(text)?.[1];
   return found === undefined ? null : Number(found);
+}
+
+/** `\x{E9}` in a `utf-8;` address is one letter (RFC 6533 §3). */
+function unescaped(value: string): string {
+  return value.replace(/\\x\{([0-9a-f]{1,6})\}/gi, (written, hex: string) => {
+    const code = Number.parseInt(hex, 16);
+    return code <= 0x10ffff ? String.fromCodePoint(code) : written;
+  });
 }
 
 /** Takes off the `smtp;` or `rfc822;` in front of a value. */

@@ -27,18 +27,18 @@ const HEADER_LINE = /^(?:received|return-path|dkim-signature|x-received|message-
 /** An address at the start of a line, and what follows it there. */
 export const ADDRESS_LINE = new RegExp(
   `^[\\s>*|-]*(?:[245]\\d\\d )?(?:(?:recipient|recipient address|final-recipient)\\s*:\\s*)?[<"']?(${ADDRESS})[>"']?(?:<mailto:[^<>\\s]{1,320}>)?(?=$|[\\s:;,.(\\[<])(.*)$`,
-  'i',
+  'iu',
 );
 /** An address inside a sentence about it. */
 export const TOLD: readonly RegExp[] = [
-  new RegExp(`rcpt to:?\\s*<?(${ADDRESS})`, 'i'),
+  new RegExp(`rcpt to:?\\s*<?(${ADDRESS})`, 'iu'),
   new RegExp(
     `(?:deliver|delivered|delivery|sent?|message|mail|reach)\\b[^@\\n]{0,80}?\\bto:?\\s+(?:the following (?:address|recipient)s?:?\\s*)?<?(${ADDRESS})`,
-    'i',
+    'iu',
   ),
   new RegExp(
     `(?:recipients?|user|mailbox|address|account|addressee)\\b[^@\\n]{0,60}?[\\s:<(](${ADDRESS})`,
-    'i',
+    'iu',
   ),
 ];
 
