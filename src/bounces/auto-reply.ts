@@ -14,7 +14,7 @@ const MAIL_SYSTEM =
 const REPORTER =
   /(?:^|[^a-z])(?:no-?reply|bounces?|mailer|mta|root)(?:[^a-z]|$)|-(?:admin|owner|request|bounces)@/i;
 const REPORT_SUBJECT =
-  /undeliver|undelivered|returned? (?:mail|to sender)|(?:mail|message|delivery|sending) ?(?:system )?(?:status|fail|error|problem|delay|notification)|fail(?:ure|ed) (?:notice|delivery)|could(?: not|n't) (?:be )?(?:deliver|send|sent)|delivery (?:report|has)|unzustellbar|non remis|error sending|not delivered|cannot send|unable to deliver/i;
+  /undeliver|undelivered|returned? (?:mail|to sender)|(?:mail|message|delivery|sending) ?(?:system )?(?:status|fail|error|problem|delay|notification)|fail(?:ure|ed) (?:notice|delivery)|could(?: not|n't) (?:be )?(?:deliver|send|sent)|delivery (?:report|has)|unzustellbar|zustellfehler|配信不能|non remis|error sending|not delivered|cannot send|unable to deliver/i;
 /** Also the words of help desks, shops and moderators. */
 const REPORT_WORDS = /rejected|warning/i;
 /** What programs say of their own mails: help desks and mailing lists, and mail systems of their reports as well. */
@@ -48,6 +48,18 @@ export function isReport({ headers, subject }: Pick<MailParts, 'headers' | 'subj
 export function isPlainReport({ headers, subject }: MailParts): boolean {
   const system = MAIL_SYSTEM.test(sender({ headers }));
   return isReportByType(headers) || (system && hasReportSubject(subject));
+}
+
+/**
+ * The account of a whole day that receivers give of all mails of a domain (RFC 8460, 9990): of no mail and of no reader, though
+ * it tells of failures, and its type is that of a report.
+ */
+export function isSummary({ headers, subject }: Pick<MailParts, 'headers' | 'subject'>): boolean {
+  return (
+    headers.has('tls-report-domain') ||
+    /report-type="?tlsrpt/i.test(field(headers, 'content-type')) ||
+    (/^\s*report[- ]domain:/i.test(subject) && /submitter:/i.test(subject))
+  );
 }
 
 function hasReportSubject(subject: string): boolean {

@@ -1,4 +1,4 @@
-import { addressIn } from './addresses.js';
+import { addressIn, sameAddress } from './addresses.js';
 import { field, parseHeaderBlock, type HeaderBlock } from './header-block.js';
 
 /** One recipient's part of a delivery report (RFC 3464 §2.3). */
@@ -17,17 +17,28 @@ export interface DeliveryReport {
   recipients: RecipientReport[];
 }
 
-/** A mail of ours has one. Each is judged by all the words of the report, which takes its time. */
+/** A mail of ours has one, and an alias of others may have hundreds. Each is judged by all the words of the report, which takes its time. */
 const MAX_RECIPIENTS = 20;
 
-/** Reads one message/delivery-status part, or a text that holds its fields. */
-export function parseDeliveryReport(text: string): DeliveryReport {
+/**
+ * Reads one message/delivery-status part, or a text that holds its fields. `sentTo`: whom the mail went to; of more recipients
+ * than are read, those come first.
+ */
+export function parseDeliveryReport(text: string, sentTo: readonly string[] = []): DeliveryReport {
   const blocks = splitBlocks(text).map(parseHeaderBlock);
   const reportingMta = blocks.map((block) => field(block, 'reporting-mta')).find((value) => value !== '');
   return {
     reportingMta: reportingMta === undefined ? null : typed(reportingMta).slice(0, 255),
-    recipients: blocks.filter(isRecipient).map(toRecipient).slice(0, MAX_RECIPIENTS),
+    recipients: theFirst(blocks.filter(isRecipient).map(toRecipient), sentTo),
   };
+}
+
+function theFirst(recipients: RecipientReport[], sentTo: readonly string[]): RecipientReport[] {
+  if (recipients.length <= MAX_RECIPIENTS) return recipients;
+  const isMeant = ({ recipient }: RecipientReport): boolean =>
+    recipient !== null && sentTo.some((one) => sameAddress(one, recipient));
+  const meant = recipients.filter(isMeant);
+  return [...meant, ...recipients.filter((one) => !isMeant(one))].slice(0, MAX_RECIPIENTS);
 }
 
 /**

@@ -362,9 +362,14 @@ function ofMessage(
 
 /**
  * Each of our mails has one recipient, so a report about it is about that one, under whatever name it was forwarded to.
- * Where it names several, ours is the one with our address, else the first that is more than a guess.
+ * Where it names several, ours is the one with our address, else the first that is more than a guess. Of an alias that
+ * stands for several people some may be gone: it counts, and does not end it.
  */
 function findingFor(message: ReportedMessage, findings: readonly Finding[]): Finding {
   const own = findings.find(({ recipient }) => recipient !== null && sameAddress(recipient, message.address));
-  return own ?? findings.find(({ isGuess }) => !isGuess) ?? UNREAD;
+  if (own) return own;
+  const sure = findings.filter(({ isGuess }) => !isGuess);
+  const [found = UNREAD] = sure;
+  const people = new Set(sure.map(({ recipient }) => recipient?.toLowerCase()));
+  return found.verdict === 'hard' && people.size > 1 ? { ...found, verdict: 'soft' } : found;
 }

@@ -1,7 +1,14 @@
 import { classifyReply, replyClass } from '../delivery/replies/reply-class.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { addressesIn, sameAddress } from './addresses.js';
-import { isAutoReply, isPlainReport, isReport, looksLikeReport, quotesServer } from './auto-reply.js';
+import {
+  isAutoReply,
+  isPlainReport,
+  isReport,
+  isSummary,
+  looksLikeReport,
+  quotesServer,
+} from './auto-reply.js';
 import { parseDeliveryReport, replyCodeIn, statusIn, type RecipientReport } from './bounce-report.js';
 import {
   FEEDBACK_VERDICTS,
@@ -35,6 +42,7 @@ export async function judgeMail(raw: Uint8Array): Promise<JudgedMail> {
  */
 export async function judgeReports(raw: Uint8Array): Promise<JudgedMail[]> {
   const parts = await readMail(raw);
+  if (isSummary(parts)) return [judged([], null, [])];
   const complaints = parts.feedback.length > 1 ? parts.feedback.map((one) => complaintIn(one)) : [];
   const fields = complaint(parts) ?? sesNotice(parts) ?? deliveryReport(parts);
   const wrapped = fields === null ? await wrappedReports(parts) : [];
@@ -90,7 +98,8 @@ const NOTHING_QUOTED = { status: null, replyCode: null, diagnostic: '' };
 
 function deliveryReport(parts: MailParts): JudgedMail | null {
   const embedded = /^final-recipient\s*:/im.test(parts.text) ? [parts.text] : [];
-  const reports = [...parts.deliveryStatus, ...embedded].map(parseDeliveryReport);
+  const sentTo = parts.originals.flatMap((block) => block.get('to') ?? []).flatMap(addressesIn);
+  const reports = [...parts.deliveryStatus, ...embedded].map((text) => parseDeliveryReport(text, sentTo));
   const report = reports.find(({ recipients }) => recipients.length > 0);
   if (!report) return null;
   const told = readTextReport(parts.text, [], parts.to.flatMap(addressesIn));

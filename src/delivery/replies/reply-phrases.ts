@@ -159,6 +159,8 @@ const UNKNOWN_PERSON: Phrase[] = rule(
   /(?:unknown|invalid|no such|non-?existent|not a (?:valid|known)|no valid|bad|illegal|undefined|unrout[e]?able|unrecogni[sz]ed|incorrect) (?:or (?:unknown|invalid|illegal) )?(?:local |mail |e-?mail |virtual )?(?:user|recipient|mail ?box|account|address|addressee|name|person|alias|local.?part|destination (?:mailbox|user))/,
   /\bno (?:mailbox|account|user|recipient|one)\b .{0,40}(?:here|by that name|with that|found)|not (?:listed|found) in .{0,40}(?:directory|address book|domino)|does(?: ?n[o']t) (?:have|exist)|nosuchuser|recip(?:ient)?notfound|resolver\.adr|no longer (?:valid|available|exists?|in use|on server)|there is no (?:such )?(?:user|account|one|mailbox)/,
   /(?:recipient|address(?:ee)?) (?:address )?(?:was |is |has been )?(?:rejected|undeliverable|refused)|<address>:? (?:was )?rejected|mail ?box (?:is )?(?:unavailable|not available)|check (?:if |whether |that )?(?:the |your |this )?(?:recipient'?s? )?(?:e-?mail )?address|address is (?:possibly )?(?:incorrect|wrong)|unable to (?:verify|validate) (?:user|recipient|address)|user ?id .{0,20}not|does not like recipient|(?:recipient|address) is not in my\b/,
+  // Domino in German.
+  /benutzer .{0,100}nicht im domino-?verzeichnis/,
   // Exchange Online's edge, for an address its directory does not have.
   /5\.4\.1 .{0,20}access denied/,
 );
