@@ -1,9 +1,10 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
 import { withoutSending } from '../message/message.js';
 import { WAITS_FOR_TEST } from '../message/state-reasons.js';
 import { RESTORED } from '../message/overdue.js';
 import type { Beat, Fence, Fingerprint, LedgerRow, LedgerToken, Unsent } from './generation.js';
+import { NUMBERED_TABLES } from './numbered-tables.js';
 import { TOLD, type Witness } from './witness.js';
 
 const KEY = 'ledger.generation';
@@ -60,16 +61,17 @@ const MISSING = `exists (select 1
  * table has reached by then: none has a row in every microsecond. Below 2^53 until the year 2255. Where the clock was
  * set back it is a thousand million further. No session holds numbers back (cache 1), and a set value is never undone.
  * Numbers of 32 bits stay: none of them leaves the database. So does what is not ours, which may end at a lower number or be
- * kept from us, and would keep the process from starting: ours belong to a column of a table that `setting`'s owner owns.
+ * kept from us, and what we may not move: either would keep the process from starting. Of ours that is `stays`.
  */
-const MOVE_NUMBERS = `select setval(own.sequence, own.next) from (
+const MOVE_NUMBERS = `select own.sequence::text as sequence,
+    case when has_sequence_privilege(own.sequence, 'UPDATE') then setval(own.sequence, own.next) end is null as stays from (
     select c.oid::regclass as sequence, s.max_value,
       case when s.last_value >= now.us then s.last_value + 1000000000 else now.us end as next
     from pg_sequences s join pg_class c on c.relname = s.sequencename and c.relnamespace = (select relnamespace from pg_class where oid = 'setting'::regclass),
       (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as us offset 0) now
     where s.schemaname = current_schema() and s.data_type = 'bigint'::regtype
-      and c.relowner = (select relowner from pg_class where oid = 'setting'::regclass)
-      and exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
+      and exists (select 1 from pg_depend d join pg_class t on t.oid = d.refobjid
+        where t.relname in ('${NUMBERED_TABLES.join(`','`)}') and d.classid = 'pg_class'::regclass and d.objid = c.oid
         and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.deptype in ('a', 'i'))) own
   where own.next <= own.max_value`;
 
@@ -84,6 +86,7 @@ interface Read {
 /** The SQL of the generation guard. It is the only writer of the setting `ledger.generation`. */
 @Injectable()
 export class GenerationQueries {
+  readonly #log = new Logger('Ledger');
   readonly #refused = new Set<string>();
 
   constructor(private readonly dataSource: DataSource) {}
@@ -174,8 +177,17 @@ export class GenerationQueries {
          where key = $1 and value->>'moved' is distinct from $2 returning key`,
         [KEY, place],
       );
-      if (moved.length > 0) await manager.query(MOVE_NUMBERS);
+      if (moved.length > 0) await this.moveAll(manager);
     });
+  }
+
+  private async moveAll(manager: EntityManager): Promise<void> {
+    const rows: { sequence: string; stays: boolean }[] = await manager.query(MOVE_NUMBERS);
+    const staying = rows.filter(({ stays }) => stays).map(({ sequence }) => sequence);
+    if (staying.length === 0) return;
+    this.#log.error(
+      `Numbers may be given a second time, as the user of DATABASE_URL may not move them: grant update on sequence ${staying.join(', ')}`,
+    );
   }
 
   /** Lets every worker of this database know, whatever its own data folder says. Its numbers are to be moved on. */
@@ -204,7 +216,7 @@ export class GenerationQueries {
       const atMs = written[0]?.atMs ?? 0;
       await work(manager);
       // Whatever was seen before: a backup of a database that was refused already has its numbers from before.
-      await manager.query(MOVE_NUMBERS);
+      await this.moveAll(manager);
       // Kept: what was on its way is for the reaper, which knows what a lost lease means.
       if (unsent === 'keep') return { held: 0, cancelled: 0, unknown: 0, atMs };
       const [, unknown]: [unknown[], number] = await manager.query(

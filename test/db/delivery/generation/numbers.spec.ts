@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -160,6 +161,36 @@ describe('the numbers of a restored backup', () => {
         last: '1',
       })),
     );
+  });
+
+  it('move where another role owns the table, as after a change of the database’s user: they were given twice', async () => {
+    await t.db.query('alter table message owner to pg_monitor');
+    const restore = await olderBackup();
+    await restore();
+    await guard(t).maySend();
+    expect(isMoved(await next())).toBe(true);
+  });
+
+  it('stay where the database’s user may not move them, which keeps no process from starting', async () => {
+    const name = `lesser_${randomBytes(6).toString('hex')}`;
+    await t.db.query(
+      `create role ${name}; grant select, insert, update, delete on all tables in schema public to ${name};
+       grant all on all sequences in schema public to ${name}; revoke update on sequence subscriber_id_seq from ${name}`,
+    );
+    undo.push(async () => t.db.query(`drop owned by ${name}; drop role ${name}`));
+    const restore = await olderBackup();
+    await restore();
+    // For sessions from now on; those of `t` were there before.
+    const database = new URL(t.url).pathname.slice(1);
+    await t.db.query(`alter database ${database} set role = '${name}'`);
+    const lesser = await worker(t.dataDir);
+    const last = async (): Promise<unknown> =>
+      t.db.query(`select last_value as last from pg_sequences where sequencename = 'subscriber_id_seq'`);
+    const before = await last();
+    await guard(lesser).lookAtStart({ isWorker: false });
+    const users: unknown[] = await lesser.db.query('select current_user as name');
+    expect(users).toEqual([{ name }]);
+    expect([isMoved(await next()), await last()]).toEqual([true, before]);
   });
 
   it('stay while the server runs on, and beside a folder that knows the ledger', async () => {
