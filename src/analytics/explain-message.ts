@@ -1,5 +1,6 @@
 import {
   BROADCAST_PAUSED,
+  FREQUENCY_CAP,
   LEFT_BEHIND,
   NOT_ACTIVE,
   ON_SUPPRESSION_LIST,
@@ -10,7 +11,6 @@ import {
   WAITS_FOR_TEST,
   UNFIT_REASONS,
 } from '../delivery/message/state-reasons.js';
-import { FREQUENCY_CAP } from '../delivery/pacing/frequency-cap.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { OVERDUE, RESTORED } from '../delivery/message/overdue.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';

@@ -27,6 +27,9 @@ export const WAITS_FOR_TEST = 'waits for the split test';
 /** It came up outside its hours and waits for their next opening. */
 export const OUTSIDE_HOURS = 'outside the send window';
 
+/** Begins so: its reader has had as many as they get, and it waits until they have not. */
+export const FREQUENCY_CAP = 'frequency cap';
+
 /** Held: its broadcast stood still when it came up; it goes on with the broadcast. */
 export const BROADCAST_PAUSED = 'broadcast paused';
 

@@ -1,3 +1,4 @@
+import { FREQUENCY_CAP } from '../message/state-reasons.js';
 import { DAY_MS, WEEK_MS } from '../../values/time-units.js';
 
 /** How many marketing mails one person gets at most, from all sequences and broadcasts together. */
@@ -20,8 +21,6 @@ export interface Delayed {
   until: Date;
   reason: string;
 }
-
-export const FREQUENCY_CAP = 'frequency cap';
 
 /** How far back sent mails count at all. */
 export const LONGEST_SPAN_MS = WEEK_MS;

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { AcceptedJournal } from '../ledger/accepted-journal.service.js';
+import { dueNowAfterClockAhead } from '../ledger/clock-ahead.queries.js';
 import { LedgerQueries } from '../ledger/ledger.queries.js';
 import { acceptProven } from '../ledger/message-evidence.queries.js';
 import { ParkedLanes, RENEW_EVERY_MS } from '../relays/parked-lanes.service.js';
@@ -30,6 +31,8 @@ export class Reaper {
   ) {}
 
   async run(): Promise<void> {
+    // Before the look that forgets it.
+    if (await this.wasClockAhead()) await dueNowAfterClockAhead(this.dataSource.manager, this.clock.now());
     const begun = !(await this.isJustBack());
     await this.journal.replay();
     // A process that stood still for minutes is still waiting for its slow relays: their mails are not left behind,
@@ -37,6 +40,15 @@ export class Reaper {
     await this.parked.renew();
     await this.ledger.reap({ now: this.clock.now(), begun });
     await acceptProven(this.dataSource.manager);
+  }
+
+  /** Whether the last look of any worker is still to come, by the database's clock: that has been put back since. */
+  private async wasClockAhead(): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query(
+      `select 1 from setting where key = $1 and updated_at > clock_timestamp() + interval '1 minute'`,
+      [KEY],
+    );
+    return rows.length > 0;
   }
 
   /**

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { explainMessage } from '../../../src/analytics/explain-message.js';
 import * as stateReasons from '../../../src/delivery/message/state-reasons.js';
-import { FREQUENCY_CAP } from '../../../src/delivery/pacing/frequency-cap.js';
 import { replyWords } from '../../../src/delivery/replies/reply-words.js';
 import { VERDICT_OF } from '../../../src/delivery/replies/reply-reason.js';
 import { SENDER_REFUSALS } from '../../../src/delivery/replies/sender-refusal.js';
@@ -48,6 +47,7 @@ const NAMED: Readonly<
   SENT_AGAIN: ['ready', 'NOT_DUE_YET', /due at/],
   WAY_OUT_HIDDEN: ['held', 'HELD_UNFIT', /could not see the link to unsubscribe: mend/],
   ADDRESS_HIDDEN: ['held', 'HELD_UNFIT', /could not see the postal address: mend/],
+  FREQUENCY_CAP: ['ready', 'FREQUENCY_CAP', /as many mails as one gets/],
   SEQUENCE_PAUSED: ['held', 'SEQUENCE_PAUSED', /mails of its sequence are paused/],
 };
 
@@ -117,7 +117,12 @@ describe('each reason that the ledger can hold is told by its cause', () => {
     ],
     ['held', OVERDUE, 'HELD_OVERDUE', /late by an outage.*until the owner decides/],
     ['held', RESTORED, 'HELD_RESTORED', /backup that was restored.*until the owner decides/],
-    ['ready', `${FREQUENCY_CAP}: 2 a day`, 'FREQUENCY_CAP', /as many mails as one gets, 2 a day/],
+    [
+      'ready',
+      `${stateReasons.FREQUENCY_CAP}: 2 a day`,
+      'FREQUENCY_CAP',
+      /as many mails as one gets, 2 a day/,
+    ],
     ['suppressed', HELD_OUT, 'HELD_OUT', /held out of the split test/],
     ['suppressed', named.PAUSED_BY_READER, 'PAUSED_BY_READER', /asked for a pause/],
     ['accepted', 'it was opened', 'ACCEPTED', /unclear at first: it was opened/],

@@ -187,4 +187,57 @@ describe('after a moment in which the clock of the database was thirty days ahea
     const [row]: { since: Date }[] = await t.db.query('select out_since as since from relay_state');
     expect(row?.since.getTime()).toBeLessThanOrEqual(t.clock.now().getTime());
   });
+
+  describe('mails that were planned then', () => {
+    /** As the last look of a worker before the clock is put back. */
+    const lookAhead = async (): Promise<void> => {
+      await reaper().run();
+      await t.db.query(
+        `update setting set updated_at = updated_at + interval '30 days' where key = 'delivery.reaper'`,
+      );
+    };
+    const now = (): Date => t.clock.now();
+    const back = async (): Promise<void> => {
+      t.clock.advance(-30 * 86_400_000);
+      await reaper().run();
+    };
+
+    it('to go at once go now: a confirmation waited for thirty days', async () => {
+      t.clock.advance(30 * 86_400_000);
+      await t.plan('reader@example.org', { class: 'transactional' });
+      const later = await t.plan('hour@example.org', {
+        dueAt: new Date(now().getTime() + 3 * 3_600_000),
+      });
+      await lookAhead();
+      await back();
+      expect(await t.sendDue()).toBe(1);
+      // It has an hour of its own.
+      expect(await t.state(later)).toMatchObject({ state: 'ready' });
+      expect((await t.state(later))['dueAt']).toEqual(new Date(now().getTime() + 30.125 * 86_400_000));
+    });
+
+    it.each([
+      ['after a try', `update message_attempt set finished_at = finished_at + interval '30 days'`],
+      ['until their hours', `update message set state_reason = 'outside the send window', attempt = 0`],
+    ])('or were put off %s, go now', async (_, change) => {
+      const id = await t.plan('reader@example.org');
+      t.sink.onBody = async () => Promise.resolve(451);
+      expect(await t.sendDue()).toBe(0);
+      expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 1 });
+      t.sink.onBody = async () => Promise.resolve(undefined);
+      await t.db.query(`${change}; update message set due_at = due_at + interval '30 days'`);
+      await lookAhead();
+      await reaper().run();
+      expect(await t.sendDue()).toBe(1);
+    });
+
+    it('stay as they are where no clock was put back', async () => {
+      t.clock.advance(30 * 86_400_000);
+      await t.plan('reader@example.org');
+      await reaper().run();
+      t.clock.advance(-30 * 86_400_000);
+      await reaper().run();
+      expect(await t.sendDue()).toBe(0);
+    });
+  });
 });
