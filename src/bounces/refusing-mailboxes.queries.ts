@@ -36,26 +36,26 @@ export async function refusingMailboxes(
   return db.query(
     `with told as materialized (
        select b.address_hash, b.message_id, b.reason, b.received_at, m.kind, m.subscriber_id, m.email_template_id as template,
-         ${domainSql('m.address')} as domain, coalesce(m.accepted_at, b.received_at) as sent_at
+         ${domainSql('m.address')} as domain, coalesce(m.accepted_at, b.received_at) as sent_at,
+         bool_and(b.reason = 'unexplained') over (partition by b.address_hash) as is_mute,
+         max(b.received_at) over (partition by b.address_hash) as last_at
        from bounce b join message m on m.id = b.message_id
        where b.trusted and b.verdict = 'sender' and b.received_at > $1),
      refused as materialized (
        select r.* from told r join subscriber s on s.id = r.subscriber_id and s.status = 'active'
-       where r.reason = 'unexplained' and r.kind <> 'confirmation' and r.sent_at > coalesce(s.confirmed_at, '-infinity')
-         and not exists (select 1 from told w where w.address_hash = r.address_hash and w.reason <> 'unexplained')
+       where r.is_mute and r.last_at > $2 and r.kind <> 'confirmation' and r.sent_at > coalesce(s.confirmed_at, '-infinity')
          and not exists (select 1 from message a where a.subscriber_id = r.subscriber_id and a.address_hash = r.address_hash
            and a.state = 'accepted' and a.accepted_at > r.sent_at and ${ARRIVED})),
-     mailbox as materialized (
-       select r.address_hash from refused r group by 1 having ${enough} and max(r.received_at) > $2),
+     mailbox as materialized (select r.address_hash from refused r group by 1 having ${enough}),
+     refusing as materialized (
+       select template, domain, count(distinct address_hash) as refusing from told group by 1, 2),
      asked as materialized (
-       select r.template, r.domain, (select count(distinct o.address_hash) from told o
-         where o.template = r.template and o.domain = r.domain) as refusing
-       from refused r join mailbox using (address_hash) group by 1, 2),
+       select distinct template, domain, refusing from refused join mailbox using (address_hash) join refusing using (template, domain)),
      taken as materialized (
        select q.template, q.domain, count(distinct a.address_hash) as taking
        from message a join asked q on q.template = a.email_template_id and q.domain = ${domainSql('a.address')}
        where a.state = 'accepted' and a.accepted_at > $1 and ${ARRIVED}
-         and not exists (select 1 from mailbox x where x.address_hash = a.address_hash)
+         and a.address_hash not in (select address_hash from mailbox)
        group by 1, 2)
      select r.address_hash as "addressHash", r.subscriber_id as "subscriberId"
      from refused r join mailbox using (address_hash) join asked using (template, domain) join taken using (template, domain)
