@@ -15,6 +15,12 @@ const picture: FormatCallback = (elem, _walk, builder) => {
   if (around) builder.addInline(elem.attribs?.alt ?? '');
 };
 
+/** A letter is begun from an address alone, without `mailto:`: what its subject would be is of no use there. */
+function addressInText(address: string): string {
+  const read = addressAsRead(address);
+  return /^[^/?#:]+@[^/?#:]+\?/.test(read) ? read.slice(0, read.indexOf('?')) : read;
+}
+
 /** With and without a blank, as mails write it; wherever it stands in the style. */
 const HIDDEN = ['[style*="display:none" i]', '[style*="display: none" i]'];
 /** Of an element that is hidden from some readers: which look says from whom. */
@@ -33,7 +39,10 @@ const OPTIONS = {
     // Of a carousel all pictures but the first are hidden until they are asked for; small ones lead to the big one alone.
     { selector: 'div.mj-carousel-image', format: 'block', options: { leadingLineBreaks: 1 } },
     { selector: 'a.mj-carousel-thumbnail', format: 'skip' },
-    { selector: 'a', options: { hideLinkHrefIfSameAsText: true, pathRewrite: addressAsRead } },
+    {
+      ...{ selector: 'a', format: 'link' },
+      options: { hideLinkHrefIfSameAsText: true, pathRewrite: addressInText },
+    },
     ...HEADINGS.map((selector) => ({ selector, options: { uppercase: false } })),
     { selector: 'table', format: 'block' },
     { selector: 'tr', format: 'block', options: { leadingLineBreaks: 1, trailingLineBreaks: 1 } },
@@ -50,6 +59,9 @@ const FILLING = new RegExp(
 );
 /** Blanks of all widths, which keep empty cells apart in the HTML. */
 const BLANK_LINE = new RegExp(`^(?:${FILL_SIGN}|[\\u00a0\\u2000-\\u200a \\t])+$`, 'gm');
+/** Before and behind the words of a line, where the HTML keeps cells apart. */
+const BLANK_ENDS =
+  /^[ \t]*[\u00a0\u2000-\u200a][\u00a0\u2000-\u200a \t]*|(?<![\u00a0\u2000-\u200a \t])[\u00a0\u2000-\u200a \t]+$/gm;
 
 /** Tags that print nothing themselves. */
 const SILENT =
@@ -93,6 +105,13 @@ export function textOfHtml(html: string): string {
     const tagsLeft = effectOf(wordsIn(elem), tags);
     if (tagsLeft !== '') builder.addInline(tagsLeft);
   };
+  let spoken: SpokenLinks | undefined;
+  const link: FormatCallback = (elem, walk, builder, options) => {
+    spoken ??= spokenLinks(rootOf(elem));
+    // An icon beside its words: the same address would stand there twice.
+    if (!spoken.links.has(elem) && spoken.addresses.has(elem.attribs?.['href'] ?? '')) return;
+    builder.options.formatters?.['anchor']?.(elem, walk, builder, options);
+  };
   const perhaps: FormatCallback = (elem, walk, builder) => {
     const look = looks[Number(elem.attribs?.[LOOK] ?? '')] ?? '';
     delete elem.attribs?.[LOOK];
@@ -104,9 +123,10 @@ export function textOfHtml(html: string): string {
     const effect = tags.asWritten(effectOf(words, tags));
     builder.addInline(tags.markOf(`${effect === '' ? '' : `{% else %}${effect}`}{% endunless %}`));
   };
-  const read = convert(open, { ...OPTIONS, formatters: { cell, picture, hidden, perhaps } })
+  const read = convert(open, { ...OPTIONS, formatters: { cell, picture, link, hidden, perhaps } })
     .replace(FILLING, ' ')
     .replace(BLANK_LINE, '')
+    .replace(BLANK_ENDS, '')
     .replace(/\n{3,}/g, '\n\n');
   return withLoopLines(read, tags)
     .replace(LINE_ENDS, (whole, marks: string, breaks: string) =>
@@ -199,6 +219,31 @@ function wordsIn(elem: Element): string {
     left.push(...(node.children ?? []).toReversed());
   }
   return words;
+}
+
+function rootOf(elem: Element): Element {
+  let root = elem;
+  while (root.parent) root = root.parent;
+  return root;
+}
+
+/** Those that have words, or a picture that is told of, and where they lead. */
+interface SpokenLinks {
+  links: ReadonlySet<Element>;
+  addresses: ReadonlySet<string>;
+}
+
+function spokenLinks(root: Element): SpokenLinks {
+  const links = new Set<Element>();
+  const left: { node: Element; around: Element | null }[] = [{ node: root, around: null }];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const { node, around } = next;
+    const words = node.type === 'text' ? node.data : node.attribs?.['alt'];
+    if (around !== null && (words ?? '').trim() !== '') links.add(around);
+    const isLink = node.type === 'tag' && node.name === 'a';
+    for (const child of node.children ?? []) left.push({ node: child, around: isLink ? node : around });
+  }
+  return { links, addresses: new Set([...links].map(({ attribs }) => attribs?.['href'] ?? '')) };
 }
 
 /**

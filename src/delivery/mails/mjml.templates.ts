@@ -5,6 +5,7 @@ import { registerLiquidFilters } from '../../infra/http/liquid-filters.js';
 import { DomainError } from '../../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../../values/header-text.js';
 import { LIMITS } from './liquid.templates.js';
+import { lostLiquid, withBareLiquid } from './bare-liquid.js';
 import { CompiledMails, type SourceFile } from './compiled-mails.js';
 import { foreignBraces, insteadOfTag } from './foreign-tags.js';
 import { deceptiveLink } from './link-check.js';
@@ -16,6 +17,9 @@ import { INCLUDE, MAX_SOURCE_CHARS, unreadInclude } from './mjml-includes.js';
 const MAX_SUBJECT_CHARS = 300;
 const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;
 const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)\b((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
+
+/** The small pictures of a carousel; they are labels, and their links lead nowhere (M14). */
+const THUMBNAIL = /<a\b[^<>]{0,1000}\bmj-carousel-thumbnail\b[^<>]{0,1000}>/g;
 
 /** A mail with its variables still open: subject, HTML and text are Liquid. */
 export interface MailTemplate {
@@ -106,6 +110,8 @@ async function compileHtml(file: SourceFile): Promise<string> {
     keepComments: false,
     // MJML loads its default font from Google, which tells Google who reads.
     fonts: {},
+    // Also of what is included.
+    preprocessors: [withBareLiquid],
     ignoreIncludes: false,
     includePath: [file.folder],
   }).catch((cause: unknown) => {
@@ -117,7 +123,7 @@ async function compileHtml(file: SourceFile): Promise<string> {
     const included = /^Line \d+ of (.+?), included at/.exec(first.formattedMessage)?.[1];
     throw invalid({ ...file, path: included ?? file.path }, first.line, first.message);
   }
-  return html;
+  return html.replace(THUMBNAIL, (tag) => tag.replace(/\shref="#\d+"/, ''));
 }
 
 /** What MJML lets pass without a word: files that are not there, tags left open, broken Liquid. Adds to `includes` what it read. */
@@ -138,6 +144,13 @@ async function checkSource(
   const deceptive = deceptiveLink(source);
   if (deceptive)
     throw invalid(file, lineAt(source, deceptive.index), `this link is refused: ${deceptive.href}`);
+  const lost = lostLiquid(source);
+  if (lost)
+    throw invalid(
+      file,
+      lineAt(source, lost.index),
+      `${lost.tag.slice(0, 80)} stands between elements, where MJML drops it; put it into one with words, such as <mj-text>`,
+    );
   const unread = unreadInclude(source);
   if (unread !== null)
     throw invalid(

@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { MessageKind } from '../../../src/delivery/message/message.js';
 import { BASE_URL } from './post-office.js';
 
@@ -6,6 +7,13 @@ import { BASE_URL } from './post-office.js';
 export const TEMPLATES: readonly string[] = readdirSync(
   new URL('../../../templates/emails', import.meta.url),
 ).map((file) => file.replace(/\.mjml$/, ''));
+
+export const FIXTURES = fileURLToPath(new URL('../../fixtures/', import.meta.url));
+
+/** Mails in the manner of other builders and times, as people bring them along. */
+export const BROUGHT: readonly string[] = readdirSync(`${FIXTURES}brought-mails`).map(
+  (file) => `brought-mails/${file.replace(/\.mjml$/, '')}`,
+);
 
 /** As its owner writes one in the web app, under this key. */
 export const WRITTEN_KEY = 'written/news';

@@ -14,7 +14,7 @@ import type { PlannedMessage } from '../../../../src/delivery/message/message.js
 import { decodeIds, verifyToken } from '../../../../src/values/signed-token.js';
 import { FixedClock } from '../../../support/clock.js';
 import { openSmtpSink, type SunkMail } from '../../../support/smtp-sink.js';
-import { dataWith, kindOf, TEMPLATES, WRITTEN_KEY, WRITTEN_MAIL } from '../mail-data.js';
+import { BROUGHT, dataWith, FIXTURES, kindOf, TEMPLATES, WRITTEN_KEY, WRITTEN_MAIL } from '../mail-data.js';
 import { BASE_URL, OPENED_AT, openPostOffice, SECRET, SENDER, type PostOffice } from '../post-office.js';
 
 const HOSTILE_NAMES = [
@@ -71,7 +71,7 @@ describe('outgoing mail', () => {
     );
     const planned: Planned[] = [];
     await t.app.get(WrittenMailsService, { strict: false }).create('news', WRITTEN_MAIL);
-    for (const template of [...TEMPLATES, WRITTEN_KEY])
+    for (const template of [...TEMPLATES, WRITTEN_KEY, ...BROUGHT])
       for (const name of ['', 'Grace Hopper', ...HOSTILE_NAMES]) planned.push(await plan(template, name));
     await t.sendDue();
     for (const one of planned) {
@@ -97,10 +97,9 @@ describe('outgoing mail', () => {
     const isMarketing = kind === 'sequence';
     const id = await t.plan(address, {
       subscriberId,
-      templateId: await t.templates.publish(
-        t.db.manager,
-        template === WRITTEN_KEY ? template : `emails/${template}`,
-      ),
+      templateId: await (template.startsWith('brought-mails/')
+        ? t.templates.publish(t.db.manager, template, null, FIXTURES)
+        : t.templates.publish(t.db.manager, template === WRITTEN_KEY ? template : `emails/${template}`)),
       data: dataWith(name === '' ? 'Kit' : name.replace(/[\r\n\0\u2028]+/g, ' ')),
       ...(isMarketing ? {} : { class: 'transactional', kind }),
       ...change,

@@ -260,6 +260,27 @@ describe('the text part of a mail', () => {
   });
 
   it.each([
+    [
+      '<mj-social><mj-social-element name="web" href="https://x.test/">Our page</mj-social-element></mj-social>',
+      'Our page [https://x.test/]',
+    ],
+    [
+      '<mj-text><a href="mailto:ada@x.test?subject=About%20it">Write to me</a></mj-text>',
+      'Write to me [ada@x.test]',
+    ],
+    [
+      '<mj-table><tr><td>&nbsp;</td><td>One</td><td>&nbsp;</td></tr><tr><td>&nbsp;</td><td>Two</td></tr></mj-table>',
+      'One\nTwo',
+    ],
+  ])(
+    'has no address twice, no subject of a letter, and no blanks around its lines: %s',
+    async (content, expected) => {
+      const { text } = await compile(content);
+      expect(text).toBe(expected);
+    },
+  );
+
+  it.each([
     ['<div>a{% if a %}<p>b</p>{% endif %}</div><p>c</p>', 'a\n\nc'],
     ['<div>a {% unless b %}{% if a %}<p>b</p>{% endif %}{% endunless %}</div><p>c</p>', 'a\n\nc'],
     ['<p>a{% if a %} b{% endif %}</p><p>c</p>', 'a\n\nc'],

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fillIn, parseHtmlPart, parseTextPart } from '../../../../src/delivery/mails/liquid.templates.js';
 import { compileMail } from '../../../../src/delivery/mails/mjml.templates.js';
 
 let root: string;
@@ -81,6 +82,26 @@ describe('compiling a mail', () => {
     },
   );
 
+  it('keeps conditions and loops between elements, also in a layout: both branches went to everybody', async () => {
+    await writeFile(
+      join(folder, 'layouts/choice.mjml'),
+      '<mj-section><mj-column>{% unless pro %}<mj-text>Upgrade</mj-text>{% endunless %}</mj-column></mj-section>',
+    );
+    const { html, text } = await compile(
+      mail(`{% assign who = name -%}
+<!-- {% if -->{% for x in xs %}<mj-section>{% if pro > 1 %}<mj-column><mj-text>{{ who }} {{ x }}</mj-text></mj-column>{% endif %}</mj-section>{% endfor %}
+<mj-include path="../layouts/choice.mjml" />
+<mj-section><mj-column><mj-social>{% if pro %}<mj-social-element name="web" href="https://x.test/">Page</mj-social-element>{% endif %}</mj-social></mj-column></mj-section>`),
+    );
+    for (const part of [parseHtmlPart(html), parseTextPart(text)]) {
+      const shown = (values: object): string => fillIn(part, { name: 'Kit', xs: [1, 2], ...values });
+      expect(shown({ pro: 2 })).toMatch(/Kit 1[\s\S]*Kit 2[\s\S]*Page/);
+      expect(shown({ pro: 2 })).not.toContain('Upgrade');
+      expect(shown({})).toContain('Upgrade');
+      expect(shown({})).not.toMatch(/Kit [12]|Page/);
+    }
+  });
+
   it('keeps the preview line out of the text', async () => {
     const { html, text } = await compile(
       mail(section('Body'), '<mj-title>T</mj-title><mj-preview>A first look</mj-preview>'),
@@ -99,6 +120,16 @@ describe('compiling a mail', () => {
       'a link with another scheme than it shows',
       mail('<mj-include path="../layouts/foot.mjml" />') + `<a href='https://ada@example.com/'>`,
       'emails/mail.mjml:7: this link',
+    ],
+    [
+      'a variable between elements',
+      mail('<mj-section>\n<mj-column>{{ name }}</mj-column></mj-section>'),
+      'emails/mail.mjml:6: {{ name }} stands between elements, where MJML drops it',
+    ],
+    [
+      'a tag where no MJML may stand',
+      mail(section('<p>x</p>')).replace('<mj-body>', '{% assign a = 1 %}<mj-body>'),
+      'emails/mail.mjml:4: {% assign a = 1 %} stands between elements',
     ],
     ['an unknown element', mail('<mj-foo />'), 'emails/mail.mjml:5: Element mj-foo'],
     [

@@ -343,6 +343,10 @@ describe('what mail programs leave out', () => {
 
   it('is not said of what stands for Outlook alone, nor of text-transform', () => {
     expect(supportNotes('<!--[if mso]><div style="position:absolute"></div><![endif]-->')).toEqual([]);
+    const picture = '<div style="background:#fff url(https://x.test/a.png)">';
+    expect(
+      supportNotes(`<!--[if mso]><v:rect><v:fill src="https://x.test/a.png" /><![endif]-->${picture}`),
+    ).toEqual([]);
     expect(supportNotes('<p style="text-transform: uppercase; border-radius: 3px">')).toEqual([]);
   });
 });
