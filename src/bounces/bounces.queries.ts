@@ -161,6 +161,14 @@ export class BouncesQueries {
     return rows[0]?.count ?? 0;
   }
 
+  async countUnnamed(source: string, since: Date): Promise<number> {
+    const rows: { count: number }[] = await this.dataSource.query(
+      `select count(*)::int as count from bounce where not trusted and message_id is null and source = $1 and received_at > $2`,
+      [source, since],
+    );
+    return rows[0]?.count ?? 0;
+  }
+
   /** Broadcasts with something to count since `since`. */
   async reportedBroadcasts(since: Date): Promise<string[]> {
     const rows: { id: string }[] = await this.dataSource.query(

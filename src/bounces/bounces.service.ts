@@ -5,6 +5,7 @@ import {
   hasSurelyArrived,
   knownArrivals,
   messageByHeader,
+  messageByReply,
   reportedMessage,
   type Refusal,
   type ReportedMessage,
@@ -107,9 +108,16 @@ export class BouncesService {
   async takeAll(
     reports: readonly JudgedMail[],
     from: Omit<IncomingReport, 'judged' | 'envelopeTo'>,
-  ): Promise<void> {
+  ): Promise<Taken[]> {
+    const taken: Taken[] = [];
     for (const judged of await this.withoutKnownArrivals(reports))
-      await this.take({ judged, envelopeTo: [], ...from });
+      taken.push(await this.take({ judged, envelopeTo: [], ...from }));
+    return taken;
+  }
+
+  /** Reports of the provider, of the last day, that name no mail of ours. */
+  async unnamed(source: MailProvider): Promise<number> {
+    return this.bounces.countUnnamed(source, new Date(this.clock.now().getTime() - DAY_MS));
   }
 
   private async withoutKnownArrivals(reports: readonly JudgedMail[]): Promise<JudgedMail[]> {
@@ -118,16 +126,18 @@ export class BouncesService {
         ? {
             id: messageByReturnPath(this.config.secretKey, judged),
             headers: messageIdHeaders(judged.originals),
+            reply: judged.takenAs?.reply,
           }
         : null,
     );
     const known = await knownArrivals(this.dataSource.manager, {
       ids: arrivals.flatMap((one) => one?.id ?? []),
       headers: arrivals.flatMap((one) => (one?.id === null ? one.headers : [])),
+      replies: arrivals.flatMap((one) => (one?.id === null ? (one.reply ?? []) : [])),
     });
     return reports.filter((_, at) => {
-      const { id, headers } = arrivals[at] ?? { id: null, headers: [] };
-      return !(id === null ? headers.some((header) => known.has(header)) : known.has(id));
+      const { id, headers, reply = '' } = arrivals[at] ?? { id: null, headers: [] };
+      return !(id === null ? [...headers, reply].some((name) => known.has(name)) : known.has(id));
     });
   }
 
@@ -176,7 +186,10 @@ export class BouncesService {
   ): Promise<Record<'id' | 'byPath' | 'byHeader', string | null>> {
     const { secretKey } = this.config;
     const byPath = messageByReturnPath(secretKey, clues);
-    const byHeader = byPath ?? (await messageByHeader(manager, messageIdHeaders(clues.originals)));
+    const byHeader =
+      byPath ??
+      (await messageByHeader(manager, messageIdHeaders(clues.originals))) ??
+      (clues.takenAs ? await messageByReply(manager, clues.takenAs.reply) : null);
     return { id: byHeader ?? messageByUnsubscribeLink(secretKey, clues), byPath, byHeader };
   }
 
@@ -320,8 +333,8 @@ async function holdBroadcast(
   await manager.query('select 1 from broadcast where id = $1 for key share', [broadcastId]);
 }
 
-function cluesOf({ judged: { addressedTo, originals }, envelopeTo }: IncomingReport): ReportClues {
-  return { addressedTo: [...envelopeTo, ...addressedTo], originals };
+function cluesOf({ judged: { addressedTo, originals, takenAs }, envelopeTo }: IncomingReport): ReportClues {
+  return { addressedTo: [...envelopeTo, ...addressedTo], originals, takenAs };
 }
 
 /** What a mail without any finding comes to. */

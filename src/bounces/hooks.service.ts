@@ -2,6 +2,7 @@ import type { MailProvider } from '../values/mail-providers.js';
 import { Inject, Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { RateLimits } from '../infra/rate-limits/rate-limits.service.js';
@@ -35,6 +36,18 @@ const MAILGUN_TOKEN = { name: 'mailgun-token', points: 1, seconds: 10 * 3_600 };
 /** Where our answer was lost, the same call comes once more: it is known, and a refusal would be tried for eight hours. */
 const MAILGUN_CALL = { ...MAILGUN_TOKEN, name: 'mailgun-call' };
 
+/** How long after a mail was taken it is known here, though a worker was slow to write it down. */
+const REPLY_WRITTEN_MS = 60_000;
+
+export const UNNAMED_ALERT = 'bounces:unnamed:';
+const TAG_KEPT = 'look whether something on the way takes out the header that names the mail.';
+const UNNAMED_REMEDY: Readonly<Record<MailProvider, string>> = {
+  ses: 'in Amazon SES turn on "Include original headers" beside the feedback notifications of the identity, or have a configuration set publish its events to the topic.',
+  sendgrid: TAG_KEPT,
+  postmark: TAG_KEPT,
+  mailgun: TAG_KEPT,
+};
+
 interface SignedReports {
   reports: JudgedMail[];
   signedAt?: Date | undefined;
@@ -47,6 +60,7 @@ export class HooksService {
     private readonly bounces: BouncesService,
     private readonly sns: SnsVerifier,
     private readonly limits: RateLimits,
+    private readonly alerts: AlertsService,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -58,7 +72,18 @@ export class HooksService {
   async receive(provider: MailProvider, call: HookCall): Promise<void> {
     if (provider === 'mailgun') return this.receiveMailgun(call);
     const { reports, signedAt } = await this.read(provider, call);
-    await this.bounces.takeAll(reports, { source: provider, signedAt });
+    const taken = await this.bounces.takeAll(reports, { source: provider, signedAt });
+    if (taken.includes('untrusted')) await this.tellUnnamed(provider);
+  }
+
+  /** What the provider tells of nobody's mail has no effect, and the reader is written to still. */
+  private async tellUnnamed(provider: MailProvider): Promise<void> {
+    await this.alerts.raise({
+      key: UNNAMED_ALERT + provider,
+      severity: 'warning',
+      message: `Reports of ${provider} name no mail that was sent from here, and were not counted. That is as it should be if something else sends through the same account. If not: ${UNNAMED_REMEDY[provider]}`,
+      facts: { provider, reportsOfLastDay: await this.bounces.unnamed(provider) },
+    });
   }
 
   private async receiveMailgun({ body: given }: HookCall): Promise<void> {
@@ -80,7 +105,8 @@ export class HooksService {
       if (!unspent) throw unsigned();
     };
     try {
-      await this.bounces.take({ judged, source: 'mailgun', envelopeTo: [], signedAt }, once);
+      const taken = await this.bounces.take({ judged, source: 'mailgun', envelopeTo: [], signedAt }, once);
+      if (taken === 'untrusted') await this.tellUnnamed('mailgun');
     } catch (error) {
       if (!isKnown) throw error;
     }
@@ -123,7 +149,16 @@ export class HooksService {
       return { reports: [] };
     }
     const judged = message.Type === 'Notification' ? readSesEvent(message.Message) : null;
+    if (judged !== null && judged.reason !== 'delivered') await this.awaitReply(judged);
     return { reports: judged === null ? [] : [judged], signedAt };
+  }
+
+  /** Amazon may know of an address before its reply to the mail is written down here: it is asked to tell again then. */
+  private async awaitReply(judged: JudgedMail): Promise<void> {
+    const takenMs = judged.takenAs?.at?.getTime() ?? 0;
+    if (this.clock.now().getTime() - takenMs > REPLY_WRITTEN_MS) return;
+    if ((await this.bounces.addressee({ judged, source: 'ses', envelopeTo: [] })) === null)
+      throw new DomainError('HOOK_UNREACHABLE', 'the mail is not known yet');
   }
 
   private inTime(atMs: number, maxAgeMs: number): Date {

@@ -34,6 +34,8 @@ export interface JudgedMail {
   originals: HeaderBlock[];
   /** Where the mail itself went, as its headers say: the return path it answers to may be among them. */
   addressedTo: string[];
+  /** What the provider answered when it took the mail, and when, where its report says so. */
+  takenAs?: { reply: string; at: Date | null };
 }
 
 const GRAVITY: readonly BounceVerdict[] = ['complaint', 'hard', 'sender', 'soft', 'ignore'];

@@ -6,6 +6,7 @@ import { refusedFor, SENDER_REFUSED_ALERT } from '../delivery/replies/sender-ref
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { UNSTORABLE_ALERT } from './bounce-intake.service.js';
+import { UNNAMED_ALERT } from './hooks.service.js';
 import { BouncesQueries } from './bounces.queries.js';
 import { DAY_MS } from '../values/time-units.js';
 
@@ -57,7 +58,7 @@ export class RatesWatch {
     for (const { key, lastSeenAt, facts } of await this.alerts.open()) {
       const over = key.startsWith(COMPLAINT_ALERT)
         ? !troubled.has(key)
-        : key === UNSTORABLE_ALERT
+        : key === UNSTORABLE_ALERT || key.startsWith(UNNAMED_ALERT)
           ? lastSeenAt < quietSince
           : key.startsWith(SENDER_REFUSED_ALERT) &&
             !held.some((end) => key.endsWith(end)) &&

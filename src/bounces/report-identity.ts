@@ -9,6 +9,8 @@ export interface ReportClues {
   addressedTo: readonly string[];
   /** Headers of the mails it brings back. */
   originals: readonly HeaderBlock[];
+  /** What the provider answered when it took the mail. */
+  takenAs?: { reply: string } | undefined;
 }
 
 const LINK_TOKEN = /\/u\/([A-Za-z0-9_-]{20,200})/;

@@ -24,6 +24,8 @@ const event = z.object({
   eventType: z.string().optional(),
   mail: z.object({
     source: z.string().nullish(),
+    messageId: z.string().nullish(),
+    timestamp: z.string().nullish(),
     tags: z
       .record(z.string(), z.array(z.string()))
       .nullish()
@@ -74,11 +76,28 @@ const OTHER_EVENTS: Readonly<Record<string, ReplyReason>> = {
   'Rendering Failure': 'content',
 };
 
-/** Reads a notification or an event of Amazon SES; null for anything else, and for what says nothing about delivery. */
+/** Amazon's name for a mail, the last word of its reply to the body. */
+const MAIL_ID = /^[\da-z]{8,40}(?:-[\da-z]{4,40}){5}-000000$/i;
+
+/**
+ * Reads a notification or an event of Amazon SES; null for anything else, and for what says nothing about delivery. Events
+ * of a configuration set have our tag. Notifications of an identity have neither tags nor, as a rule, headers, and our
+ * Message-ID has given way to Amazon's: its own name for the mail is all they say.
+ */
 export function readSesEvent(json: string): JudgedMail | null {
   const parsed = event.safeParse(parseJson(json));
-  if (!parsed.success) return null;
-  const { bounce, complaint, mail } = parsed.data;
+  const report = parsed.success ? readEvent(parsed.data) : null;
+  const { messageId, timestamp } = parsed.data?.mail ?? {};
+  if (report === null || !MAIL_ID.test(messageId ?? '')) return report;
+  const at = new Date(timestamp ?? Number.NaN);
+  return {
+    ...report,
+    takenAs: { reply: `250 Ok ${messageId}`, at: Number.isNaN(at.getTime()) ? null : at },
+  };
+}
+
+function readEvent(given: z.output<typeof event>): JudgedMail | null {
+  const { bounce, complaint, mail } = given;
   const returned: HeaderBlock = new Map([
     ...mail.headers.map(({ name, value }) => [name.toLowerCase(), [value]] as const),
     ['return-path', [[mail.source ?? '', ...(mail.tags[TAG] ?? []).map(verpOfTag)].join(' ')]] as const,
@@ -97,7 +116,7 @@ export function readSesEvent(json: string): JudgedMail | null {
     const findings = complaint.complainedRecipients.map((one) => found(quoted(one), said));
     return judged(findings, complaint.userAgent ?? null, [returned]);
   }
-  const reason = OTHER_EVENTS[parsed.data.notificationType ?? parsed.data.eventType ?? ''];
+  const reason = OTHER_EVENTS[given.notificationType ?? given.eventType ?? ''];
   if (reason === undefined) return null;
   return judged(
     mail.destination.map((emailAddress) => found(quoted({ emailAddress }), replyClass(reason))),

@@ -70,20 +70,36 @@ export async function messageByHeader(db: EntityManager, headers: readonly strin
   return rows[0]?.id ?? null;
 }
 
+/** Amazon's replies alone, which end in a name that its reports call the mail by: other relays' mails are in no index. */
+const NAMED_BY_REPLY = (reply: string): string => `${reply} like '250 Ok %-000000'`;
+
+/** The mail that Amazon took with this reply. Called for reports that say nothing else; locks nothing. Served by `message_amazon`. */
+export async function messageByReply(db: EntityManager, reply: string): Promise<string | null> {
+  const rows: { id: string }[] = await db.query(
+    `select id from message where reply_text = $1 and ${NAMED_BY_REPLY('reply_text')} and state in ('accepted', 'unknown') limit 1`,
+    [reply],
+  );
+  return rows[0]?.id ?? null;
+}
+
 /**
- * Those of the mails, by id or by Message-ID, that are known to have been taken, so that hearing of it again changes
- * nothing. Called for each call of a provider's webhook; locks nothing. Served by the primary key and `message_header_id`.
+ * Those of the mails, by id, by Message-ID or by the relay's reply, that are known to have been taken, so that hearing of it
+ * again changes nothing. Called for each call of a provider's webhook; locks nothing. Served by the primary key,
+ * `message_header_id` and `message_amazon`.
  */
 export async function knownArrivals(
   db: EntityManager,
-  { ids, headers }: { ids: readonly string[]; headers: readonly string[] },
+  { ids, headers, replies }: Record<'ids' | 'headers' | 'replies', readonly string[]>,
 ): Promise<Set<string>> {
-  if (ids.length === 0 && headers.length === 0) return new Set();
+  if (ids.length === 0 && headers.length === 0 && replies.length === 0) return new Set();
   const rows: { name: string }[] = await db.query(
     `select m.id::text as name from unnest($1::bigint[]) i join message m on m.id = i where m.state = 'accepted'
      union all
-     select m.message_id_header from unnest($2::text[]) h join message m on m.message_id_header = h where m.state = 'accepted'`,
-    [ids, headers],
+     select m.message_id_header from unnest($2::text[]) h join message m on m.message_id_header = h where m.state = 'accepted'
+     union all
+     select m.reply_text from unnest($3::text[]) r join message m on m.reply_text = r
+     where m.state = 'accepted' and ${NAMED_BY_REPLY('m.reply_text')}`,
+    [ids, headers, replies],
   );
   return new Set(rows.map(({ name }) => name));
 }

@@ -85,6 +85,7 @@ import { LinkAmpersands1765620000000 } from './migrations/1765620000000-link-amp
 import { SoftBounces1765650000000 } from './migrations/1765650000000-soft-bounces.js';
 import { WarmUpDays1765660000000 } from './migrations/1765660000000-warm-up-days.js';
 import { InstallationSalt1765711000000 } from './migrations/1765711000000-installation-salt.js';
+import { AmazonReplies1765716000000 } from './migrations/1765716000000-amazon-replies.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -175,4 +176,5 @@ export const migrations = [
   SoftBounces1765650000000,
   WarmUpDays1765660000000,
   InstallationSalt1765711000000,
+  AmazonReplies1765716000000,
 ];

@@ -5,6 +5,7 @@ import { BouncesService } from '../../../src/bounces/bounces.service.js';
 import { HooksService } from '../../../src/bounces/hooks.service.js';
 import { signedText, snsMessage } from '../../../src/bounces/providers/sns.js';
 import { SnsVerifier } from '../../../src/bounces/sns-verifier.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { statusOfCode } from '../../../src/infra/http/problem.js';
 import { RateLimits } from '../../../src/infra/rate-limits/rate-limits.service.js';
@@ -44,6 +45,7 @@ describe('webhooks of Amazon SES', () => {
       t.app.get(BouncesService, { strict: false }),
       new SnsVerifier(amazon),
       t.app.get(RateLimits, { strict: false }),
+      t.app.get(AlertsService, { strict: false }),
       config,
       t.clock,
     );

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BouncesService } from '../../../src/bounces/bounces.service.js';
 import { HooksService } from '../../../src/bounces/hooks.service.js';
 import { SnsVerifier } from '../../../src/bounces/sns-verifier.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { RateLimits } from '../../../src/infra/rate-limits/rate-limits.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
@@ -327,6 +328,7 @@ describe('webhooks of mail providers', () => {
       t.app.get(BouncesService, { strict: false }),
       new SnsVerifier(),
       t.app.get(RateLimits, { strict: false }),
+      t.app.get(AlertsService, { strict: false }),
       {
         ...config,
         sesTopicArn: null,
