@@ -100,7 +100,13 @@ export function estimate(
       ),
     }));
   const paced = new Set(buckets.filter((bucket) => rateOf(bucket) !== null).map(({ key }) => key));
-  const unpaced = asked.some(({ queueKey }) => !bucketsOf(queueKey).some((key) => paced.has(key)));
+  // While the mails of a day have gone nothing is taken, and how fast it would be makes no matter of days.
+  const overDays = new Set(
+    observedPerSecond === null ? times.filter(({ ms }) => ms !== 0).map(({ key }) => key) : [],
+  );
+  const unpaced = asked.some(
+    ({ queueKey }) => !bucketsOf(queueKey).some((key) => paced.has(key) || overDays.has(key)),
+  );
   if (unpaced) {
     const load = queues.reduce((sum, { ready, ahead }) => sum + ready + ahead, 0);
     const ms = observedPerSecond === null ? null : (load / observedPerSecond) * 1000;

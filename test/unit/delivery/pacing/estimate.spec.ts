@@ -88,6 +88,21 @@ describe('when all will have gone out', () => {
     expect(of([gmail], [])).toMatchObject({ completesAtMs: null, perSecond: null, limitedBy: 'relay' });
   });
 
+  it.each([{ rampStartedOn: '2026-03-02' }, { dailyQuota: 100 }])(
+    'is days ahead where the mails of today have gone, with %j: it was not known, and the relay was to blame',
+    (limit) => {
+      const buckets = [bucket('sender:example.com', { ...limit, usedToday: 95 })];
+      const daily = of([gmail], buckets);
+      expect(daily).toMatchObject({ limitedBy: 'sender:example.com', completesAtMs: expect.any(Number) });
+      expect((daily.completesAtMs ?? 0) - NOW).toBeGreaterThan(2 * 24 * HOUR_MS);
+      // How fast the mails of another sender go nobody knows.
+      expect(of([gmail, { ...gmail, queueKey: 'example.net|gmail' }], buckets)).toMatchObject({
+        limitedBy: 'relay',
+        completesAtMs: null,
+      });
+    },
+  );
+
   it('is not before the last one is due', () => {
     const buckets = [bucket('global', { ratePerSecond: 10 })];
     expect(of([gmail], buckets, { lastDueAtMs: NOW + HOUR_MS }).completesAtMs).toBe(NOW + HOUR_MS);
