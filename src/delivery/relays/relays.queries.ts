@@ -122,8 +122,10 @@ export class RelaysQueries {
       );
       if (row === undefined) return;
       const known = row.putOffs ?? NO_PUT_OFFS;
-      const left = afterTaken(known, taken, row.state === 'half_open');
-      if (row.state === 'closed' && row.failures === 0 && left === known) return;
+      if (row.state === 'closed' && row.failures === 0 && afterTaken(known, taken, false) === known) return;
+      // What was put off long ago says nothing of how the relay was when it was tried, nor of the words of those mails.
+      const counting = withPutOffs(known, NO_PUT_OFFS, this.clock.now().getTime());
+      const left = afterTaken(counting, taken, row.state === 'half_open');
       await manager.query(
         `update relay_state set state = 'closed', failures = 0, opened_until = null, reason = null, out_since = null,
            put_offs = $2, updated_at = clock_timestamp() where key = $1`,

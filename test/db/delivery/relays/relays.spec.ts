@@ -146,6 +146,21 @@ describe('several relays', () => {
     expect(await chosen(60, others)).toEqual(new Set(['one', 'two.example.com']));
   });
 
+  it('blames nobody for what it put off an hour and a half ago: a broadcast of then was passed over', async () => {
+    await fail('one', 'auth', 1);
+    const mails = ['a', 'b', 'c'].map((receiver) => ({
+      ...{ id: receiver, templateId: '7', receiver, plain: true },
+      atMs: t.clock.now().getTime() - 90 * 60_000,
+    }));
+    await t.db.query(`update relay_state set put_offs = $1`, [{ mails, blamed: [] }]);
+    await endPause();
+    await relays.view();
+    await relays.choose();
+    await relays.worked({ name: 'one' }, 'R');
+    const rows: unknown[] = await t.db.query('select state, put_offs as "putOffs" from relay_state');
+    expect(rows).toEqual([{ state: 'closed', putOffs: { mails: [], blamed: [] } }]);
+  });
+
   it('lets another worker try when the first had no mail for it, or died', async () => {
     await fail('one', 'auth', 1);
     await endPause();
