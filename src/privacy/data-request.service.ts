@@ -3,12 +3,13 @@ import { DataSource, type EntityManager } from 'typeorm';
 import type { Sender } from '../delivery/message/message.js';
 import { MessagesService } from '../delivery/planning/messages.service.js';
 import { TemplatesService } from '../delivery/mails/templates.service.js';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../values/signed-token.js';
-import { MINUTE_MS } from '../values/time-units.js';
+import { DAY_MS, MINUTE_MS } from '../values/time-units.js';
 
 /** `my-data` hands out the file; `erase` forgets the person. Neither link stands in for the other. */
 export type DataPurpose = 'my-data' | 'erase';
@@ -17,6 +18,8 @@ export const DATA_LINK_MINUTES = 30;
 /** One mail in ten minutes and three a day: a forwarded mail must not become a way to flood its reader. */
 const PAUSE_MS = 10 * MINUTE_MS;
 const MAX_A_DAY = 3;
+const UNMAILABLE_ALERT = 'privacy:unmailable:';
+const WISHES = { 'my-data': 'for a copy of their data', erase: 'to be erased' } as const;
 /** The letter with the link, and the name that it knows the link by. */
 const LETTERS = {
   'my-data': { template: 'emails/my-data', variable: 'dataUrl' },
@@ -32,6 +35,7 @@ export class DataRequestService {
     private readonly dataSource: DataSource,
     private readonly messages: MessagesService,
     private readonly templates: TemplatesService,
+    private readonly alerts: AlertsService,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -62,8 +66,42 @@ export class DataRequestService {
     return id;
   }
 
-  /** Plans the mail with the link, unless one is on its way or the day has had its three. Tells nobody which. */
-  async ask({ id, email, emailKey }: Subscriber, purpose: DataPurpose): Promise<void> {
+  /**
+   * Plans the mail with the link, unless one is on its way or the day has had its three. Tells nobody which. Who complained,
+   * and an address that is dead, get no mail of any kind: the owner is told, who has a month to answer (GDPR art. 12 (3)).
+   */
+  async ask(person: Subscriber, purpose: DataPurpose): Promise<'mailed' | 'unmailable'> {
+    const hash = addressHash(this.config.secretKey, person.emailKey);
+    const blocked: unknown[] = await this.dataSource.query(
+      `select 1 from suppression where email_hash = $1 and scope = 'all' limit 1`,
+      [hash],
+    );
+    if (blocked.length === 0) {
+      await this.mail(person, purpose, hash);
+      return 'mailed';
+    }
+    await this.alerts.raise({
+      key: `${UNMAILABLE_ALERT}${purpose}:${person.id}`,
+      severity: 'warning',
+      message: `Subscriber ${person.id} asks ${WISHES[purpose]} on their preferences page, and nothing is mailed to their address because of a complaint, a bounce or a block. Make sure who asks, and answer within a month: on the person's page, or at /api/v1/subscribers/${person.id}.`,
+      facts: { subscriberId: person.id, purpose },
+    });
+    return 'unmailable';
+  }
+
+  /** Alerts about who is not there any more, and those whose month is over. */
+  async endAnswered(): Promise<void> {
+    const overSince = new Date(this.clock.now().getTime() - 31 * DAY_MS);
+    for (const { key, facts, lastSeenAt } of await this.alerts.open()) {
+      if (!key.startsWith(UNMAILABLE_ALERT)) continue;
+      const rows: unknown[] = await this.dataSource.query('select 1 from subscriber where id = $1', [
+        facts['subscriberId'],
+      ]);
+      if (rows.length === 0 || lastSeenAt < overSince) await this.alerts.resolve(key);
+    }
+  }
+
+  private async mail({ id, email }: Subscriber, purpose: DataPurpose, hash: Buffer): Promise<void> {
     const now = this.clock.now();
     const { template, variable } = LETTERS[purpose];
     const templateId = await this.templateId(template);
@@ -90,7 +128,7 @@ export class DataRequestService {
           },
           sender: from.sender,
           address: email,
-          addressHash: addressHash(this.config.secretKey, emailKey),
+          addressHash: hash,
           dueAt: now,
           expiresAt: new Date(now.getTime() + DATA_LINK_MINUTES * MINUTE_MS),
           priority: 0,

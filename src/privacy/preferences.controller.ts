@@ -22,7 +22,7 @@ import { PreferencesService } from './preferences.service.js';
 
 const anything = z.unknown();
 
-type Notice = 'saved' | 'left' | 'mailed' | 'erase-mailed' | 'paused' | 'resumed' | null;
+type Notice = 'saved' | 'left' | 'mailed' | 'erase-mailed' | 'unmailable' | 'paused' | 'resumed' | null;
 
 /** What I get, whether I am counted, my data, forget me. GET shows, POST changes; the address is shown masked. */
 @Controller('preferences')
@@ -95,8 +95,8 @@ export class PreferencesController {
   async export(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
     const person = await this.known(token, reply);
     if (!person) return;
-    await this.requests.ask(person, 'my-data');
-    await this.after(reply, token, 'mailed');
+    const asked = await this.requests.ask(person, 'my-data');
+    await this.after(reply, token, asked);
   }
 
   /** Not here: whoever was sent one of the person's mails could press it. */
@@ -104,8 +104,8 @@ export class PreferencesController {
   async erase(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
     const person = await this.known(token, reply);
     if (!person) return;
-    await this.requests.ask(person, 'erase');
-    await this.after(reply, token, 'erase-mailed');
+    const asked = await this.requests.ask(person, 'erase');
+    await this.after(reply, token, asked === 'mailed' ? 'erase-mailed' : asked);
   }
 
   private async after(reply: FastifyReply, token: string, notice: Notice): Promise<void> {

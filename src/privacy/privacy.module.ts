@@ -11,7 +11,7 @@ import { EraseController } from './erase.controller.js';
 import { ErasureService } from './erasure.service.js';
 import { ListChoicesService } from './list-choices.service.js';
 import { MyDataController } from './my-data.controller.js';
-import { PausesJobs } from './pauses.jobs.js';
+import { PrivacyJobs } from './privacy.jobs.js';
 import { PausesService } from './pauses.service.js';
 import { PersonalDataService } from './personal-data.service.js';
 import { PreferencesController } from './preferences.controller.js';
@@ -51,7 +51,7 @@ import { TrackingChoiceService } from './tracking-choice.service.js';
     PersonalDataService,
     ErasureService,
     PausesService,
-    PausesJobs,
+    PrivacyJobs,
   ],
   exports: [PersonalDataService, ErasureService],
 })

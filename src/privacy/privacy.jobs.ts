@@ -1,12 +1,14 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
+import { DataRequestService } from './data-request.service.js';
 import { PausesService } from './pauses.service.js';
 
 @Injectable()
-export class PausesJobs implements OnModuleInit {
+export class PrivacyJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
     private readonly pauses: PausesService,
+    private readonly requests: DataRequestService,
   ) {}
 
   onModuleInit(): void {
@@ -15,6 +17,12 @@ export class PausesJobs implements OnModuleInit {
       everySeconds: 60,
       lockSeconds: 600,
       run: async () => this.pauses.endDue(),
+    });
+    this.registry.add({
+      name: 'privacy.end-alerts',
+      everySeconds: 3_600,
+      lockSeconds: 600,
+      run: async () => this.requests.endAnswered(),
     });
   }
 }
