@@ -16,6 +16,7 @@ import { OVERDUE, RESTORED } from '../delivery/message/overdue.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { StepTiming } from '../sequences/steps/schedule.js';
+import { broadcastTimeRule, type BroadcastTimeFacts } from './explain-broadcast-time.js';
 import { cancelled, end, inWords } from './explain-end.js';
 import {
   broadcastSplitRule,
@@ -84,6 +85,7 @@ export interface MessageFacts {
   broadcastSplit: BroadcastSplitFacts | null;
   sequence: { title: string; version: number; timing: StepTiming; zone: string } | null;
   broadcast: BroadcastFacts | null;
+  broadcastTime: BroadcastTimeFacts | null;
   attempts: AttemptFacts[];
   reports: { verdict: string; reason: string; at: Date }[];
   /** Whether the mails of its sequence are paused: then the claim holds it. */
@@ -144,19 +146,13 @@ function plannedBy({ message, sequence, broadcast }: MessageFacts): Rule {
   return rule(code, 'info', cause, createdAt);
 }
 
-function timing({ message, sequence, broadcast }: MessageFacts): Rule {
+function timing({ message, sequence, broadcastTime }: MessageFacts): Rule {
   if (sequence !== null) {
     const words = timingText(sequence.timing, sequence.zone);
     const local = instantText(message.createdAt, sequence.zone);
     return rule('DUE_BY_STEP', 'passed', `The step runs ${words}: that was ${local}.`, message.createdAt);
   }
-  if (broadcast?.scheduledAt)
-    return rule(
-      'DUE_BY_SCHEDULE',
-      'passed',
-      `The broadcast was set for ${instantText(broadcast.scheduledAt)}.`,
-      broadcast.scheduledAt,
-    );
+  if (broadcastTime !== null) return broadcastTimeRule(broadcastTime);
   return rule('DUE_AT_ONCE', 'passed', 'It goes as soon as it is planned.', message.createdAt);
 }
 

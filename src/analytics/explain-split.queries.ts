@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { BroadcastTimeFacts } from './explain-broadcast-time.js';
 import { HELD_OUT, HOLDOUT } from '../segments/held-out.js';
 import type { BroadcastSplitFacts, SplitFacts } from './explain-split.js';
 
@@ -66,6 +67,23 @@ export async function splitOfBroadcastMail(
      from message m join broadcast b on b.id = m.broadcast_id
      where m.id = $1 and b.split is not null`,
     [messageId, HELD_OUT],
+  );
+  return rows[0] ?? null;
+}
+
+/** Null of a broadcast that has no time yet. By primary keys. */
+export async function broadcastTimeOf(
+  db: EntityManager,
+  messageId: string,
+): Promise<BroadcastTimeFacts | null> {
+  const rows: BroadcastTimeFacts[] = await db.query(
+    `select b.scheduled_at as "scheduledAt", b.timing, s.time_zone as "timeZone", m.due_at as "dueAt",
+       b.split -> 'arms' -> (case when m.arm < 0 then -1 - m.arm else m.arm end) as arm,
+       m.state_reason is null and m.planned_for is null and not exists (
+         select from message_attempt a where a.message_id = m.id and a.outcome <> 'accepted') as "isAsPlanned"
+     from message m join broadcast b on b.id = m.broadcast_id left join subscriber s on s.id = m.subscriber_id
+     where m.id = $1 and b.scheduled_at is not null`,
+    [messageId],
   );
   return rows[0] ?? null;
 }

@@ -9,7 +9,7 @@ import { notFound } from '../values/not-found.js';
 import { timeZoneOr } from '../values/zoned-time.js';
 import { explainBroadcast } from './explain-broadcast.js';
 import { explainMessage, type MessageFacts } from './explain-message.js';
-import { splitOfBroadcastMail, splitsAt } from './explain-split.queries.js';
+import { broadcastTimeOf, splitOfBroadcastMail, splitsAt } from './explain-split.queries.js';
 import { explainStep, notKept } from './explain-step.js';
 import {
   absenceRow,
@@ -129,6 +129,7 @@ export class ExplainService {
       broadcastSplit: broadcastId === null ? null : await splitOfBroadcastMail(db, row.id),
       sequence: await this.sequence(row, person),
       broadcast: broadcastId === null ? null : await broadcastRow(db, broadcastId),
+      broadcastTime: broadcastId === null ? null : await broadcastTimeOf(db, row.id),
       attempts: await attemptRows(db, row.id),
       reports: await reportRows(db, row.id),
       ...(await this.waits.of(row)),

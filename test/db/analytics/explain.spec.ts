@@ -255,6 +255,17 @@ describe('GET /api/v1/messages/explain', () => {
       code: 'SPLIT_TEST_ARM',
       text: expect.stringMatching(/has arm B .* hash .* 20 % of the audience have 2 arms/),
     });
+    // By whose clock, too: it named the moment when the first clock on earth shows the hour.
+    const local = { atLocal: '2026-03-05T09:30', fallbackZone: 'Asia/Tokyo', ifPassed: 'nextDay' };
+    await t.dataSource.query(
+      `update broadcast set timing = $2, scheduled_at = '2026-03-04T19:30Z',
+         split = jsonb_set(split, '{arms,1,at}', '"18:00"') where id = $1`,
+      [id, JSON.stringify({ local, spreadMinutes: 0 })],
+    );
+    const { chain } = (await get(`${mail}/explain`).expect(200)).body as Answer;
+    expect(chain.find(({ code }) => code === 'DUE_BY_SCHEDULE')?.text).toMatch(
+      /^It goes at 2026-03-05 18:00 (?:by the clock of Asia\/Tokyo|on the reader's clock).*, the hour of its arm/,
+    );
     await t.dataSource.query('update message set arm = null where id = $1', [mail]);
     expect(await told()).toMatchObject({
       code: 'SPLIT_TEST_REST',

@@ -1,3 +1,4 @@
+import { broadcastTimeRule, type BroadcastTimeFacts } from '../../../src/analytics/explain-broadcast-time.js';
 import { describe, expect, it } from 'vitest';
 import { explainMessage } from '../../../src/analytics/explain-message.js';
 import { OVERDUE, RESTORED } from '../../../src/delivery/message/overdue.js';
@@ -274,9 +275,61 @@ describe('why a mail was (not) sent', () => {
 
   it('names when a broadcast was set for', () => {
     const chain = explainMessage(
-      with_({ sequence: null, broadcast: { ...BROADCAST, scheduledAt: EARLIER } }),
+      with_({ sequence: null, broadcast: BROADCAST, broadcastTime: time() }),
     ).chain;
     expect(chain.slice(0, 2).map(({ code }) => code)).toEqual(['PLANNED_BY_BROADCAST', 'DUE_BY_SCHEDULE']);
+  });
+
+  const local = { atLocal: '2026-03-05T09:30', fallbackZone: 'Asia/Tokyo', ifPassed: 'nextDay' } as const;
+  const time = (change: Partial<BroadcastTimeFacts> = {}): BroadcastTimeFacts => ({
+    ...{ scheduledAt: new Date('2026-03-04T19:30:00Z'), timing: null, arm: null },
+    ...{ timeZone: 'America/New_York', dueAt: new Date('2026-03-05T14:30:00Z'), isAsPlanned: true },
+    ...change,
+  });
+  const hour = { local, spreadMinutes: 0 };
+  it.each<[words: string, Partial<BroadcastTimeFacts>]>([
+    ['The broadcast was set for Wed 4 Mar 2026, 19:30 UTC.', {}],
+    ["It goes at 2026-03-05 09:30 on the reader's clock (America/New_York).", { timing: hour }],
+    [
+      'It goes at 2026-03-05 09:30 by the clock of Asia/Tokyo, as that of the reader is not known.',
+      { timing: hour, timeZone: null, dueAt: new Date('2026-03-05T00:30:00Z') },
+    ],
+    [
+      'It goes at 2026-03-05 09:30 by the clock of Europe/Berlin, for all readers.',
+      {
+        timing: { local: { ...local, timezone: 'Europe/Berlin' }, spreadMinutes: 0 },
+        dueAt: new Date('2026-03-05T08:30:00Z'),
+      },
+    ],
+    [
+      "It goes at 2026-03-05 09:30 on the reader's clock (America/New_York), which had passed when it was its turn, and the next day has that hour again.",
+      { timing: hour, dueAt: new Date('2026-03-06T14:30:00Z') },
+    ],
+    [
+      "It goes at 2026-03-05 09:30 on the reader's clock (America/New_York), which had passed when it was its turn, and it went at once.",
+      {
+        timing: { local: { ...local, ifPassed: 'send' }, spreadMinutes: 0 },
+        dueAt: new Date('2026-03-05T16:00:00Z'),
+      },
+    ],
+    [
+      "It goes at 2026-03-05 09:30 on the reader's clock (America/New_York).",
+      { timing: hour, dueAt: new Date('2026-03-06T14:30:00Z'), isAsPlanned: false },
+    ],
+    [
+      "It goes at 2026-03-05 18:00 on the reader's clock (America/New_York), the hour of its arm of the split test.",
+      { timing: hour, arm: { at: '18:00' }, dueAt: new Date('2026-03-05T23:00:00Z') },
+    ],
+    [
+      'The broadcast was set for Wed 4 Mar 2026, 19:30 UTC, with the delay of 90 minutes of its arm of the split test.',
+      { arm: { delayMinutes: 90 } },
+    ],
+    [
+      'The broadcast was set for Wed 4 Mar 2026, 19:30 UTC, at its place in 360 minutes over which the mails are spread.',
+      { timing: { local: null, spreadMinutes: 360 } },
+    ],
+  ])('says by which rule and clock the mail of a broadcast is due: %s', (words, change) => {
+    expect(broadcastTimeRule(time(change)).text).toBe(words);
   });
 });
 

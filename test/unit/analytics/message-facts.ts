@@ -41,6 +41,7 @@ const BASE: MessageFacts = {
     zone: 'Europe/Berlin',
   },
   broadcast: null,
+  broadcastTime: null,
   broadcastSplit: null,
   attempts: [],
   reports: [],
