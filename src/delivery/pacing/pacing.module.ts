@@ -11,7 +11,6 @@ import { PacingQueries } from './pacing.queries.js';
 import { PacingService } from './pacing.service.js';
 import { Receivers } from './receivers.service.js';
 import { SendingController } from './sending.controller.js';
-import { SendingMetrics } from './sending-metrics.service.js';
 import { SendingQueries } from './sending.queries.js';
 import { SendingService } from './sending.service.js';
 import { SendingSettingsService } from './sending-settings.service.js';
@@ -29,7 +28,6 @@ import { SendingSettingsService } from './sending-settings.service.js';
     { provide: MX_RESOLVER, useClass: SystemMxResolver },
     SendingService,
     SendingQueries,
-    SendingMetrics,
     SendingSettingsService,
     FrequencyCapService,
     PacingJobs,

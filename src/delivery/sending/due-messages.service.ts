@@ -14,6 +14,13 @@ import { blamesSender, isOfRecipient } from '../replies/settlement.js';
 /** As long as a lease. A claim may be committed after its connection was lost; later, the reaper takes up what it took. */
 const LOST_FOR_MS = 300_000;
 
+/**
+ * Where others were faster at all that came first, there may be more behind it: looked at again in a moment, when theirs is
+ * claimed, and so many times in a row, as somebody may also hold such a mail for long.
+ */
+const FASTER_OTHERS_MS = 50;
+const LOOKS_AGAIN = 3;
+
 /** A claim whose answer never came. It may have been committed. */
 interface LostClaim {
   owner: string;
@@ -29,6 +36,7 @@ export class DueMessages {
   readonly #logger = new Logger(DueMessages.name);
   #claims = 0;
   #lost: LostClaim[] = [];
+  #emptyInARow = 0;
 
   constructor(
     private readonly claims: LedgerClaims,
@@ -56,7 +64,10 @@ export class DueMessages {
     // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
     const overdue = await this.overdue.parameters();
     const places = await this.claims.duePlaces(now, limit);
-    if (places.length === 0) return { taken: 0, messages: [], waitMs: null };
+    if (places.length === 0) {
+      this.#emptyInARow = 0;
+      return { taken: 0, messages: [], waitMs: null };
+    }
     const paidAtMs = performance.now();
     const isTry = putOff.length > 0;
     const allowed = await this.pacing.allow(isTry ? oneOfEach(places) : places, limit);
@@ -88,8 +99,10 @@ export class DueMessages {
     }
     if (claimed.heldLate) await this.tellHeld();
     if (claimed.taken === 0) this.guard.forgetFence();
+    this.#emptyInARow = claimed.taken === 0 ? this.#emptyInARow + 1 : 0;
     await this.returnUnused(allowed, claimed.messages, paidAtMs);
-    return { ...claimed, waitMs: null };
+    const mayBeMore = claimed.taken === 0 && !isTry && this.#emptyInARow <= LOOKS_AGAIN;
+    return { ...claimed, waitMs: mayBeMore ? FASTER_OTHERS_MS : null };
   }
 
   /** Claimed, and its broadcast was paused since. */

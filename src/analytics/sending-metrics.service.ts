@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { Gauge, Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
-import { CLOCK, type Clock } from '../../infra/clock.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
 
 /** Scrapes come several a minute, by several watchers: the ledger is asked once for all of them. */
 const FRESH_FOR_MS = 5_000;
@@ -19,24 +19,39 @@ interface Figures {
   attempts: Record<string, number> | null;
 }
 
+/** So many are counted of each queue and priority, and of held and unknown mails: a scrape is to cost little, however many wait. */
+const COUNTED = 20_000;
+
+const upTo = (state: string): string =>
+  `(select count(*) from (select from message where state = '${state}' limit ${COUNTED}) m)::float8`;
+
 /**
- * What the ledger says of mails at the moment of a scrape. Served by `message_ready`, `message_lease`, the indexes of held and
- * unknown mails, and `message_attempt_finished`.
+ * What the ledger says of mails at the moment of a scrape. Queues and priorities are walked as by `duePlaces`. Served by
+ * `message_ready`, `message_lease`, the indexes of held and unknown mails, and `message_attempt_finished`.
  */
 const FIGURES = `
-  select due.n::float8 as due, coalesce(extract(epoch from $1::timestamptz - due.first), 0)::float8 as "oldestDueSeconds",
-    (select count(*) from message where state = 'leased')::float8 as leased,
-    (select count(*) from message where state = 'unknown')::float8 as unknown,
-    (select count(*) from message where state = 'held')::float8 as held,
+  with recursive place as (
+    (select lane_key, priority from message where state = 'ready' order by lane_key, priority limit 1)
+    union all
+    select next.lane_key, next.priority from place cross join lateral (
+      select m.lane_key, m.priority from message m
+      where m.state = 'ready' and (m.lane_key, m.priority) > (place.lane_key, place.priority)
+      order by m.lane_key, m.priority limit 1) next)
+  select coalesce(sum(waiting.n), 0)::float8 as due,
+    coalesce(extract(epoch from $1::timestamptz - min(waiting.first)), 0)::float8 as "oldestDueSeconds",
+    ${upTo('leased')} as leased, ${upTo('unknown')} as unknown, ${upTo('held')} as held,
     (select jsonb_object_agg(key, state) from relay_state) as relays,
     (select jsonb_object_agg(outcome, n) from (select outcome, count(*) as n from message_attempt
        where finished_at > clock_timestamp() - interval '60 seconds' group by outcome) a) as attempts
-  from (select count(*) as n, min(due_at) as first from message where state = 'ready' and due_at <= $1) due`;
+  from place cross join lateral (
+    select count(*) as n, min(due_at) as first from (select m.due_at from message m
+      where m.state = 'ready' and m.lane_key = place.lane_key and m.priority = place.priority and m.due_at <= $1
+      order by m.due_at limit ${COUNTED}) due) waiting`;
 
 /** Mails and relays for Prometheus. While the database is away there are no such figures, and the others stay. */
 @Injectable()
 export class SendingMetrics {
-  #last: { figures: Promise<Figures | null>; atMs: number } | null = null;
+  #last: { figures: Promise<Figures | null>; atMs: number; isAsked: boolean } | null = null;
 
   constructor(
     registry: Registry,
@@ -54,7 +69,11 @@ export class SendingMetrics {
         },
       });
     };
-    gauge('wellspring_mails_due', 'Mails whose time has come and that have not gone', ({ due }) => due);
+    gauge(
+      'wellspring_mails_due',
+      `Mails whose time has come and that have not gone, up to ${COUNTED} of each queue and priority`,
+      ({ due }) => due,
+    );
     gauge(
       'wellspring_mails_oldest_due_seconds',
       'How long the oldest of them has waited',
@@ -63,12 +82,12 @@ export class SendingMetrics {
     gauge('wellspring_mails_claimed', 'Mails that workers have in hand', ({ leased }) => leased);
     gauge(
       'wellspring_mails_unknown',
-      'Mails of which nobody knows whether they were taken',
+      `Mails of which nobody knows whether they were taken, up to ${COUNTED}`,
       (f) => f.unknown,
     );
     gauge(
       'wellspring_mails_held',
-      'Mails that wait for the owner, a pause or a split test',
+      `Mails that wait for the owner, a pause or a split test, up to ${COUNTED}`,
       ({ held }) => held,
     );
     this.labelled(registry, {
@@ -101,26 +120,37 @@ export class SendingMetrics {
     });
   }
 
-  /** Null: the database does not say. Never rejects, as one gauge that does takes all others with it. */
+  /**
+   * Null: the database does not say, or not in time. Never rejects, as one gauge that does takes all others with it. A question
+   * that is under way is waited for: a slow database is not asked once more by each scrape.
+   */
   private async figures(): Promise<Figures | null> {
-    const nowMs = performance.now();
-    if (this.#last === null || nowMs - this.#last.atMs > FRESH_FOR_MS)
-      this.#last = { figures: this.ask(), atMs: nowMs };
-    return this.#last.figures;
+    const last = this.#last;
+    if (last === null || (!last.isAsked && performance.now() - last.atMs > FRESH_FOR_MS)) {
+      const asked = { figures: this.ask(), atMs: performance.now(), isAsked: true };
+      this.#last = asked;
+      void asked.figures.finally(() => {
+        asked.isAsked = false;
+      });
+    }
+    const giveUp = new AbortController();
+    const late = delay(ANSWER_WITHIN_MS, null, { signal: giveUp.signal, ref: false }).catch(() => null);
+    try {
+      return await Promise.race([this.#last?.figures ?? null, late]);
+    } finally {
+      giveUp.abort();
+    }
   }
 
   private async ask(): Promise<Figures | null> {
-    const giveUp = new AbortController();
-    const late = delay(ANSWER_WITHIN_MS, null, { signal: giveUp.signal, ref: false }).catch(() => null);
-    const asked: Promise<Figures[]> = this.dataSource.query(FIGURES, [this.clock.now()]);
     try {
-      const rows = await Promise.race([asked, late]);
-      return rows?.[0] ?? null;
+      return await this.dataSource.transaction(async (manager) => {
+        await manager.query(`set local statement_timeout = ${ANSWER_WITHIN_MS}`);
+        const [figures]: Figures[] = await manager.query(FIGURES, [this.clock.now()]);
+        return figures ?? null;
+      });
     } catch {
       return null;
-    } finally {
-      giveUp.abort();
-      asked.catch(() => undefined);
     }
   }
 }
