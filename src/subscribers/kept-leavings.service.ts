@@ -38,8 +38,10 @@ export class KeptLeavings implements OnApplicationShutdown {
   #timer: NodeJS.Timeout | undefined;
   #takingUp: Promise<boolean> | null = null;
   #saidKept = false;
-  /** Since when each waits that waits while the database answers, in milliseconds; the folder itself stands for all in it. */
-  #since = new Map<string, number>();
+  /** So long some have waited without a break, one or another, while the database answered. */
+  #waitedMs = 0;
+  /** Of the last look at which some waited and the database answered, by the process's steady counter. */
+  #lookedAtMs: number | null = null;
 
   constructor(
     private readonly leave: LeaveService,
@@ -104,7 +106,7 @@ export class KeptLeavings implements OnApplicationShutdown {
       } catch (error) {
         // It would be the same with each of them, and nothing can be sent.
         if (!(await this.answers())) {
-          this.#since.clear();
+          this.#lookedAtMs = null;
           return false;
         }
         why.set(name, error);
@@ -141,21 +143,26 @@ export class KeptLeavings implements OnApplicationShutdown {
 
   /**
    * Anything may keep one waiting: a full disk, a standby, a lock, a bug. It is tried again at each look, and mails wait for it,
-   * since its reader was told that no more come. An hour after it first failed they go on, or one alone could end all mail.
+   * since its reader was told that no more come. They go on once some have waited for an hour, whichever these were: what keeps
+   * one keeps the next leaver too, and an hour for each could end all mail. No clock that is set and no outage begins it anew.
    */
   private async mayGoOn(why: ReadonlyMap<string, unknown>): Promise<boolean> {
-    const now = this.clock.now().getTime();
     const reason = wordsOf(why.values().next().value);
-    if (why.size > 0 && this.#since.size === 0) this.#log.error(`Leavings on disk have to wait: ${reason}`);
-    this.#since = new Map([...why.keys()].map((name) => [name, this.#since.get(name) ?? now]));
-    const waits = [...this.#since.values()].map((since) => now - since);
-    if (waits.length === 0) this.#saidKept = false;
+    this.count(why.size > 0);
+    if (why.size > 0 && this.#waitedMs === 0) this.#log.error(`Leavings on disk have to wait: ${reason}`);
+    if (why.size === 0) this.#saidKept = false;
     await this.said.say(
       'leavings:waiting',
-      waits.some((ms) => ms >= TELL_AFTER_MS) ? waiting(this.#folder, reason) : null,
+      this.#waitedMs >= TELL_AFTER_MS ? waiting(this.#folder, reason) : null,
     );
     await this.tellOfFailed();
-    return waits.every((ms) => ms >= HOLD_MS);
+    return why.size === 0 || this.#waitedMs >= HOLD_MS;
+  }
+
+  private count(someWait: boolean): void {
+    const nowMs = performance.now();
+    this.#waitedMs = someWait ? this.#waitedMs + nowMs - (this.#lookedAtMs ?? nowMs) : 0;
+    this.#lookedAtMs = someWait ? nowMs : null;
   }
 
   private async tellOfFailed(): Promise<void> {
@@ -176,7 +183,8 @@ export class KeptLeavings implements OnApplicationShutdown {
 function waiting(folder: string, reason: string): string {
   return (
     'Readers who left by a link cannot be taken off the list yet, although the database answers. It is tried again every ' +
-    `second, and mails wait for it for an hour at most. What is known of them stands in ${folder}. The reason: ${reason}`
+    `second, and mails wait for it for an hour at most, anew after a restart. What is known of them stands in ${folder}. ` +
+    `The reason: ${reason}`
   );
 }
 

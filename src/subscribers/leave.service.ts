@@ -13,6 +13,9 @@ import { SuppressionsService } from './suppressions.service.js';
 /** Job that ends the sequences of those who have left; a mail to the unsubscribe address comes in before sequences do. */
 export const EXIT_LEFT = 'sequences.exit-left';
 
+/** Whoever holds a row for longer keeps one leaving, which is tried again, and not all mail that waits for it. */
+const LATE_LOCK = '500ms';
+
 export type Leaving =
   | { kind: 'not_ours' }
   /** The database does not take it, as while it is away: it stands on disk, and comes into force when the database does. */
@@ -66,11 +69,12 @@ export class LeaveService {
     return this.dataSource.transaction(async (own) => this.leave(own, ticket, via));
   }
 
-  /** As by the link at the time `at`, which lies in the past: whoever has said yes once more since then stays. */
+  /** As by the link at the time `at`, which lies in the past: whoever has said yes once more since then stays. Rejects rather than wait. */
   async leaveLate(token: string, via: UnsubscribeSource, at: Date): Promise<Leaving> {
     const ticket = readLeaveToken(this.config.secretKey, 'unsubscribe', token);
     if (ticket === null) return { kind: 'not_ours' };
     return this.dataSource.transaction(async (manager) => {
+      await manager.query(`set local lock_timeout = '${LATE_LOCK}'`);
       const { subscriberId } = await this.holderOf(manager, ticket);
       // Before the look: who is confirming just now stays, too.
       if (subscriberId !== null) await this.subscribers.lockStatus(manager, subscriberId);
