@@ -17,12 +17,16 @@ export interface RefusingLook {
   share: number;
 }
 
+/** What others took at another time says nothing: their server may have begun to refuse everybody since, or have ended it. */
+const NEAR = `interval '1 day'`;
+
 /** Nothing came back of the mail `a`. */
 const ARRIVED = `not exists (select 1 from bounce x where x.message_id = a.id and x.trusted and x.verdict in ('soft', 'hard', 'sender'))`;
 
 /**
  * Mailboxes that have refused so many mails in a row without a known word, over so many days, each of which other mailboxes
- * of the same domain took, with the same words in it. Left out are mails that several there refused for whatever reason of
+ * of the same domain took within a day of it, with the same words in it. They took it between the first refusal of the mailbox and
+ * its last, so that no block of the whole domain lies over all of them. Left out are mails that several there refused for whatever reason of
  * ours, as those are about us, and mailboxes of which one refusal does say why, be it spam or reputation.
  *
  * Called hourly. Locks nothing. By `bounce_received`, `message_subscriber` and `bounce_message`; what others took is counted in
@@ -46,19 +50,23 @@ export async function refusingMailboxes(
        where r.is_mute and r.last_at > $2 and r.kind <> 'confirmation' and r.sent_at > coalesce(s.confirmed_at, '-infinity')
          and not exists (select 1 from message a where a.subscriber_id = r.subscriber_id and a.address_hash = r.address_hash
            and a.state = 'accepted' and a.accepted_at > r.sent_at and ${ARRIVED})),
-     mailbox as materialized (select r.address_hash from refused r group by 1 having ${enough}),
+     mailbox as materialized (
+       select r.address_hash, min(r.sent_at) as first_at, max(r.sent_at) as final_at from refused r group by 1 having ${enough}),
      refusing as materialized (
        select template, domain, count(distinct address_hash) as refusing from told group by 1, 2),
      asked as materialized (
-       select distinct template, domain, refusing from refused join mailbox using (address_hash) join refusing using (template, domain)),
+       select distinct message_id, template, domain, refusing, greatest(first_at, sent_at - ${NEAR}) as earliest,
+         least(final_at, sent_at + ${NEAR}) as latest
+       from refused join mailbox using (address_hash) join refusing using (template, domain)),
      taken as materialized (
-       select q.template, q.domain, count(distinct a.address_hash) as taking
+       select q.message_id, q.refusing, count(distinct a.address_hash) as taking
        from message a join asked q on q.template = a.email_template_id and q.domain = ${domainSql('a.address')}
+         and a.accepted_at between q.earliest and q.latest
        where a.state = 'accepted' and a.accepted_at > $1 and ${ARRIVED}
          and a.address_hash not in (select address_hash from mailbox)
        group by 1, 2)
      select r.address_hash as "addressHash", r.subscriber_id as "subscriberId"
-     from refused r join mailbox using (address_hash) join asked using (template, domain) join taken using (template, domain)
+     from refused r join taken using (message_id)
      where taking >= greatest(1, $5 * (refusing - 1))
      group by 1, 2 having ${enough}`,
     [since, newsSince, mails, days, share],

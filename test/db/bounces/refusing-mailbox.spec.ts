@@ -194,4 +194,28 @@ describe('one mailbox that refuses every mail at its end without a word', () => 
     await isHeld((await step(0, 'moody@mail.example'))[0]);
     expect(await office.status('moody@mail.example')).toBe('active');
   });
+
+  it('is not blamed for a block of its whole receiver that began after others took the same mails', async () => {
+    const before = Array.from({ length: 10 }, (_, at) => `a${at}@blocked.example`);
+    const after = ['b@blocked.example', 'c@blocked.example'];
+    for (let at = 0; at < 3; at++) await step(at, ...before, 'a@pair.example');
+    office.clock.advance(31 * DAY_MS);
+    refusals = Object.fromEntries([...after, 'b@pair.example'].map((email) => [email, '550 5.7.1']));
+    await isHeld((await steps(2, ...after))[0]);
+    funnels++;
+    await isHeld((await steps(2, 'b@pair.example'))[0]);
+    for (const email of [...after, 'b@pair.example']) expect(await office.status(email)).toBe('active');
+  });
+
+  it('is not blamed for such a block when it refused one mail before it', async () => {
+    refusals = { 'b@early.example': MUTE };
+    await step(0, 'a@early.example', 'b@early.example');
+    office.clock.advance(60_000);
+    for (const at of [1, 2]) await step(at, 'a@early.example');
+    office.clock.advance(31 * DAY_MS);
+    await step(1, 'b@early.example');
+    office.clock.advance(2 * DAY_MS);
+    await isHeld((await step(2, 'b@early.example'))[0]);
+    expect(await office.status('b@early.example')).toBe('active');
+  });
 });
