@@ -30,7 +30,8 @@ const ARRIVED = `not exists (select 1 from bounce x where x.message_id = a.id an
  * ours, as those are about us, and mailboxes of which one refusal does say why, be it spam or reputation.
  *
  * Called hourly. Locks nothing. By `bounce_received`, `message_subscriber` and `bounce_message`; what others took is counted in
- * one pass over what was accepted since (`message_accepted`), and only where there is a mailbox to ask it for.
+ * one pass over what was accepted since (`message_accepted`), and only where there is a mailbox to ask it for. It is counted by
+ * the minute, as each refusal is compared with all that others there took: a broadcast has thousands of both.
  */
 export async function refusingMailboxes(
   db: EntityManager,
@@ -58,12 +59,16 @@ export async function refusingMailboxes(
        select distinct message_id, template, domain, refusing, greatest(first_at, sent_at - ${NEAR}) as earliest,
          least(final_at, sent_at + ${NEAR}) as latest
        from refused join mailbox using (address_hash) join refusing using (template, domain)),
-     taken as materialized (
-       select q.message_id, q.refusing, count(distinct a.address_hash) as taking
-       from message a join asked q on q.template = a.email_template_id and q.domain = ${domainSql('a.address')}
-         and a.accepted_at between q.earliest and q.latest
+     others as materialized (
+       select q.template, q.domain, min(a.accepted_at) as from_at, max(a.accepted_at) as to_at, count(distinct a.address_hash) as takers
+       from message a join (select distinct template, domain from asked) q
+         on q.template = a.email_template_id and q.domain = ${domainSql('a.address')}
        where a.state = 'accepted' and a.accepted_at > $1 and ${ARRIVED}
          and a.address_hash not in (select address_hash from mailbox)
+       group by 1, 2, date_trunc('minute', a.accepted_at)),
+     taken as materialized (
+       select q.message_id, q.refusing, sum(o.takers) as taking
+       from asked q join others o using (template, domain) where o.from_at >= q.earliest and o.to_at <= q.latest
        group by 1, 2)
      select r.address_hash as "addressHash", r.subscriber_id as "subscriberId"
      from refused r join taken using (message_id)
