@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { Gauge, Registry } from 'prom-client';
 import { DataSource } from 'typeorm';
+import { PLACES } from '../delivery/ledger/due-places.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 
 /** Scrapes come several a minute, by several watchers: the ledger is asked once for all of them. */
@@ -26,17 +27,11 @@ const upTo = (state: string): string =>
   `(select count(*) from (select from message where state = '${state}' limit ${COUNTED}) m)::float8`;
 
 /**
- * What the ledger says of mails at the moment of a scrape. Queues and priorities are walked as by `duePlaces`. Served by
- * `message_ready`, `message_lease`, the indexes of held and unknown mails, and `message_attempt_finished`.
+ * What the ledger says of mails at the moment of a scrape. Served by `message_ready`, `message_lease`, the indexes of held and
+ * unknown mails, and `message_attempt_finished`.
  */
 const FIGURES = `
-  with recursive place as (
-    (select lane_key, priority from message where state = 'ready' order by lane_key, priority limit 1)
-    union all
-    select next.lane_key, next.priority from place cross join lateral (
-      select m.lane_key, m.priority from message m
-      where m.state = 'ready' and (m.lane_key, m.priority) > (place.lane_key, place.priority)
-      order by m.lane_key, m.priority limit 1) next)
+  ${PLACES}
   select coalesce(sum(waiting.n), 0)::float8 as due,
     coalesce(extract(epoch from $1::timestamptz - min(waiting.first)), 0)::float8 as "oldestDueSeconds",
     ${upTo('leased')} as leased, ${upTo('unknown')} as unknown, ${upTo('held')} as held,
