@@ -11,8 +11,9 @@ const CLOSED: ReadonlySet<string> = new Set([
   'mj-html-attributes',
   'mj-selector',
 ]);
+/** What is begun and has no end takes all that follows: else each such beginning would look through the rest anew. */
 const TOKEN =
-  /<!--[\s\S]*?-->|\{%[\s\S]*?%\}|\{\{[\s\S]*?\}\}|<(\/?)(mjml|mj-[a-z-]+)\b(?:"[^"]*"|'[^']*'|[^>"']){0,5000}?(\/?)>/g;
+  /<!--[\s\S]*?(?:-->|$)|\{%[\s\S]*?(?:%\}|$)|\{\{[\s\S]*?(?:\}\}|$)|<(\/?)(mjml|mj-[a-z-]+)\b(?:"[^"]*"|'[^']*'|[^>"']){0,5000}?(\/?)>/g;
 
 interface Bare {
   tag: string;
@@ -46,9 +47,10 @@ function bareLiquid(source: string): Bare[] {
   for (const { 0: tag, 1: closes, 2: name, 3: closesItself, index } of source.matchAll(TOKEN)) {
     const around = open.at(-1) ?? '';
     if (name === undefined) {
-      if (tag.startsWith('<!--')) continue;
       // Words would stand beside the cells of a table.
       const isWord = tag.startsWith('{{');
+      // A comment, or one without an end, which is refused with its line by who reads the Liquid.
+      if (!(isWord ? tag.endsWith('}}') : tag.endsWith('%}') && tag.startsWith('{%'))) continue;
       if (HOLDERS.has(around)) found.push({ tag, index, isLost: isWord });
       else if (CLOSED.has(around)) found.push({ tag, index, isLost: true });
     } else if (closes === '/') open.splice(Math.max(open.lastIndexOf(name), 0));

@@ -128,6 +128,8 @@ describe('a source that is too much', () => {
     ['opens includes and closes none', repeated('<mj-include '), /emails\/draft\.mjml:\d+/],
     ['opens comments and closes none', repeated('<!--'), /emails\/draft\.mjml:\d+/],
     ['opens tags and closes none', mail(repeated('{{ a')), /emails\/draft\.mjml:\d+/],
+    ['opens short tags and closes none', mail(repeated('{{')), /emails\/draft\.mjml:\d+/],
+    ['opens conditions without an end', mail(repeated('{%')), /emails\/draft\.mjml:\d+/],
     [
       'has a subject with a control character',
       mail('x').replace('Hello', 'Hel\u0007lo'),
