@@ -33,10 +33,12 @@ const MOST_RULES = 1_000;
 /** How often a rule is held against an element, or one around it: twenty times as often as in a long letter. */
 const MOST_LOOKS = 5_000_000;
 const NOTHING = { usual: '', important: '' };
-const SHEET = /<style\b[^<>]*>([\s\S]*?)<\/style>/gi;
+/** One without an end takes all that follows, as in a mail program. */
+const SHEET = /<style\b[^<>]*>([\s\S]*?)(?:<\/style>|$)/gi;
 const COMMENT = /\/\*[\s\S]*?(?:\*\/|$)|<!--|-->/g;
-const RULE = /([^{}]*)\{([^{}]*)\}/g;
-const AT_RULE = /@([^{};]*)\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}/g;
+/** Begins where another has ended: else each letter of a long selector without a rule would look for its brace anew. */
+const RULE = /(?<![^{}])([^{}]*)\{([^{}]*)\}/g;
+const AT_RULE = /@([^{};@]*)\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}/g;
 const STEP = /^(\*|[a-z][a-z0-9]*)?((?:[.#][\w-]+)*)$/i;
 /** What is for a mail program's own dark mode, or for a state that no mail is opened in. */
 const NOT_NOW = /\[data-ogs[bc]\]|:(?:hover|active|focus|visited|before|after)\b/i;

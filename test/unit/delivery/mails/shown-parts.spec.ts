@@ -145,3 +145,12 @@ it('goes through a hostile mail of a megabyte in no time', () => {
   found(`<style>${'.a b{color:red}'.repeat(999)}</style>${'<b>'.repeat(100_000)}`);
   expect(process.cpuUsage(from).user / 1_000).toBeLessThan(5_000);
 });
+
+it.each(['<style>', '@import ', '@media x{', 'a,', '.x ', ';', '&#', '/*'])(
+  'reads a style sheet of nothing but %s in no time',
+  (part) => {
+    const from = process.cpuUsage();
+    found(`<style>${part.repeat(Math.floor(390_000 / part.length))}</style><p>x</p>`);
+    expect(process.cpuUsage(from).user / 1_000).toBeLessThan(5_000);
+  },
+);
