@@ -4,8 +4,10 @@ import { DataSource } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
+import { isDatabaseAway } from '../../infra/database/lost-connection.js';
 import { openDataSource } from '../../infra/database/migrate.js';
 import { pgPool } from '../../infra/database/pg-pool.js';
+import { DomainError } from '../../values/domain-error.js';
 import { GenerationGuard } from './generation-guard.service.js';
 import { GenerationQueries, PLACE } from './generation.queries.js';
 
@@ -46,7 +48,9 @@ export class RestoreWatch {
   async #see(client: ClientBase): Promise<void> {
     const { rows } = await client.query<{ place: string }>(`select ${PLACE} as place`);
     if (rows[0]?.place === this.#place) return;
-    this.#looking ??= this.#judge().finally(() => (this.#looking = null));
+    this.#looking ??= this.#judge()
+      .catch(asOutage)
+      .finally(() => (this.#looking = null));
     await this.#looking;
   }
 
@@ -65,4 +69,10 @@ export class RestoreWatch {
       await own.destroy();
     }
   }
+}
+
+/** Who waits here is a visitor or a job, and no owner who has set a wrong address: for them the database is away. */
+function asOutage(error: unknown): never {
+  if (error instanceof DomainError && isDatabaseAway(error.cause)) throw error.cause;
+  throw error;
 }
