@@ -19,6 +19,12 @@ export function unreadInclude(source: string): number | null {
   return null;
 }
 
+/** Whether what is included at `index` is taken as CSS or HTML, and not as elements of MJML. */
+export function includesOther(source: string, index: number): boolean {
+  const [tag = ''] = /^<(?:"[^"]*"|'[^']*'|[^>"'])*/.exec(source.slice(index, index + 5000)) ?? [];
+  return /\stype\s*=\s*["']?(?:css|html)\b/.test(tag);
+}
+
 /** Paths, below `templates/` as that of the mail itself, of what a mail includes; what lies outside is left out. */
 export function partsOfMail(source: string, path: string): string[] {
   const paths = [...source.matchAll(INCLUDE)].map(({ 1: one, 2: other }) =>

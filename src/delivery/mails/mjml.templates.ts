@@ -5,13 +5,13 @@ import { registerLiquidFilters } from '../../infra/http/liquid-filters.js';
 import { DomainError } from '../../values/domain-error.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../../values/header-text.js';
 import { LIMITS } from './liquid.templates.js';
-import { lostLiquid, withBareLiquid } from './bare-liquid.js';
+import { lostPart, withBareLiquid } from './bare-parts.js';
 import { CompiledMails, type SourceFile } from './compiled-mails.js';
 import { foreignBraces, insteadOfTag } from './foreign-tags.js';
 import { deceptiveLink } from './link-check.js';
 import { textOfHtml } from './mail-text.js';
 import { withoutOutsideStyles, type OutsideSheet } from './outside-styles.js';
-import { INCLUDE, MAX_SOURCE_CHARS, unreadInclude } from './mjml-includes.js';
+import { INCLUDE, includesOther, MAX_SOURCE_CHARS, unreadInclude } from './mjml-includes.js';
 
 /** With its tags; mail programs show some 70. */
 const MAX_SUBJECT_CHARS = 300;
@@ -59,7 +59,7 @@ export async function compileMail(
   const source = ownSubject === null ? written : withSubject(written, ownSubject);
   const file = { folder, path, source };
   const includes: SourceFile[] = [];
-  await checkSource(file, [], includes);
+  await checkSource(file, { includedBy: [], includes, isMjml: true });
   const known = compiled.get([file, ...includes]);
   if (known !== undefined) return { ...known, source };
   const mail = await compileChecked(file, includes);
@@ -129,8 +129,11 @@ async function compileHtml(file: SourceFile): Promise<string> {
 /** What MJML lets pass without a word: files that are not there, tags left open, broken Liquid. Adds to `includes` what it read. */
 async function checkSource(
   file: SourceFile,
-  includedBy: readonly string[],
-  includes: SourceFile[],
+  {
+    includedBy,
+    includes,
+    isMjml,
+  }: { includedBy: readonly string[]; includes: SourceFile[]; isMjml: boolean },
 ): Promise<void> {
   if (file.source.length > MAX_SOURCE_CHARS)
     throw invalid(
@@ -144,12 +147,12 @@ async function checkSource(
   const deceptive = deceptiveLink(source);
   if (deceptive)
     throw invalid(file, lineAt(source, deceptive.index), `this link is refused: ${deceptive.href}`);
-  const lost = lostLiquid(source);
+  const lost = isMjml ? lostPart(source) : null;
   if (lost)
     throw invalid(
       file,
       lineAt(source, lost.index),
-      `${lost.tag.slice(0, 80)} stands between elements, where MJML drops it; put it into one with words, such as <mj-text>`,
+      `${lost.part.slice(0, 80)} stands between elements, where MJML drops it; put it into one with words, such as <mj-text>`,
     );
   const unread = unreadInclude(source);
   if (unread !== null)
@@ -173,7 +176,8 @@ async function checkSource(
       throw invalid(file, line, `mj-include names a file that is empty: ${name}`);
     const included = { folder: file.folder, path, source: content };
     includes.push(included);
-    await checkSource(included, [...includedBy, file.path], includes);
+    const isMjml = !includesOther(source, include.index);
+    await checkSource(included, { includedBy: [...includedBy, file.path], includes, isMjml });
   }
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fillIn, parseHtmlPart, parseTextPart } from '../../../../src/delivery/mails/liquid.templates.js';
+import { KEEPERS } from '../../../../src/delivery/mails/bare-parts.js';
 import { compileMail } from '../../../../src/delivery/mails/mjml.templates.js';
 
 let root: string;
@@ -17,6 +18,7 @@ beforeAll(async () => {
     join(folder, 'layouts/broken.mjml'),
     '<mj-section>\n<mj-column>\n<mj-text bogus="1">x</mj-text></mj-column></mj-section>',
   );
+  await writeFile(join(folder, 'layouts/words.mjml'), `${section('x')}\nSee you`);
   await writeFile(join(folder, 'layouts/empty.mjml'), '<!-- Nothing yet. -->\n');
   await writeFile(join(folder, 'layouts/loop.mjml'), '<mj-include path="loop.mjml" />');
 });
@@ -102,6 +104,32 @@ describe('compiling a mail', () => {
     }
   });
 
+  it('takes blanks, comments and what other files are included as for no words', async () => {
+    await writeFile(join(folder, 'layouts/look.css'), 'p { color: #222 }\n');
+    await writeFile(join(folder, 'layouts/old.html'), '<div>Kept as it is</div>');
+    const { html, text } = await compile(
+      `\uFEFF<?xml version="1.0"?>\n{% comment %} for May {% endcomment %}\n${mail(
+        `&nbsp;<!-- a note > here -->\u00a0{% comment %} not <mj-section><mj-column><mj-text>this</mj-text></mj-column></mj-section> {% if %} {% endcomment %}{% # nor this %}
+<mj-raw>Raw <mj-text>words</mj-text> stay</mj-raw>
+<mj-include path="../layouts/old.html" type="html" />${section('a < b')}`,
+        '<mj-title>T</mj-title><mj-include type="css" path="../layouts/look.css" /><mj-attributes><mj-all padding="0" /></mj-attributes><mj-html-attributes><mj-selector path=".a"><mj-html-attribute name="data-x">42</mj-html-attribute></mj-selector></mj-html-attributes>',
+      )}\n`,
+    );
+    expect(text).toMatch(/Raw[\s\S]*words[\s\S]*stay[\s\S]*Kept as it is[\s\S]*a < b/);
+    expect(html).toContain('color: #222');
+    expect(fillIn(parseTextPart(text), {})).not.toContain('this');
+  });
+
+  it('knows of every element of MJML whether it keeps words', async () => {
+    const { components } = await import('mjml-core');
+    const keepers = Object.entries(components).filter(
+      ([, one]) => one !== undefined && 'endingTag' in one && one.endingTag === true,
+    );
+    expect([...KEEPERS].toSorted()).toEqual(
+      [...keepers.map(([name]) => name), 'mj-html-attribute'].toSorted(),
+    );
+  });
+
   it('keeps the preview line out of the text', async () => {
     const { html, text } = await compile(
       mail(section('Body'), '<mj-title>T</mj-title><mj-preview>A first look</mj-preview>'),
@@ -130,6 +158,35 @@ describe('compiling a mail', () => {
       'a tag where no MJML may stand',
       mail(section('<p>x</p>')).replace('<mj-body>', '{% assign a = 1 %}<mj-body>'),
       'emails/mail.mjml:4: {% assign a = 1 %} stands between elements',
+    ],
+    [
+      'words between elements, which reached nobody',
+      mail('<mj-section>\n<mj-column>\nHello <b>you</b>\n<mj-text>x</mj-text></mj-column></mj-section>'),
+      'emails/mail.mjml:7: Hello stands between elements, where MJML drops it; put it',
+    ],
+    [
+      'words in an element that shows none',
+      mail(
+        '<mj-section>\n<mj-column><mj-image src="https://x.test/a.png">My dog</mj-image></mj-column></mj-section>',
+      ),
+      'emails/mail.mjml:6: My dog stands between',
+    ],
+    [
+      'words behind a condition that is kept',
+      mail(
+        '<mj-section><mj-column>{% if pro %}\n <!-- b --> Great &amp; small{% endif %}</mj-column></mj-section>',
+      ),
+      'emails/mail.mjml:6: Great &amp; small stands between',
+    ],
+    [
+      'words behind the mail',
+      `${mail(section('x'))}\nPS: hello`,
+      'emails/mail.mjml:8: PS: hello stands between',
+    ],
+    [
+      'words and variables between the elements of a layout',
+      mail('<mj-include path="../layouts/words.mjml" />'),
+      'layouts/words.mjml:2: See you stands between',
     ],
     ['an unknown element', mail('<mj-foo />'), 'emails/mail.mjml:5: Element mj-foo'],
     [
