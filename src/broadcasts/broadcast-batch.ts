@@ -173,7 +173,7 @@ function waitingTimes(broadcast: Broadcast, position: number): MailTimes {
  */
 export function timesAfterTest(
   broadcast: Pick<Broadcast, 'startedAt' | 'createdAt' | 'timing' | 'decideAt' | 'split'> & {
-    decision: SplitDecision;
+    decision: Pick<SplitDecision, 'arm' | 'at'>;
   },
   { timeZone, dueAt }: { timeZone: string | null; dueAt: Date },
 ): MailTimes {

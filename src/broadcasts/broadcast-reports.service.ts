@@ -2,10 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/planning/broadcast-mails.queries.js';
 import { queueKey } from '../delivery/message/recipient-group.js';
-import { SendingService } from '../delivery/pacing/sending.service.js';
+import { SendingService, type PendingTest } from '../delivery/pacing/sending.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { readableBps } from '../experiments/test-options.js';
 import { notFound } from '../values/not-found.js';
+import { timesAfterTest } from './broadcast-batch.js';
 import type { Broadcast, BroadcastReport, BroadcastResults } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { countedUntil, holdoutResults } from './holdout.js';
@@ -63,7 +64,7 @@ export class BroadcastReports {
     const { id, state, sender } = report;
     if (state !== 'planning' && state !== 'running') return null;
     const unwritten = state === 'planning' ? await this.unwritten(report) : 0;
-    const more = { unwritten, queue: queueKey(sender.email, 'other'), testMs: this.testMs(report) };
+    const more = { unwritten, queue: queueKey(sender.email, 'other'), test: pendingTest(report) };
     const { remaining, waitsForTest, completesAt, perSecond, limitedBy } = await this.sending.estimate(
       id,
       more,
@@ -77,13 +78,6 @@ export class BroadcastReports {
       broadcast.split?.holdout === undefined ? 0 : (readableBps(broadcast.split.holdout) ?? 0);
     const people = await this.queries.unwritten(broadcast);
     return Math.round((people * (10_000 - heldOutBps)) / 10_000);
-  }
-
-  /** Until its test is judged, which is not before each of the test's mails was tried. */
-  private testMs({ split, decision, decideAt }: Broadcast): number {
-    if (split === null || decision !== null) return 0;
-    if (decideAt === null) return split.waitMinutes * 60_000;
-    return Math.max(0, decideAt.getTime() - this.clock.now().getTime());
   }
 
   /** Of a test that is over, as they stood when it was judged; else as they stand now. */
@@ -112,4 +106,21 @@ export class BroadcastReports {
       };
     });
   }
+}
+
+/** Before it is decided the rest may come to any arm, and so to the last of their hours. */
+function pendingTest(broadcast: Broadcast): PendingTest | null {
+  const { split, decision, decideAt, timing } = broadcast;
+  if (split === null) return null;
+  const arms = decision === null ? [...split.arms.keys()] : [decision.arm];
+  return {
+    decideAt: decision === null ? decideAt : new Date(decision.at),
+    waitMs: split.waitMinutes * 60_000,
+    local: (timing?.local ?? null) !== null,
+    dueAfter: (decidedAt, mail) => {
+      const at = decidedAt.toISOString();
+      const times = arms.map((arm) => timesAfterTest({ ...broadcast, decision: { arm, at } }, mail).dueAt);
+      return new Date(Math.max(...times.map((time) => time.getTime())));
+    },
+  };
 }

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import { bucketKeysOf } from './bucket-keys.js';
-import { estimate, withUnwritten, type Stop } from './estimate.js';
+import { estimate, withUnwritten, type Estimate, type QueueLoad, type Stop } from './estimate.js';
 import { HeldService } from '../waiting/held.service.js';
 import { PacingService } from './pacing.service.js';
 import { RelaysService } from '../relays/relays.service.js';
@@ -17,8 +17,24 @@ export interface Unwritten {
   unwritten: number;
   /** By which they go where none is written yet. */
   queue: string;
-  /** Until its split test is judged; 0 without one. */
-  testMs: number;
+  test: PendingTest | null;
+}
+
+/** A split test, for the rest of whose readers something is still to be sent. */
+export interface PendingTest {
+  /** When it is judged, or was; null: `waitMs` after the last of its mails has gone. */
+  decideAt: Date | null;
+  waitMs: number;
+  /** Whether those who wait are to get their mail at an hour of their clocks. */
+  local: boolean;
+  /** When a mail that waits is due by a decision at that time. `dueAt`: as it is planned now. */
+  dueAfter(decidedAt: Date, mail: MailThatWaits): Date;
+}
+
+export interface MailThatWaits {
+  /** Of its reader; null where it is not known or does not matter. */
+  timeZone: string | null;
+  dueAt: Date;
 }
 
 /** How sending stands: what the API and the owner's page show. Changes nothing. */
@@ -72,32 +88,59 @@ export class SendingService {
    */
   async estimate(
     broadcastId: string | null,
-    { unwritten = 0, queue = '', testMs = 0 }: Partial<Unwritten> = {},
+    { unwritten = 0, queue = '', test = null }: Partial<Unwritten> = {},
   ): Promise<Omit<z.output<typeof estimateResponse>, 'completesAt'> & { completesAt: Date | null }> {
     const now = this.clock.now();
-    const [load, buckets, observedPerSecond, guard, anyWorks] = await Promise.all([
-      this.queries.load(broadcastId, now),
+    const [buckets, observedPerSecond, guard, anyWorks] = await Promise.all([
       this.pacing.buckets(),
       this.queries.observedPerSecond(),
       this.guard.state(),
       this.relays.anyWorks(),
     ]);
-    const isUnsigned = load.some(({ unsigned }) => unsigned > 0);
-    const stop: Stop | null = !guard.ok ? 'ledger' : !anyWorks ? 'relay' : isUnsigned ? 'signing' : null;
-    const lastDueAtMs = Math.max(0, ...load.map(({ lastDueAt }) => lastDueAt?.getTime() ?? 0));
-    const waitsForTest = load.reduce((sum, { waiting }) => sum + waiting, 0);
-    const { remaining, completesAtMs, perSecond, limitedBy } = estimate(
-      unwritten > 0 ? withUnwritten(load, unwritten, queue) : load,
-      {
-        buckets: buckets.map((row) => refill(row, row.nowMs)),
-        bucketsOf: bucketKeysOf,
-        observedPerSecond,
-      },
-      { nowMs: now.getTime(), lastDueAtMs: lastDueAtMs === 0 ? null : lastDueAtMs, stop },
-    );
-    // Nothing of it goes while the test is under way.
-    const shiftMs = waitsForTest + unwritten > 0 ? testMs : 0;
-    const completesAt = completesAtMs === null ? null : new Date(completesAtMs + shiftMs);
-    return { broadcastId, remaining, waitsForTest, completesAt, perSecond, limitedBy };
+    const limits = {
+      buckets: buckets.map((row) => refill(row, row.nowMs)),
+      bucketsOf: bucketKeysOf,
+      observedPerSecond,
+    };
+    const stopped: Stop | null = !guard.ok ? 'ledger' : !anyWorks ? 'relay' : null;
+    const of = (loads: readonly QueueLoad[], stop: Stop | null = stopped): Estimate =>
+      estimate(loads, limits, { nowMs: now.getTime(), stop });
+    if (broadcastId === null) {
+      const load = await this.queries.dueLoad(now);
+      return shown(null, of(load, stopped ?? stopOf(load)), 0);
+    }
+    const waiting = await this.queries.waitingLoad(broadcastId, now, test?.local ?? false);
+    const waits = waiting.length > 0 || unwritten > 0;
+    const testEnds = async (): Promise<number> =>
+      (of(await this.queries.broadcastLoad(broadcastId, now, null)).completesAtMs ?? now.getTime()) +
+      (test?.waitMs ?? 0);
+    const decidedAtMs = test === null || !waits ? 0 : (test.decideAt?.getTime() ?? (await testEnds()));
+    const decidedAt = new Date(Math.max(now.getTime(), decidedAtMs));
+    const inMs = (mail: MailThatWaits): number =>
+      Math.max(0, (test?.dueAfter(decidedAt, mail) ?? mail.dueAt).getTime() - now.getTime());
+    const freed = waiting.map(({ queueKey, count, ...mail }) => ({
+      ...{ queueKey, inMs: inMs(mail), ready: count, ahead: 0 },
+    }));
+    const untilMs = now.getTime() + Math.max(0, ...freed.map((one) => one.inMs));
+    const load = await this.queries.broadcastLoad(broadcastId, now, new Date(untilMs));
+    const alone = { queueKey: queue, inMs: inMs({ timeZone: null, dueAt: now }) };
+    const written = [...load, ...freed];
+    const loads = unwritten > 0 ? withUnwritten(written, unwritten, alone) : written;
+    const waitsForTest = freed.reduce((sum, { ready }) => sum + ready, 0);
+    return shown(broadcastId, of(loads, stopped ?? stopOf(load)), waitsForTest);
   }
+}
+
+/** A key that is missing stops no other sender's mails, but these are of one. */
+function stopOf(load: readonly { unsigned: number }[]): Stop | null {
+  return load.some(({ unsigned }) => unsigned > 0) ? 'signing' : null;
+}
+
+function shown(
+  broadcastId: string | null,
+  { remaining, completesAtMs, perSecond, limitedBy }: Estimate,
+  waitsForTest: number,
+): Omit<z.output<typeof estimateResponse>, 'completesAt'> & { completesAt: Date | null } {
+  const completesAt = completesAtMs === null ? null : new Date(completesAtMs);
+  return { broadcastId, remaining, waitsForTest, completesAt, perSecond, limitedBy };
 }

@@ -61,4 +61,43 @@ describe('the estimate of a broadcast', () => {
     expect(estimate).toMatchObject({ remaining: held, waitsForTest: held, unwritten: 0 });
     expect(estimate?.completesAt?.getTime()).toBeGreaterThanOrEqual(decideAt?.getTime() ?? Infinity);
   });
+
+  const LOCAL = { fallbackZone: 'UTC', ifPassed: 'nextDay' as const };
+  const endHours = async (id: string): Promise<number> =>
+    ((await desk.broadcasts.get(id)).estimate?.completesAt?.getTime() ?? 0) / 3_600_000;
+
+  it('begins to count when its mails are due: all of tomorrow morning were said to go in one moment', async () => {
+    await desk.people(36);
+    await limit(0.001);
+    const { id } = await desk.broadcasts.create(desk.draft());
+    const timing = { local: { ...LOCAL, atLocal: '2026-03-03T09:00' }, spreadMinutes: 0 };
+    await desk.broadcasts.start(id, null, timing);
+    desk.t.clock.set('2026-03-02T20:00:00Z');
+    await desk.planner.run(FOREVER);
+    const dueHours = Date.parse('2026-03-03T09:00:00Z') / 3_600_000;
+    expect((await endHours(id)) - dueHours).toBeCloseTo(35 / 3.6, 1);
+    // A receipt and whatever else is due before goes first, and what is due later does not.
+    await desk.t.db.query(
+      `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, due_at, created_at, lane_key)
+       select 'other:' || h, class, kind, email_template_id, sender, address, address_hash, 'other:' || h, due_at + (h - 3) * interval '1 hour', created_at, lane_key
+       from message cross join generate_series(1, 10) h where id = (select min(id) from message)`,
+    );
+    expect((await endHours(id)) - dueHours).toBeCloseTo(36 / 3.6, 1);
+  });
+
+  it('knows that the rest of a split test waits for the hour of its readers: it was to go with the decision', async () => {
+    await desk.people(60);
+    await desk.t.db.query(`update subscriber set time_zone = 'Pacific/Honolulu' where email like 'p1%'`);
+    const { id } = await desk.broadcasts.create(desk.draft({ split: SPLIT }));
+    const timing = { local: { ...LOCAL, atLocal: '2026-03-03T09:00' }, spreadMinutes: 0 };
+    await desk.broadcasts.start(id, null, timing);
+    desk.t.clock.set('2026-03-02T20:00:00Z');
+    await desk.planner.run(FOREVER);
+    await limit(10);
+    const { decideAt, estimate } = await desk.broadcasts.get(id);
+    expect(decideAt).toBeNull();
+    expect(estimate?.waitsForTest).toBeGreaterThan(0);
+    // Tested until nine on Hawaii, which is 19:00 UTC, judged two hours later, and then the next day at nine there.
+    expect(estimate?.completesAt?.toISOString()).toMatch(/^2026-03-04T19:00:/);
+  });
 });

@@ -1,7 +1,14 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { estimate, passMs } from '../../../../src/delivery/pacing/estimate.js';
+import { estimate, passMs, type Arrival } from '../../../../src/delivery/pacing/estimate.js';
 import { bucketKeysOf } from '../../../../src/delivery/pacing/bucket-keys.js';
-import type { Bucket } from '../../../../src/delivery/pacing/token-bucket.js';
+import {
+  available,
+  refill,
+  spend,
+  waitMs,
+  type Bucket,
+} from '../../../../src/delivery/pacing/token-bucket.js';
 
 const NOW = Date.parse('2026-03-02T18:00:00Z');
 const HOUR_MS = 3_600_000;
@@ -22,43 +29,41 @@ const bucket = (key: string, change: Partial<Bucket>): Bucket => ({
 const of = (
   queues: Parameters<typeof estimate>[0],
   buckets: Bucket[],
-  {
-    observedPerSecond = null,
-    lastDueAtMs = null,
-  }: { observedPerSecond?: number | null; lastDueAtMs?: number | null } = {},
+  observedPerSecond: number | null = null,
 ): ReturnType<typeof estimate> =>
-  estimate(queues, { buckets, bucketsOf: bucketKeysOf, observedPerSecond }, { nowMs: NOW, lastDueAtMs });
+  estimate(queues, { buckets, bucketsOf: bucketKeysOf, observedPerSecond }, { nowMs: NOW });
+const now = (count: number): Arrival[] => [{ inMs: 0, count }];
 
 describe('how long mails take', () => {
   it('counts the pace, and how much of it is left after a slow-down', () => {
-    expect(passMs(bucket('global', { ratePerSecond: 10, tokens: 20 }), 120)).toBe(10_000);
-    expect(passMs(bucket('global', { ratePerSecond: 10, slowFactor: 0.5 }), 100)).toBe(20_000);
-    expect(passMs(bucket('global', { ratePerSecond: 10, tokens: 20 }), 15)).toBe(0);
+    expect(passMs(bucket('global', { ratePerSecond: 10, tokens: 20 }), now(120))).toBe(10_000);
+    expect(passMs(bucket('global', { ratePerSecond: 10, slowFactor: 0.5 }), now(100))).toBe(20_000);
+    expect(passMs(bucket('global', { ratePerSecond: 10, tokens: 20 }), now(15))).toBe(0);
   });
 
   it('waits for the next day when the quota is used up', () => {
     const daily = bucket('global', { dailyQuota: 100, usedToday: 60 });
     // A twentieth of each day is kept for other mails.
-    expect(passMs(daily, 35)).toBe(0);
-    expect(passMs(daily, 36)).toBe(6 * HOUR_MS);
-    expect(passMs(daily, 226)).toBe(54 * HOUR_MS);
+    expect(passMs(daily, now(35))).toBe(0);
+    expect(passMs(daily, now(36))).toBe(6 * HOUR_MS);
+    expect(passMs(daily, now(226))).toBe(54 * HOUR_MS);
   });
 
   it('follows a warm-up from day to day', () => {
     const warm = bucket('sender:example.com', { rampStartedOn: '2026-03-02' });
-    expect(passMs(warm, 95)).toBe(0);
-    expect(passMs(warm, 228)).toBe(6 * HOUR_MS);
-    expect(passMs(warm, 229)).toBe(30 * HOUR_MS);
+    expect(passMs(warm, now(95))).toBe(0);
+    expect(passMs(warm, now(228))).toBe(6 * HOUR_MS);
+    expect(passMs(warm, now(229))).toBe(30 * HOUR_MS);
   });
 
   it('does not promise what takes longer than ten years', () => {
-    expect(passMs(bucket('global', { dailyQuota: 1 }), 5_000)).toBeNull();
+    expect(passMs(bucket('global', { dailyQuota: 1 }), now(5_000))).toBeNull();
   });
 });
 
 describe('when all will have gone out', () => {
-  const gmail = { queueKey: 'example.com|gmail', ready: 600, ahead: 0 };
-  const other = { queueKey: 'example.com|other', ready: 60, ahead: 0 };
+  const gmail = { queueKey: 'example.com|gmail', inMs: 0, ready: 600, ahead: 0 };
+  const other = { queueKey: 'example.com|other', inMs: 0, ready: 60, ahead: 0 };
 
   it('is decided by the slowest limit on the way', () => {
     const buckets = [
@@ -81,7 +86,7 @@ describe('when all will have gone out', () => {
   });
 
   it('goes by what the relays took lately where no pace is set', () => {
-    expect(of([gmail], [], { observedPerSecond: 300 })).toMatchObject({
+    expect(of([gmail], [], 300)).toMatchObject({
       completesAtMs: NOW + 2_000,
       limitedBy: 'relay',
     });
@@ -103,12 +108,98 @@ describe('when all will have gone out', () => {
     },
   );
 
-  it('is not before the last one is due', () => {
+  it('is as long after they are due as they take: all were said to go at that moment', () => {
+    const tomorrow = 15 * HOUR_MS;
+    const many = { ...gmail, inMs: tomorrow, ready: 36_000 };
+    const buckets = [bucket('global', { ratePerSecond: 1, burst: 1 })];
+    const endMs = of([many], buckets).completesAtMs;
+    expect(endMs).toBe(NOW + tomorrow + 10 * HOUR_MS - 1_000);
+    // Nothing is known of a pace but what was taken lately.
+    expect(of([many], [], 1).completesAtMs).toBe(endMs);
+    // What others have to send until then goes first, and what they have later does not.
+    const others = [{ ...other, inMs: HOUR_MS, ready: 0, ahead: 15 * 3_600 }];
+    expect(of([many, ...others], buckets).completesAtMs).toBe(NOW + 26 * HOUR_MS - 1_000);
+    expect(of([many, { ...others[0]!, inMs: tomorrow + 1 }], buckets).completesAtMs).toBe(endMs);
+  });
+
+  it('is not before the last one is due, however fast they go', () => {
     const buckets = [bucket('global', { ratePerSecond: 10 })];
-    expect(of([gmail], buckets, { lastDueAtMs: NOW + HOUR_MS }).completesAtMs).toBe(NOW + HOUR_MS);
+    expect(of([{ ...gmail, inMs: HOUR_MS, ready: 1 }], buckets).completesAtMs).toBe(NOW + HOUR_MS);
+    expect(of([gmail, { ...other, inMs: HOUR_MS, ready: 1 }], buckets).completesAtMs).toBe(NOW + HOUR_MS);
   });
 
   it('is now when nothing waits', () => {
     expect(of([], [])).toEqual({ remaining: 0, completesAtMs: NOW, perSecond: null, limitedBy: null });
+  });
+});
+
+describe('how long mails take, beside the bucket that lets them through one by one', () => {
+  /** With the functions that sending itself goes by. */
+  const oneByOneMs = (first: Bucket, arrivals: readonly Arrival[]): number => {
+    let at = first;
+    for (const { inMs, count } of arrivals.toSorted((a, b) => a.inMs - b.inMs))
+      for (let mail = 0; mail < count; mail++) {
+        at = refill(at, Math.max(at.refilledAtMs, NOW + inMs));
+        while (available(at, 'bulk') < 1) at = refill(at, at.refilledAtMs + Math.max(1, waitMs(at, 'bulk')));
+        at = spend(at, 1);
+      }
+    return at.refilledAtMs - NOW;
+  };
+  const arrivals = fc.array(
+    fc.record({ inMs: fc.integer({ min: 0, max: 72 * HOUR_MS }), count: fc.integer({ min: 1, max: 150 }) }),
+    { maxLength: 5 },
+  );
+  const pace = {
+    ratePerSecond: fc.option(fc.double({ min: 0.005, max: 50, noNaN: true })),
+    burst: fc.option(fc.integer({ min: 1, max: 40 })),
+    tokens: fc.integer({ min: 0, max: 40 }),
+    slowFactor: fc.double({ min: 0.2, max: 3, noNaN: true }),
+    dailyQuota: fc.option(fc.integer({ min: 5, max: 400 })),
+    usedToday: fc.integer({ min: 0, max: 100 }),
+  };
+  const made = (change: Partial<Bucket>): Bucket => refill(bucket('global', change), NOW);
+  const steady = fc.record(pace).map(made);
+  const any = fc
+    .record({
+      ...pace,
+      rampStartedOn: fc.constantFrom(null, '2026-02-20', '2026-03-02', '2026-03-04'),
+      rampDaysUsed: fc.integer({ min: 0, max: 29 }),
+    })
+    .map(made);
+  const RUNS = { numRuns: 500, seed: 20_260_302 };
+  /** Instants are whole milliseconds there, so that it may come a part of one too late at each mail. */
+  const toleranceMs = (load: readonly Arrival[]): number => load.reduce((sum, { count }) => sum + count, 2);
+
+  it('is the same to the second', () => {
+    fc.assert(
+      fc.property(any, arrivals, (one, load) => {
+        const ms = passMs(one, load) ?? Infinity;
+        const trueMs = oneByOneMs(one, load);
+        expect(Math.abs(ms - trueMs)).toBeLessThanOrEqual(toleranceMs(load));
+      }),
+      RUNS,
+    );
+  });
+
+  it('is longer for more mails and shorter at a higher pace', () => {
+    fc.assert(
+      // A warm-up lets more through the more days it was used on: there some mails more may be done sooner.
+      fc.property(
+        steady,
+        arrivals,
+        fc.nat(4),
+        fc.double({ min: 1, max: 10, noNaN: true }),
+        (one, load, n, by) => {
+          const ms = passMs(one, load) ?? Infinity;
+          const more = load.map((each, place) => (place === n ? { ...each, count: each.count + 1 } : each));
+          expect(passMs(one, more) ?? Infinity).toBeGreaterThanOrEqual(ms - 2);
+          const faster = {
+            ...one,
+            ratePerSecond: one.ratePerSecond === null ? null : one.ratePerSecond * by,
+          };
+          expect(passMs(faster, load) ?? Infinity).toBeLessThanOrEqual(ms + 2);
+        },
+      ),
+    );
   });
 });
