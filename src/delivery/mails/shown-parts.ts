@@ -9,6 +9,8 @@ export interface ShownParts {
   text: string;
   /** Each link and why it cannot be seen; null: it can. */
   links: { href: string; hidden: string | null }[];
+  /** Words with letters of no height, as in `<mj-raw>` within a column: cells of MJML have none, and its own elements set theirs. */
+  flat: string[];
 }
 
 interface Frame extends StyledElement {
@@ -31,6 +33,8 @@ const ATTRIBUTE = /([a-z][a-z0-9:-]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+
 const SMALLEST_FONT_PX = 5;
 /** Black on white has 21, the least that is still read has about 2; below this the two look the same. */
 const SAME_COLOUR = 1.25;
+/** Of blanks that only hold a place, some count as none. */
+const BLANKS = /^(?:[\s\u00ad\u200b-\u200f\u2060\ufeff]|\u034f)*$/;
 const WHITE: Colour = [255, 255, 255];
 const BLACK: Colour = [0, 0, 0];
 const PAGE: Frame = {
@@ -53,6 +57,7 @@ export function shownParts(html: string, screen: Screen | null = null): ShownPar
   const page = framed('body', new Map(), { top: PAGE, stack: [], rules });
   const stack: Frame[] = [page];
   let text = '';
+  const flat: string[] = [];
   for (const [token] of html.matchAll(TOKEN)) {
     const top = stack.at(-1) ?? page;
     if (token.startsWith('<!--')) continue;
@@ -66,6 +71,7 @@ export function shownParts(html: string, screen: Screen | null = null): ShownPar
         link.shows ||= unseen === null;
       }
       if (unseen === null) text += ` ${decodeHTML(token)}`;
+      else if (top.fontPx === 0 && !BLANKS.test(decodeHTML(token))) flat.push(token.trim());
       continue;
     }
     const tag = name.toLowerCase();
@@ -91,6 +97,7 @@ export function shownParts(html: string, screen: Screen | null = null): ShownPar
       href,
       hidden: shows ? null : (hidden ?? 'there is nothing to see or press in it'),
     })),
+    flat,
   };
 }
 

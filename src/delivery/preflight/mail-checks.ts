@@ -2,7 +2,7 @@ import type { Level } from '../domains/finding.js';
 import { hasForeignTag } from '../mails/foreign-tags.js';
 import { flat, hiddenDuties } from '../mails/hidden-duties.js';
 import { hrefOf } from '../mails/mail-links.js';
-import { shownParts } from '../mails/shown-parts.js';
+import { shownParts, type ShownParts } from '../mails/shown-parts.js';
 import type { MailPlace } from '../mails/written-mail.js';
 import { isOpenable } from '../../tracking/click-target.js';
 import { urlOf } from '../../values/url.js';
@@ -44,19 +44,41 @@ export interface CheckedMail {
   marketing: boolean;
 }
 
+/** A finding with what to look for in the source. */
+export type Located = PreflightFinding & { found?: string | RegExp };
+
 /** What is wrong with a mail as one reader gets it; [] when nothing is. */
-export function mailFindings(mail: CheckedMail): PreflightFinding[] {
+export function mailFindings(mail: CheckedMail): Located[] {
+  const shown = shownParts(mail.html);
+  const owed = mail.marketing ? duties(mail, shown) : [];
   return [
     ...sizeFindings(mail),
     ...textFindings(mail),
     ...imageFindings(mail.html),
-    ...(mail.marketing ? duties(mail) : []),
+    ...owed,
+    // Most often the same words.
+    ...(owed.some(({ level }) => level === 'fail') ? [] : flatFindings(shown)),
   ];
 }
 
+/** What Chromium and others show as nothing: the text part has it. */
+function flatFindings({ flat: [words, ...others] }: ShownParts): Located[] {
+  if (words === undefined) return [];
+  const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+  const message = `readers cannot see "${words.slice(0, 60)}"${more}: its letters are 0 pixels high, as around them; give them a font-size, or use <mj-text>`;
+  return [{ check: 'clients', level: 'warn', message, found: literally(words) }];
+}
+
+/** A pattern of just these words. */
+export function literally(text: string): RegExp {
+  return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+}
+
 /** Whether readers see what the law wants them to see: a way out, who writes, and where they are. */
-function duties({ html, unsubscribeUrl, senderName, postalAddress }: CheckedMail): PreflightFinding[] {
-  const shown = shownParts(html);
+function duties(
+  { html, unsubscribeUrl, senderName, postalAddress }: CheckedMail,
+  shown: ShownParts,
+): PreflightFinding[] {
   const findings = hiddenDuties(shown, { unsubscribeUrl, postalAddress }).map(
     ({ what, message }): PreflightFinding => ({
       check: what === 'way out' ? 'unsubscribe' : 'sender',

@@ -18,7 +18,14 @@ import { AudienceQueries, EVERYBODY, ownField, type Lacking, type Readers } from
 import { outsideNotes, supportNotes } from './client-support.js';
 import { Drafts, isMarketing, type Draft } from './drafts.service.js';
 import { originOf, probeLinks } from './links.probe.js';
-import { linksOf, mailFindings, type LinkFinding, type PreflightFinding } from './mail-checks.js';
+import {
+  linksOf,
+  literally,
+  mailFindings,
+  type LinkFinding,
+  type Located,
+  type PreflightFinding,
+} from './mail-checks.js';
 import { sampleData, SAMPLE_READER } from '../mails/sample-data.js';
 import {
   emptyPlaces,
@@ -314,13 +321,6 @@ function lackingFinding(name: string, { total, empty, words, examples }: Lacking
     : `${empty} of ${total} ${words} would see an empty place for {{ ${name} }} (such as ${examples.join(', ')}); give it a default`;
   return { check: 'audience', level: nobody ? 'fail' : 'warn', message, subscribers: examples, found: name };
 }
-
-function literally(text: string): RegExp {
-  return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-}
-
-/** A finding with what to look for in the source. */
-type Located = PreflightFinding & { found?: string | RegExp };
 
 function locatedLink({ times, found, message, ...finding }: LinkFinding): Located {
   return {

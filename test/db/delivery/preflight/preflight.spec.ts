@@ -69,6 +69,21 @@ describe('preflight', () => {
     );
   }
 
+  it('warns of words that inherit letters of no height, which no reader saw', async () => {
+    const raw = (html: string): string =>
+      mail('<p>Hi</p>').replace('    <mj-text>', `    <mj-raw>${html}</mj-raw>\n    <mj-text>`);
+    expect(await findings(raw('<tr><td>\n<b>Today</b> only</td></tr>'))).toEqual([
+      'warn clients 5: readers cannot see "Today" (and 1 more): its letters are 0 pixels high, as around them; give them a font-size, or use <mj-text>',
+    ]);
+    expect(await findings(raw('<tr><td style="font-size: 14px">Today</td></tr>'))).toEqual([]);
+    // Blanks that hold a place, and a first line for the list of mails.
+    expect(
+      await findings(
+        raw('<tr><td>&nbsp;&zwnj;&#8203;<div style="display:none;font-size:0">First</div></td></tr>'),
+      ),
+    ).toEqual([]);
+  });
+
   it('has nothing to say of a mail that is as it should be', async () => {
     expect(await findings(mail('<p>Hi {{ subscriber.firstName | default: "there" }}</p>'))).toEqual([]);
   });
