@@ -62,9 +62,11 @@ export class AlertsService {
     return rows.length > 0;
   }
 
-  /** Open ones only, newest first. */
+  /** Open ones only: the gravest first, of those the newest. */
   async open(): Promise<Alert[]> {
-    return this.dataSource.query(`${ALERT} where resolved_at is null order by id desc`);
+    return this.dataSource.query(
+      `${ALERT} where resolved_at is null order by severity = 'critical' desc, severity = 'warning' desc, id desc`,
+    );
   }
 
   /** Open and resolved, newest first, below `beforeId`. */

@@ -89,6 +89,16 @@ describe('the page Sending', () => {
     expect(html).not.toContain('<b>reason');
   });
 
+  it('shows a critical alert before the warnings that came after it', async () => {
+    const alerts = shop.app.get(AlertsService, { strict: false });
+    await alerts.raise({ key: 'grave', severity: 'critical', message: 'A grave one' });
+    await alerts.raise({ key: 'later', severity: 'warning', message: 'A later one' });
+    await alerts.raise({ key: 'latest', severity: 'info', message: 'A remark' });
+    const shown = [...(await page()).matchAll(/A grave one|A later one|A remark/g)].map(([text]) => text);
+    expect(shown).toEqual(['A grave one', 'A later one', 'A remark']);
+    for (const key of ['grave', 'later', 'latest']) await alerts.resolve(key);
+  });
+
   it('releases and cancels what is held', async () => {
     await empty(shop.db, 'message');
     for (const reason of ['a', 'b']) await insertMessage(shop.db, { state: 'held', state_reason: reason });
