@@ -12,6 +12,7 @@ import { FunnelsModule } from '../funnels/funnels.module.js';
 import { FilesModule } from '../infra/files/files.module.js';
 import { MailboxModule } from '../infra/mailbox/mailbox.module.js';
 import { OrdersModule } from '../orders/orders.module.js';
+import { PrivacyModule } from '../privacy/privacy.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
@@ -45,6 +46,7 @@ import { OwnerService } from './access/owner.service.js';
 import { PayoutPagesController } from './affiliates/payout-pages.controller.js';
 import { PeoplePagesController } from './people/people-pages.controller.js';
 import { PersonChangesService } from './people/person-changes.service.js';
+import { PersonDataController } from './people/person-data.controller.js';
 import { PersonPagesController } from './people/person-pages.controller.js';
 import { RootController } from './root.controller.js';
 import { SegmentCheck } from './segments/segment-check.service.js';
@@ -69,6 +71,7 @@ import { WhyController } from './people/why.controller.js';
     MailboxModule,
     OrdersModule,
     PreflightModule,
+    PrivacyModule,
     SegmentsModule,
     SequencesModule,
     SubscribersModule,
@@ -81,6 +84,7 @@ import { WhyController } from './people/why.controller.js';
     TagPagesController,
     ListPagesController,
     PersonPagesController,
+    PersonDataController,
     DashboardController,
     FilePagesController,
     FunnelEditorController,

@@ -83,7 +83,7 @@ export class DataRequestService {
     await this.alerts.raise({
       key: `${UNMAILABLE_ALERT}${purpose}:${person.id}`,
       severity: 'warning',
-      message: `Subscriber ${person.id} asks ${WISHES[purpose]} on their preferences page, and nothing is mailed to their address because of a complaint, a bounce or a block. Make sure who asks, and answer within a month: by the API, ${purpose === 'erase' ? `DELETE /api/v1/subscribers/${person.id}` : `GET /api/v1/subscribers/${person.id}/export`}.`,
+      message: `Subscriber ${person.id} asks ${WISHES[purpose]} on their preferences page, and nothing is mailed to their address because of a complaint, a bounce or a block. Make sure who asks, and answer within a month: on their page, /admin/subscribers/${person.id}, or by the API, ${purpose === 'erase' ? `DELETE /api/v1/subscribers/${person.id}` : `GET /api/v1/subscribers/${person.id}/export`}.`,
       facts: { subscriberId: person.id, purpose },
     });
     return 'unmailable';
