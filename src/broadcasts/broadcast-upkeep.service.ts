@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/planning/broadcast-mails.queries.js';
+import { REPORTS_ALERT } from '../delivery/guards/broadcast-guard.service.js';
 import { OverdueService } from '../delivery/waiting/overdue.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
@@ -25,7 +26,7 @@ export const VALUES_ALERT = 'broadcast:values:';
 export const UNTRIED_ALERT = 'broadcast:untried:';
 const ARM = 'broadcast:arm:';
 const OFFER = 'broadcast:offer:';
-const KINDS = [OVERDUE, SENDER_FAULT_ALERT, VALUES_ALERT, UNTRIED_ALERT, ARM, OFFER];
+const KINDS = [OVERDUE, SENDER_FAULT_ALERT, VALUES_ALERT, UNTRIED_ALERT, ARM, OFFER, REPORTS_ALERT];
 /** How long after its end the owner is told of an arm that was stopped. */
 const NEWS_MS = 7 * 86_400_000;
 
@@ -133,12 +134,12 @@ export class BroadcastUpkeep {
   /** The owner has given their word about these, or they are old news. */
   async closeAlerts(): Promise<void> {
     const old = this.clock.now().getTime() - NEWS_MS;
-    for (const { key } of await this.alerts.open()) {
+    for (const { key, facts } of await this.alerts.open()) {
       const kind = KINDS.find((prefix) => key.startsWith(prefix));
       if (kind === undefined) continue;
       const broadcast = await this.queries.find(key.slice(kind.length).split(':')[0] ?? '');
       const isOver =
-        kind === ARM || kind === UNTRIED_ALERT
+        kind === ARM || kind === UNTRIED_ALERT || (kind === REPORTS_ALERT && facts['isPaused'] !== true)
           ? broadcast === null || (broadcast.endedAt !== null && broadcast.endedAt.getTime() < old)
           : broadcast?.state !== 'paused';
       if (isOver) await this.alerts.resolve(key);

@@ -1,4 +1,5 @@
 import type { BroadcastReport } from '../../broadcasts/broadcast.js';
+import { isOfReports } from '../../delivery/guards/sending-health.js';
 import { nextState, type BroadcastAction } from '../../broadcasts/broadcast-status.js';
 
 export interface BroadcastView {
@@ -9,6 +10,8 @@ export interface BroadcastView {
   /** What the state means to the owner: `good`, `warn`, `bad`, `brand`, or nothing to say. */
   tone: string;
   reason: string | null;
+  /** It stands still for what came back of its mails, which is to be looked at first. */
+  isStoppedByReports: boolean;
   when: { label: string; at: Date } | null;
   /** Mails written so far. */
   total: number;
@@ -56,6 +59,7 @@ export function broadcastView(report: BroadcastReport): BroadcastView {
     ...{ id, title, template, state },
     tone: TONES[state] ?? '',
     reason: stateReason,
+    isStoppedByReports: state === 'paused' && stateReason !== null && isOfReports(stateReason),
     when: whenOf(report),
     total: sum(all),
     settled: sum(all.filter((one) => !OPEN.has(one))),

@@ -2,7 +2,12 @@ import { Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { broadcastHealth, type HealthVerdict, type RefusedTally } from './sending-health.js';
-import { pauseBroadcast, SAMPLE, tallyBroadcast } from './broadcast-pause.queries.js';
+import { pauseBroadcast, SAMPLE, standOfBroadcast, tallyBroadcast } from './broadcast-pause.queries.js';
+
+/** Of one with too many reports. */
+export const REPORTS_ALERT = 'bounces:broadcast:';
+const TODO =
+  'The rest of its mails wait. See under Bounces and complaints what came back, then go on with it or cancel it.';
 
 const LOOK_EVERY = 10;
 /** A look at a big broadcast is followed by a rest: it must not take more than a sixth of the time. */
@@ -77,12 +82,17 @@ export class BroadcastGuard {
     if (action === 'none' || reason === null) return false;
     const paused = action === 'pause' && (await pauseBroadcast(manager, id, reason));
     if (paused) this.#stopped.set(id, performance.now());
+    // What was under way ends after the pause and is counted anew: the owner still has to read that it is paused.
+    const { title, state } = await standOfBroadcast(manager, id);
+    // The owner has given their word.
+    if (state === 'cancelled') return false;
+    const isPaused = state === 'paused';
     await this.alerts.raise(
       {
-        key: `bounces:broadcast:${id}`,
+        key: REPORTS_ALERT + id,
         severity: action === 'pause' ? 'critical' : 'warning',
-        message: paused ? `Broadcast ${id} was paused: ${reason}` : `Broadcast ${id}: ${reason}`,
-        facts: { broadcastId: id, ...tally },
+        message: `The broadcast "${title}"${isPaused ? ` is paused: ${reason}. ${TODO}` : `: ${reason}`}`,
+        facts: { broadcastId: id, isPaused, ...tally },
       },
       manager,
     );

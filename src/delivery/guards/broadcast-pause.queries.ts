@@ -20,6 +20,18 @@ export async function pauseBroadcast(manager: EntityManager, id: string, reason:
   return rows.length === 1;
 }
 
+/** How the owner calls it, and how it stands. */
+export async function standOfBroadcast(
+  manager: EntityManager,
+  id: string,
+): Promise<{ title: string; state: string }> {
+  const rows: { title: string; state: string }[] = await manager.query(
+    'select title, state from broadcast where id = $1',
+    [id],
+  );
+  return rows[0] ?? { title: id, state: '' };
+}
+
 /**
  * Counts over at most `sample` of a broadcast's mails that were tried, or over all of them (null), and what came back of
  * these very mails. The owner who goes on has seen what was before: only later mails count. Refusals during SMTP are read

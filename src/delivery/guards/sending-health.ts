@@ -24,6 +24,10 @@ export interface HealthVerdict {
   reason: string | null;
 }
 
+/** Whether a broadcast or sequence stands still for such a reason. */
+export const isOfReports = (reason: string): boolean =>
+  /addresses do not exist$|recipients complained|because of the sender$/.test(reason);
+
 /** Gmail and Yahoo: stay below 0.1 %, never reach 0.3 %. */
 const COMPLAINTS_WARN = 0.001;
 const COMPLAINTS_PAUSE = 0.003;

@@ -1,7 +1,10 @@
 import { SMTPServer } from 'smtp-server';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BroadcastGuard } from '../../../src/delivery/guards/broadcast-guard.service.js';
 import { HeldService } from '../../../src/delivery/waiting/held.service.js';
+import { BroadcastUpkeep } from '../../../src/broadcasts/broadcast-upkeep.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { JobRegistry } from '../../../src/infra/jobs/job-registry.js';
 import { openBounceOffice, type BounceOffice } from './bounce-office.js';
 
@@ -188,6 +191,32 @@ describe('refusals while sending', () => {
       { state: 'paused', state_reason: expect.stringMatching(/^\d+ of \d+ addresses do not exist$/) },
     ]);
     expect(await office.alertKeys()).toContain(`bounces:broadcast:${id}`);
+  });
+
+  it('the alert about a paused broadcast still says so when reports of what was under way come after the pause, and ends with the owner’s word', async () => {
+    const [{ id = '' } = {}]: { id?: string }[] = await office.db.query(
+      'select max(id) as id from broadcast',
+    );
+    const alert = async () =>
+      (await office.app.get(AlertsService, { strict: false }).open()).filter(
+        ({ key }) => key === `bounces:broadcast:${id}`,
+      );
+    await office.app.get(BroadcastGuard, { strict: false }).checkAll(id);
+    expect(await alert()).toMatchObject([
+      {
+        message: expect.stringMatching(/^The broadcast ".+" is paused: \d+ of \d+ addresses do not exist\. /),
+      },
+    ]);
+    const broadcasts = office.app.get(BroadcastUpkeep, { strict: false });
+    await broadcasts.closeAlerts();
+    expect(await alert()).toHaveLength(1);
+    await office.db.query(`update broadcast set state = 'cancelled', ended_at = $2 where id = $1`, [
+      id,
+      office.clock.now(),
+    ]);
+    await broadcasts.closeAlerts();
+    await office.app.get(BroadcastGuard, { strict: false }).checkAll(id);
+    expect(await alert()).toEqual([]);
   });
 
   async function countRefusals(): Promise<void> {
