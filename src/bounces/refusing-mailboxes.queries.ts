@@ -30,8 +30,9 @@ const ARRIVED = `not exists (select 1 from bounce x where x.message_id = a.id an
  * ours, as those are about us, and mailboxes of which one refusal does say why, be it spam or reputation.
  *
  * Called hourly. Locks nothing. By `bounce_received`, `message_subscriber` and `bounce_message`; what others took is counted in
- * one pass over what was accepted since (`message_accepted`), and only where there is a mailbox to ask it for. It is counted by
- * the minute, as each refusal is compared with all that others there took: a broadcast has thousands of both.
+ * one pass over what was accepted since (`message_accepted`), and only where there is a mailbox to ask it for. A running count
+ * in the order of time tells it of each refusal, as a broadcast has thousands of both. Who takes the same mail again and again
+ * is one taker: counted is only what comes longer after the one before than the time that is asked for.
  */
 export async function refusingMailboxes(
   db: EntityManager,
@@ -59,20 +60,26 @@ export async function refusingMailboxes(
        select distinct message_id, template, domain, refusing, greatest(first_at, sent_at - ${NEAR}) as earliest,
          least(final_at, sent_at + ${NEAR}) as latest
        from refused join mailbox using (address_hash) join refusing using (template, domain)),
-     others as materialized (
-       select q.template, q.domain, min(a.accepted_at) as from_at, max(a.accepted_at) as to_at, count(distinct a.address_hash) as takers
+     others as (
+       select q.template, q.domain, a.accepted_at as at,
+         coalesce(lag(a.accepted_at) over (partition by q.template, q.domain, a.address_hash order by a.accepted_at)
+           < a.accepted_at - 2 * ${NEAR}, true)::int as is_new
        from message a join (select distinct template, domain from asked) q
          on q.template = a.email_template_id and q.domain = ${domainSql('a.address')}
        where a.state = 'accepted' and a.accepted_at > $1 and ${ARRIVED}
-         and a.address_hash not in (select address_hash from mailbox)
-       group by 1, 2, date_trunc('minute', a.accepted_at)),
+         and a.address_hash not in (select address_hash from mailbox)),
+     walk as (
+       select message_id, refusing, sum(mails) over so_far as mails, sum(is_new) over so_far as takers from (
+         select template, domain, earliest as at, 1 as place, message_id, refusing, 0 as mails, 0 as is_new from asked
+         union all select template, domain, at, 2, null, null, 1, is_new from others
+         union all select template, domain, latest, 3, message_id, refusing, 0, 0 from asked) moment
+       window so_far as (partition by template, domain order by at, place rows unbounded preceding)),
      taken as materialized (
-       select q.message_id, q.refusing, sum(o.takers) as taking
-       from asked q join others o using (template, domain) where o.from_at >= q.earliest and o.to_at <= q.latest
-       group by 1, 2)
+       select message_id, refusing, max(mails) - min(mails) as mails, max(takers) - min(takers) as takers
+       from walk where message_id is not null group by 1, 2)
      select r.address_hash as "addressHash", r.subscriber_id as "subscriberId"
      from refused r join taken using (message_id)
-     where taking >= greatest(1, $5 * (refusing - 1))
+     where taken.mails > 0 and takers >= $5 * (refusing - 1)
      group by 1, 2 having ${enough}`,
     [since, newsSince, mails, days, share],
   );

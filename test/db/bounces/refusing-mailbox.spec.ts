@@ -71,8 +71,8 @@ describe('one mailbox that refuses every mail at its end without a word', () => 
     for (const name of ['bounces.take-refusals', 'bounces.end-refusing', 'bounces.watch-rates'])
       await run(name);
   };
-  /** The next mail of the sequence to each of them. */
-  const step = async (at: number, ...to: string[]): Promise<string[]> => {
+  /** A mail of the sequence to each of them. */
+  const send = async (at: number, ...to: string[]): Promise<string[]> => {
     const ids: string[] = [];
     for (const email of to) {
       const rows: { id: string }[] = await office.db.query('select id from subscriber where email = $1', [
@@ -87,6 +87,10 @@ describe('one mailbox that refuses every mail at its end without a word', () => 
       );
     }
     await office.sendDue();
+    return ids;
+  };
+  const step = async (at: number, ...to: string[]): Promise<string[]> => {
+    const ids = await send(at, ...to);
     await look();
     return ids;
   };
@@ -217,5 +221,35 @@ describe('one mailbox that refuses every mail at its end without a word', () => 
     office.clock.advance(2 * DAY_MS);
     await isHeld((await step(2, 'b@early.example'))[0]);
     expect(await office.status('b@early.example')).toBe('active');
+  });
+
+  it('ends after three mails that others took seconds before and after it: it took five', async () => {
+    refusals = { 'mute@quick.example': MUTE };
+    for (let at = 0; at < 3; at++) {
+      for (const name of ['eve', 'mute', 'ann']) {
+        await step(at, `${name}@quick.example`);
+        office.clock.advance(2_000);
+      }
+      if (at < 2) office.clock.advance(2 * DAY_MS);
+    }
+    expect(await office.status('mute@quick.example')).toBe('bounced');
+  });
+
+  it('is not blamed where one other takes the same mail again and again: it counted as ten others', async () => {
+    refusals = { 'one@wall.example': MUTE, 'two@wall.example': MUTE };
+    for (let at = 0; at < 4; at++) {
+      // Each in a sequence of its own, which the refusals do not pause.
+      await step(at, 'one@wall.example');
+      funnels++;
+      for (let times = 0; times < 10; times++) {
+        office.clock.advance(600_000);
+        await send(at, 'office@wall.example');
+      }
+      office.clock.advance(600_000);
+      await step(at, 'two@wall.example');
+      funnels++;
+      office.clock.advance(2 * DAY_MS);
+    }
+    for (const name of ['one', 'two']) expect(await office.status(`${name}@wall.example`)).toBe('active');
   });
 });
