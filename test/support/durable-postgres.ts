@@ -141,8 +141,12 @@ export class DurablePostgres {
   /** Its files may be moved meanwhile. */
   async whileStopped(work: () => Promise<void>): Promise<void> {
     await this.server.stop();
-    await work();
-    await this.restart();
+    try {
+      await work();
+    } finally {
+      // Whoever comes next is not to find it gone.
+      await this.restart();
+    }
   }
 
   /** A copy of all files while the server is down, as a disk snapshot has it; the server runs again afterwards. */

@@ -12,8 +12,11 @@ import { keepSome } from './broadcasts.js';
 
 const run = promisify(execFile);
 const DISK_MB = 48;
-/** Three segments of the log, and what PostgreSQL keeps of its own beside them. */
-const WAL_DISK_MB = 96;
+/**
+ * Beside what PostgreSQL keeps of the log anyway: what is written until the disk is filled, sixty megabytes on a fast machine,
+ * and room to recover in once the disk is freed, which takes a segment or two more. Without it PostgreSQL cannot start again.
+ */
+const LOG_ROOM_MB = 112;
 const FULL_MS = 3_000;
 
 export const diskScenarios: readonly Scenario[] = [
@@ -51,7 +54,7 @@ export const diskScenarios: readonly Scenario[] = [
     crashesServer: true,
     leftOut: async () => ((await mayMount()) ? null : 'mounting a small disk takes root'),
     run: async (world) => {
-      const disk = await SmallDisk.mount(world, WAL_DISK_MB);
+      const disk = await SmallDisk.mount(world, (await logMegabytes(world)) + LOG_ROOM_MB);
       await disk.holdLog(world);
       await world.start();
       await world.release();
@@ -173,6 +176,12 @@ class SmallDisk {
   private space(world: World): string {
     return `small_${world.database}`;
   }
+}
+
+/** From runs before it may be five segments, or more. */
+async function logMegabytes(world: World): Promise<number> {
+  const { stdout } = await run('du', ['-sm', join(world.cluster.dataDir, 'postgres/pg_wal')]);
+  return Number.parseInt(stdout, 10);
 }
 
 async function mayMount(): Promise<boolean> {
