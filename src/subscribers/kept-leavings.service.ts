@@ -16,6 +16,8 @@ const LOOK_MS = 1_000;
 /** A deadlock and the like is over by then. */
 const TELL_AFTER_MS = MINUTE_MS;
 const HOLD_MS = HOUR_MS;
+/** So long a look spends on what has to wait: a start and the sending of mails wait for it, and an outage leaves thousands. */
+const LOOK_SPENDS_MS = 2_000;
 /** So long the owner is told of one that cannot be done. */
 const TOLD_MS = 7 * DAY_MS;
 const NAME = /^[0-9a-f]{64}\.json$/;
@@ -38,6 +40,8 @@ export class KeptLeavings implements OnApplicationShutdown {
   #timer: NodeJS.Timeout | undefined;
   #takingUp: Promise<boolean> | null = null;
   #saidKept = false;
+  /** The last that a look had no time to go beyond: the next begins behind it, or what always waits would keep the others. */
+  #stoppedAt = '';
   /** So long some have waited without a break, one or another, while the database answered. */
   #waitedMs = 0;
   /** Of the last look at which some waited and the database answered, by the process's steady counter. */
@@ -100,7 +104,9 @@ export class KeptLeavings implements OnApplicationShutdown {
       why.set(this.#folder, error);
       return [];
     });
-    for (const name of names.filter((one) => NAME.test(one))) {
+    let spentMs = 0;
+    for (const name of fromBehind(this.#stoppedAt, names)) {
+      const fromMs = performance.now();
       try {
         await this.takeUpOne(join(this.#folder, name));
       } catch (error) {
@@ -110,6 +116,9 @@ export class KeptLeavings implements OnApplicationShutdown {
           return false;
         }
         why.set(name, error);
+        spentMs += performance.now() - fromMs;
+        this.#stoppedAt = name;
+        if (spentMs >= LOOK_SPENDS_MS) break;
       }
     }
     return this.mayGoOn(why);
@@ -212,6 +221,12 @@ function nullIfMissing(error: unknown): null {
 
 async function namesIn(folder: string): Promise<string[]> {
   return (await readdir(folder).catch(nullIfMissing)) ?? [];
+}
+
+/** All leavings, round from the one behind `name`. */
+function fromBehind(name: string, names: readonly string[]): string[] {
+  const sorted = names.filter((one) => NAME.test(one)).toSorted((a, b) => (a < b ? -1 : 1));
+  return [...sorted.filter((one) => one > name), ...sorted.filter((one) => one <= name)];
 }
 
 function wordsOf(error: unknown): string {

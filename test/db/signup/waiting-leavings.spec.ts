@@ -211,6 +211,48 @@ describe('a leaving that the database does not take', () => {
     expect([await takeUp(), await status()]).toEqual([true, 'unsubscribed']);
   });
 
+  it('ends each look in a moment while somebody holds the table: the look, and with it a start, took as long as all of them', async () => {
+    const links: string[] = [];
+    for (let at = 0; at < 12; at++) {
+      reader = `many${at}-${count}@example.com`;
+      links.push(await unsubscribeLink());
+    }
+    await front.close();
+    for (const link of links) await oneClick(link);
+    await front.open();
+    const other = t.dataSource.createQueryRunner();
+    await other.startTransaction();
+    await other.query('lock table suppression in share row exclusive mode');
+    const fromMs = Number(process.hrtime.bigint() / 1_000_000n);
+    expect(await takeUp()).toBe(false);
+    const tookMs = Number(process.hrtime.bigint() / 1_000_000n) - fromMs;
+    await other.rollbackTransaction();
+    await other.release();
+    expect([await takeUp(), await kept()]).toEqual([true, []]);
+    expect(tookMs).toBeLessThan(4_000);
+  });
+
+  it('keeps none waiting that nobody holds, though each look has time for a few of those that somebody does', async () => {
+    const [links, held]: [string[], string[]] = [[], []];
+    for (let at = 0; at < 8; at++) {
+      reader = `some${at}-${count}@example.com`;
+      links.push(await unsubscribeLink());
+      if (at > 0) held.push(reader);
+    }
+    await front.close();
+    for (const link of links) await oneClick(link);
+    await front.open();
+    const other = t.dataSource.createQueryRunner();
+    await other.startTransaction();
+    await other.query('update subscriber set updated_at = updated_at where email_key = any($1)', [held]);
+    for (let looks = 0; looks < 3; looks++) expect(await takeUp()).toBe(false);
+    reader = `some0-${count}@example.com`;
+    expect(await status()).toBe('unsubscribed');
+    await other.rollbackTransaction();
+    await other.release();
+    expect([await takeUp(), await kept()]).toEqual([true, []]);
+  });
+
   it('does not keep those behind it waiting', async () => {
     const [first, second] = [await unsubscribeLink(), reader];
     reader = `behind-${reader}`;
