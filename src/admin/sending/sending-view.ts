@@ -41,10 +41,11 @@ export function limitName(key: string): string {
 export function stopWords(limitedBy: string | null, { relays }: Pick<SendingState, 'relays'>): string | null {
   if (limitedBy === 'ledger') return 'the ledger waits for your confirmation';
   if (limitedBy === 'signing') return 'some of them wait for a DKIM key that is missing or bad';
-  return limitedBy === 'relay' && relays.every(({ state }) => state !== 'closed')
-    ? 'no mail relay works'
-    : null;
+  return limitedBy === 'relay' && noneWorks(relays) ? 'no mail relay works' : null;
 }
+
+const noneWorks = (relays: SendingState['relays']): boolean =>
+  relays.every(({ state }) => state !== 'closed');
 
 /** `12 a second`, `6 a minute`, `1 an hour`: whichever is a number people can picture. */
 export function paceWords(perSecond: number | null): string | null {
@@ -70,6 +71,7 @@ export interface SendingPage {
     warmUp: string | null;
   }[];
   relays: (Omit<SendingState['relays'][number], 'state'> & { state: string })[];
+  noRelayWorks: boolean;
   held: { reason: string; count: number; advice: string | null }[];
   heldTotal: number;
 }
@@ -100,6 +102,7 @@ export function sendingPage({ buckets, relays, held }: SendingState): SendingPag
       state: RELAY_STATES[relay.state],
       lanes: relay.lanes ?? DEFAULT_LANES,
     })),
+    noRelayWorks: noneWorks(relays),
     held: [...byReason].map(([reason, count]) => ({ reason, count, advice: adviceOn(reason) })),
     heldTotal: held.reduce((sum, { count }) => sum + count, 0),
   };

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdminModule } from '../../../../src/admin/admin.module.js';
+import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
 import { insertMessage } from '../../delivery/pacing/pacing-app.js';
 import { API_KEY, OPENED_AT, openShop, type Shop } from '../../orders/shop.js';
@@ -87,6 +88,16 @@ describe('the page Sending', () => {
     ])
       expect(html).toContain(text);
     expect(html).not.toContain('<b>reason');
+  });
+
+  it('says beside its title that no relay works, and not that mails may go out', async () => {
+    const relays = shop.app.get(RelaysService, { strict: false });
+    const [{ name = '' } = {}] = await relays.view();
+    for (let time = 0; time < 5; time++) await relays.failed({ name }, 'connect', '421 later');
+    const html = await page();
+    expect(html).toContain('badge-bad">no mail relay works');
+    expect(html).not.toContain('mails may go out');
+    await empty(shop.db, 'relay_state, alert');
   });
 
   it('shows a critical alert before the warnings that came after it', async () => {
