@@ -49,6 +49,7 @@ export class SendingPageController {
       unknownError,
       longestWaitDays: LONGEST_WAIT_DAYS,
       pausedSequences: state.pausedSequences,
+      pausedBroadcasts: state.pausedBroadcasts,
       alerts,
       ...sendingPage(state),
       estimate: {

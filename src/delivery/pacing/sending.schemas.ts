@@ -165,6 +165,9 @@ export const sendingState = z.object({
   pausedSequences: z
     .array(z.object({ funnelKey: z.string(), reason: z.string(), pausedAt: z.string() }))
     .meta({ description: 'Funnels whose sequences send nothing until you let them go on.' }),
+  pausedBroadcasts: z.array(z.object({ id: z.string(), title: z.string(), reason: z.string() })).meta({
+    description: 'Broadcasts that send nothing until you let them go on; `held` counts none of their mails.',
+  }),
 });
 type StateJson = z.output<typeof sendingState>;
 

@@ -79,6 +79,7 @@ export class SendingService {
       unknown: counts.unknown,
       unknownOfSequences: counts.unknownOfSequences,
       pausedSequences: counts.pausedSequences,
+      pausedBroadcasts: counts.pausedBroadcasts,
     };
   }
 

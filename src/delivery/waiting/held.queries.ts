@@ -22,6 +22,12 @@ export interface HeldCount {
   count: number;
 }
 
+export interface PausedBroadcast {
+  id: string;
+  title: string;
+  reason: string;
+}
+
 /** The mails that are held for one reason when somebody decides about them, and may be again by the time that they are changed. */
 export interface HeldPart extends Pick<HeldFilter, 'broadcastId'> {
   reason: string | null;
@@ -69,6 +75,13 @@ export class HeldQueries {
     return this.dataSource.query(
       `select coalesce(state_reason, '') as reason, broadcast_id as "broadcastId", count(*)::float8 as count
        from message where state = 'held' and ${FOR_OWNER} group by 1, 2 order by count(*) desc limit 200`,
+    );
+  }
+
+  /** Broadcasts that wait for the owner's word, whoever paused them. They belong to a later module, and are read as data. Served by `broadcast_open`. */
+  async pausedBroadcasts(): Promise<PausedBroadcast[]> {
+    return this.dataSource.query(
+      `select id, title, coalesce(state_reason, '') as reason from broadcast where state = 'paused' order by id desc limit 200`,
     );
   }
 

@@ -10,6 +10,7 @@ import {
   type HeldCount,
   type HeldFilter,
   type HeldPart,
+  type PausedBroadcast,
 } from './held.queries.js';
 import { OVERDUE } from '../message/overdue.js';
 import { SequencePauses, type SequencePause } from './sequence-pauses.service.js';
@@ -36,14 +37,16 @@ export class HeldService {
     unknown: number;
     unknownOfSequences: UnknownOfSequence[];
     pausedSequences: SequencePause[];
+    pausedBroadcasts: PausedBroadcast[];
   }> {
-    const [held, unknown, ofSequences, pausedSequences] = await Promise.all([
+    const [held, unknown, ofSequences, pausedSequences, pausedBroadcasts] = await Promise.all([
       this.queries.counts(),
       this.queries.unknownCount(),
       unknownOfSequences(this.dataSource.manager, this.clock.now()),
       this.pauses.all(),
+      this.queries.pausedBroadcasts(),
     ]);
-    return { held, unknown, unknownOfSequences: ofSequences, pausedSequences };
+    return { held, unknown, unknownOfSequences: ofSequences, pausedSequences, pausedBroadcasts };
   }
 
   /** Every held mail that matches goes out after all. Returns how many; those that are being changed are left. */

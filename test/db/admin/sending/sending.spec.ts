@@ -92,8 +92,8 @@ describe('the page Sending', () => {
 
   it('says beside its title that no relay works, and not that mails may go out', async () => {
     const relays = shop.app.get(RelaysService, { strict: false });
-    const [{ name = '' } = {}] = await relays.view();
-    for (let time = 0; time < 5; time++) await relays.failed({ name }, 'connect', '421 later');
+    for (const { name } of await relays.view())
+      for (let time = 0; time < 5; time++) await relays.failed({ name }, 'connect', '421 later');
     const html = await page();
     expect(html).toContain('badge-bad">no mail relay works');
     expect(html).not.toContain('mails may go out');
@@ -108,6 +108,18 @@ describe('the page Sending', () => {
     const shown = [...(await page()).matchAll(/A grave one|A later one|A remark/g)].map(([text]) => text);
     expect(shown).toEqual(['A grave one', 'A later one', 'A remark']);
     for (const key of ['grave', 'later', 'latest']) await alerts.resolve(key);
+  });
+
+  it('leads to broadcasts that stand still, which it did not name', async () => {
+    await shop.db.query(
+      `insert into broadcast (title, state, state_reason, sender, email_template_id, created_at)
+       values ('Spring <news>', 'paused', '20 of 136 addresses do not exist', '{}', (select max(id) from email_template), now())`,
+    );
+    const html = await page();
+    expect(html).toMatch(/<a href="\/admin\/broadcasts\/\d+">Spring &lt;news&gt;<\/a>/);
+    expect(html).toContain('20 of 136 addresses do not exist');
+    await empty(shop.db, 'broadcast');
+    expect(await page()).not.toContain('Paused broadcasts');
   });
 
   it('releases and cancels what is held', async () => {

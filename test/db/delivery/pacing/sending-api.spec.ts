@@ -110,6 +110,7 @@ describe('/api/v1/sending', () => {
       maySend: true,
       reason: null,
       pausedSequences: [],
+      pausedBroadcasts: [],
       buckets: [
         {
           key: 'global',

@@ -31,6 +31,7 @@ describe('sending in the owner’s words', () => {
       unknown: 0,
       unknownOfSequences: [],
       pausedSequences: [],
+      pausedBroadcasts: [],
     };
     const held = [
       { reason: 'a', broadcastId: '1', count: 2 },
