@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
-import { bucketKeysOf } from '../delivery/pacing/bucket-keys.js';
+import { joined, joinedKeysOf } from '../delivery/pacing/relay-shares.js';
 import { OverdueService } from '../delivery/waiting/overdue.service.js';
 import { PacingService } from '../delivery/pacing/pacing.service.js';
 import { RelaysService } from '../delivery/relays/relays.service.js';
@@ -43,11 +43,11 @@ export class ExplainWaits {
   /** The buckets of the mail's queue that let nothing through now. */
   private async limits({ queueKey, class: messageClass }: MessageRow): Promise<Waits['pacing']> {
     const urgency = messageClass === 'transactional' ? 'urgent' : 'bulk';
-    const keys = new Set(bucketKeysOf(queueKey));
+    const keys = new Set(joinedKeysOf(queueKey));
     const nowMs = this.clock.now().getTime();
-    return (await this.pacing.buckets())
+    const buckets = (await this.pacing.buckets()).map((row) => refill(row, row.nowMs));
+    return joined(buckets, await this.relays.shares())
       .filter(({ key }) => keys.has(key))
-      .map((row) => refill(row, row.nowMs))
       .filter((bucket) => waitMs(bucket, urgency) > 0)
       .map((bucket) => {
         const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));

@@ -28,9 +28,12 @@ export function limitName(key: string): string {
     case 'group':
       return `To ${GROUPS[rest] ?? rest}`;
     case 'lane': {
-      const [sender, group, receiver] = rest.split('|');
+      const at = rest.indexOf('@');
+      const [queue, relay] = at < 0 ? [rest, ''] : [rest.slice(0, at), rest.slice(at + 1)];
+      const [sender, group, receiver] = queue.split('|');
       if (!sender || group === undefined) return rest;
-      return `From ${sender} to ${receiver ? `the servers of ${receiver}` : (GROUPS[group] ?? group)}`;
+      const to = receiver ? `the servers of ${receiver}` : (GROUPS[group] ?? group);
+      return `From ${sender} to ${to}${relay === '' ? '' : ` by ${relay}`}`;
     }
     default:
       return key;

@@ -90,6 +90,8 @@ export interface ClaimedMessage {
   sendHoursId: number | null;
   /** When its tokens were taken, on this process's monotonic clock; left out: just now. */
   paidAtMs?: number | undefined;
+  /** The relay that it has to go by, as another one is asked to be slower with mails of its queue; left out: any. */
+  relay?: string | undefined;
 }
 
 /** One look for due messages. */

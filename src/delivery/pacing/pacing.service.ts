@@ -1,11 +1,24 @@
+import { randomInt } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Remembered } from '../../infra/remembered.js';
-import { bucketKeysOf, queueOfAll } from './bucket-keys.js';
+import { RelaysService } from '../relays/relays.service.js';
+import { ALL_RELAYS, bucketKeysOf, paceKey, paceKeysOf, queueOfAll, readPaceKey } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { Receivers } from './receivers.service.js';
+import { joined, joinedKeysOf, sharedOut, type Allowed } from './relay-shares.js';
 import { QueueMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
-import { allocate, CLOCK_STEP_MS, giveBack, giveBackDay, refill, urgencyOf, waitMs } from './token-bucket.js';
+import {
+  allocate,
+  CLOCK_STEP_MS,
+  giveBack,
+  giveBackDay,
+  refill,
+  urgencyOf,
+  waitMs,
+  type Bucket,
+  type Urgency,
+} from './token-bucket.js';
 import type { DuePlace } from '../ledger/due-places.js';
 
 /** How long a worker may not know of a limit that was just set. */
@@ -21,6 +34,7 @@ const FIRST_OF_RECEIVER_PER_SECOND = 1;
 const MOVED_AGAIN_EVERY_MS = 60_000;
 /** A queue's recovery is written at most this often. */
 const RECOVERY_EVERY_MS = 1_000;
+const CHANCES = 1 << 30;
 
 /**
  * How many mails may go now. Every worker takes from the same buckets, in the database and on its clock; a bucket that
@@ -39,35 +53,50 @@ export class PacingService {
   constructor(
     private readonly queries: PacingQueries,
     private readonly receivers: Receivers,
+    private readonly relays: RelaysService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
     this.#keys = new Remembered(async () => {
       const keys = await queries.keys();
-      this.#receivers = keys.filter(
-        ({ key }) => key.startsWith('lane:') && queueOfAll(key.slice(5)) !== null,
-      ).length;
+      const queues = keys.flatMap(({ key }) => readPaceKey(key)?.queueKey ?? []);
+      this.#receivers = new Set(queues.filter((queueKey) => queueOfAll(queueKey) !== null)).size;
       return new Map(keys.map(({ key, ofDay }) => [key, ofDay]));
     }, KEYS_CACHE_MS);
   }
 
   /**
    * Takes tokens for at most `limit` mails, by priority and then shared fairly among the queues; a queue that gets none is
-   * not in the answer.
+   * not in the answer. Where one of several relays is slower in a queue than it might be, its mails have to go by the relays
+   * that are named.
    * Without limits it costs one small read a second.
    */
-  async allow(places: readonly DuePlace[], limit: number): Promise<Map<string, number>> {
+  async allow(places: readonly DuePlace[], limit: number): Promise<Allowed> {
     const keys = await this.existing(places.map(({ queueKey }) => queueKey));
-    if (keys.length === 0) return allocate(places, limit, { buckets: [], bucketsOf: bucketKeysOf }).granted;
+    const none = { buckets: [], bucketsOf: bucketKeysOf };
+    if (keys.length === 0) return { granted: allocate(places, limit, none).granted, by: new Map() };
+    const relays = await this.relays.shares();
     return this.queries.update(keys, (rows) => {
       const full = rows.map((row) => refill(row, row.nowMs));
-      const { granted, buckets } = allocate(places, limit, { buckets: full, bucketsOf: bucketKeysOf });
-      return { result: granted, buckets };
+      const { granted, buckets } = allocate(places, limit, {
+        buckets: joined(full, relays),
+        bucketsOf: joinedKeysOf,
+      });
+      const relayOf = ({ key }: Bucket): string | null => readPaceKey(key)?.relay ?? null;
+      const spent = [
+        ...buckets.filter((bucket) => relayOf(bucket) !== ALL_RELAYS),
+        ...full.filter((bucket) => relayOf(bucket) !== null),
+      ];
+      const chance = (): number => randomInt(CHANCES) / CHANCES;
+      const { buckets: left, ...allowed } = sharedOut(granted, { buckets: spent, relays, chance });
+      return { result: allowed, buckets: left };
     });
   }
 
-  /** For `count` mails of the queue that were allowed so many milliseconds ago and not begun. */
-  async giveBack(queueKey: string, count: number, paidMsAgo = 0): Promise<void> {
-    const keys = count > 0 ? await this.existing([queueKey]) : [];
+  /** For `count` mails of the queue that were allowed so many milliseconds ago and not begun. `relay`: by which they were to go. */
+  async giveBack(queueKey: string, count: number, paidMsAgo = 0, relay: string | null = null): Promise<void> {
+    const paid = [...bucketKeysOf(queueKey), ...(relay === null ? [] : paceKeysOf(queueKey, relay))];
+    const known = count > 0 ? await this.#keys.get() : new Map<string, boolean>();
+    const keys = paid.filter((key) => known.has(key)).toSorted();
     if (keys.length === 0) return;
     await this.queries.update(keys, (rows) => ({
       result: undefined,
@@ -89,19 +118,21 @@ export class PacingService {
   /**
    * The receiver answered 421 or 45x. A single one is no matter; when they become a storm, the queue goes one step slower,
    * in all workers. `domain`: of the recipient, unless it is the relay that is slow. Where receivers share the queue and
-   * only some of them answer so, those go slower, each in a queue of its own.
+   * only some of them answer so, those go slower, each in a queue of its own. `relay`: by which the mail went; of several that
+   * one alone goes slower.
    */
-  async slowDown(queueKey: string, code: number, domain?: string): Promise<void> {
+  async slowDown(queueKey: string, code: number, domain?: string, relay?: string): Promise<void> {
     const nowMs = this.clock.now().getTime();
-    const meter = this.meter(queueKey);
+    const way = { queueKey, relay: this.oneOfSeveral(relay) };
+    const meter = this.meter(way);
     if (!isShared(queueKey)) {
-      if (meter.throttled(nowMs)) await this.step(queueKey, code, meter.ratePerSecond(nowMs));
+      if (meter.throttled(nowMs)) await this.step(way, code, meter.ratePerSecond(nowMs));
       return;
     }
     if (domain !== undefined) {
       await this.receivers.learn([domain]);
       const own = await this.ownQueue(queueKey, domain, nowMs);
-      if (own !== queueKey) return this.slowDown(own, code);
+      if (own !== queueKey) return this.slowDown(own, code, undefined, relay);
     }
     if (!meter.refused(nowMs, domain)) return;
     await this.receivers.learn(meter.domains);
@@ -110,11 +141,11 @@ export class PacingService {
     const storm = meter.storm(nowMs, (one) => this.receivers.of(one), room);
     if (storm === null) return;
     if (storm.of === 'queue') {
-      await this.step(queueKey, code, rate);
+      await this.step(way, code, rate);
       return;
     }
     for (const { name, share } of storm.receivers) {
-      const isFirst = await this.step(`${queueKey}|${name}`, code, rate * share);
+      const isFirst = await this.step({ ...way, queueKey: `${queueKey}|${name}` }, code, rate * share);
       if (!isFirst) continue;
       this.#receivers++;
       await this.splitOff(name, nowMs);
@@ -122,8 +153,8 @@ export class PacingService {
   }
 
   /** One step down; true for the first of the queue, from `rate`, mails a second that this process saw accepted. */
-  private async step(queueKey: string, code: number, rate: number): Promise<boolean> {
-    const key = `lane:${queueKey}`;
+  private async step({ queueKey, relay }: Way, code: number, rate: number): Promise<boolean> {
+    const key = paceKey(queueKey, relay);
     // This process has seen its own mails alone, and all that send in the queue go by the one pace.
     const workers = this.#keys.last?.has(key)
       ? 1
@@ -146,28 +177,27 @@ export class PacingService {
    * A mail has waited for half a minute for the relay to take it. A storm of these, while others are taken, is a relay that
    * has too much to do; while none is, it is out, which is for the breaker: the pace of nothing is no pace to go on with.
    */
-  async stalled(queueKey: string): Promise<void> {
-    if (this.meter(queueKey).ratePerSecond(this.clock.now().getTime()) > 0)
-      await this.slowDown(queueKey, 451);
+  async stalled(queueKey: string, relay?: string): Promise<void> {
+    const meter = this.meter({ queueKey, relay: this.oneOfSeveral(relay) });
+    if (meter.ratePerSecond(this.clock.now().getTime()) > 0)
+      await this.slowDown(queueKey, 451, undefined, relay);
   }
 
-  /** `count` mails of the queue were accepted: if it was slowed down, it may go a little faster. `domain` as for `slowDown`. */
-  async sped(queueKey: string, count: number, domain?: string): Promise<void> {
+  /** `count` mails of the queue were accepted: if it was slowed down, it may go a little faster. `domain` and `relay` as for `slowDown`. */
+  async sped(queueKey: string, count: number, domain?: string, by?: string): Promise<void> {
     const nowMs = this.clock.now().getTime();
+    const relay = this.oneOfSeveral(by);
     const own =
       domain === undefined || !isShared(queueKey) ? queueKey : await this.ownQueue(queueKey, domain, nowMs);
     const parent = queueOfAll(own);
-    if (parent === null) this.meter(own).accepted(count, nowMs, isShared(own) ? domain : undefined);
-    else {
-      this.meter(own).accepted(count, nowMs);
-      this.meter(parent).accepted(count, nowMs);
-      await this.recover(parent, nowMs);
-    }
-    await this.recover(own, nowMs);
+    this.meter({ queueKey: own, relay }).accepted(count, nowMs, isShared(own) ? domain : undefined);
+    if (parent !== null) this.meter({ queueKey: parent, relay }).accepted(count, nowMs);
+    // What was learnt while there was one relay alone holds for all, and is forgotten like any other.
+    const relays = relay === null ? [null] : [null, relay];
+    for (const one of relays) for (const key of paceKeysOf(own, one)) await this.recover(key, nowMs);
   }
 
-  private async recover(queueKey: string, nowMs: number): Promise<void> {
-    const key = `lane:${queueKey}`;
+  private async recover(key: string, nowMs: number): Promise<void> {
     if (!this.#keys.last?.has(key)) return;
     if (isWithin(nowMs - (this.#recoveredAtMs.get(key) ?? 0), RECOVERY_EVERY_MS)) return;
     this.#recoveredAtMs.set(key, nowMs);
@@ -187,7 +217,8 @@ export class PacingService {
     if (this.#receivers === 0) return queueKey;
     const receiver = this.receivers.of(domain);
     const own = `${queueKey}|${receiver}`;
-    if (!this.#keys.last?.has(`lane:${own}`)) return queueKey;
+    const ways = [null, ...this.relays.all().map(({ name }) => name)];
+    if (!ways.some((relay) => this.#keys.last?.has(paceKey(own, relay)))) return queueKey;
     const before = this.#splitOffAtMs.get(receiver) ?? Number.NEGATIVE_INFINITY;
     if (!isWithin(nowMs - before, MOVED_AGAIN_EVERY_MS)) await this.splitOff(receiver, nowMs);
     return own;
@@ -206,10 +237,13 @@ export class PacingService {
     if (places.length === 0) return null;
     const keys = await this.existing(places.map(({ queueKey }) => queueKey));
     if (keys.length === 0) return 0;
+    const relays = await this.relays.shares();
     const buckets = new Map((await this.queries.read(keys)).map((row) => [row.key, refill(row, row.nowMs)]));
     const waits = places.map(({ queueKey, priority }) => {
-      const paid = bucketKeysOf(queueKey).flatMap((key) => buckets.get(key) ?? []);
-      return Math.max(0, ...paid.map((bucket) => waitMs(bucket, urgencyOf(priority))));
+      const longest = (paid: readonly string[]): number =>
+        Math.max(0, ...paid.flatMap((key) => waitsFor(buckets.get(key), urgencyOf(priority))));
+      const byRelay = relays.map(({ name }) => longest(paceKeysOf(queueKey, name)));
+      return Math.max(longest(bucketKeysOf(queueKey)), byRelay.length === 0 ? 0 : Math.min(...byRelay));
     });
     return Math.min(...waits);
   }
@@ -224,18 +258,39 @@ export class PacingService {
     this.#keys.forget();
   }
 
-  private meter(queueKey: string): QueueMeter {
-    const known = this.#meters.get(queueKey);
+  private meter({ queueKey, relay }: Way): QueueMeter {
+    const key = paceKey(queueKey, relay);
+    const known = this.#meters.get(key);
     if (known) return known;
     const meter = new QueueMeter();
-    this.#meters.set(queueKey, meter);
+    this.#meters.set(key, meter);
     return meter;
+  }
+
+  /** Null where there is no other: what is said to that one is said to all mails. */
+  private oneOfSeveral(relay: string | undefined): string | null {
+    return relay === undefined || this.relays.all().length < 2 ? null : relay;
   }
 
   private async existing(queueKeys: readonly string[]): Promise<string[]> {
     const known = await this.#keys.get();
-    return [...new Set(queueKeys.flatMap(bucketKeysOf))].filter((key) => known.has(key)).sort();
+    const relays = this.relays.all().map(({ name }) => name);
+    const keys = queueKeys.flatMap((queueKey) => [
+      ...bucketKeysOf(queueKey),
+      ...relays.flatMap((relay) => paceKeysOf(queueKey, relay)),
+    ]);
+    return [...new Set(keys)].filter((key) => known.has(key)).sort();
   }
+}
+
+/** A queue by one relay of several; null: by whichever. */
+interface Way {
+  queueKey: string;
+  relay: string | null;
+}
+
+function waitsFor(bucket: Bucket | undefined, urgency: Urgency): number[] {
+  return bucket === undefined ? [] : [waitMs(bucket, urgency)];
 }
 
 /**

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { z } from 'zod';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
-import { bucketKeysOf } from './bucket-keys.js';
+import { joined, joinedKeysOf } from './relay-shares.js';
 import { estimate, withUnwritten, type Estimate, type QueueLoad, type Stop } from './estimate.js';
 import { HeldService } from '../waiting/held.service.js';
 import { PacingService } from './pacing.service.js';
@@ -92,15 +92,19 @@ export class SendingService {
     { unwritten = 0, queue = '', test = null }: Partial<Unwritten> = {},
   ): Promise<Omit<z.output<typeof estimateResponse>, 'completesAt'> & { completesAt: Date | null }> {
     const now = this.clock.now();
-    const [buckets, observedPerSecond, guard, anyWorks] = await Promise.all([
+    const [buckets, shares, observedPerSecond, guard, anyWorks] = await Promise.all([
       this.pacing.buckets(),
+      this.relays.shares(),
       this.queries.observedPerSecond(),
       this.guard.state(),
       this.relays.anyWorks(),
     ]);
     const limits = {
-      buckets: buckets.map((row) => refill(row, row.nowMs)),
-      bucketsOf: bucketKeysOf,
+      buckets: joined(
+        buckets.map((row) => refill(row, row.nowMs)),
+        shares,
+      ),
+      bucketsOf: joinedKeysOf,
       observedPerSecond,
     };
     const stopped: Stop | null = !guard.ok ? 'ledger' : !anyWorks ? 'relay' : null;

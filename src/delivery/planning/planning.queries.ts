@@ -26,7 +26,7 @@ export async function groupsByMx(
   if (domains.length === 0) return new Map();
   const rows: { domain: string; group: string }[] = await manager.query(
     `with own as materialized (
-       select distinct split_part(key, '|', 3) as receiver from send_bucket
+       select distinct split_part(split_part(key, '|', 3), '@', 1) as receiver from send_bucket
        where starts_with(key, 'lane:') and split_part(key, '|', 2) = 'other' and split_part(key, '|', 3) <> '')
      select u.domain, coalesce(d.group_key, 'other') || coalesce('|' || o.receiver, '') as "group"
      from unnest($1::text[]) as u (domain)

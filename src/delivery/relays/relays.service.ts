@@ -81,6 +81,17 @@ export class RelaysService {
     });
   }
 
+  /**
+   * Those by which mails go now, with their shares, as `choose` has it: that one of them is slow says nothing of the others.
+   * None where there is no choice.
+   */
+  async shares(): Promise<Pick<Relay, 'name' | 'weight'>[]> {
+    if (this.#relays.length < 2) return [];
+    const states = await this.#states.get();
+    const working = this.#relays.filter(({ name }) => (states.get(name)?.state ?? 'closed') === 'closed');
+    return working.length > 0 ? working : [...this.#relays];
+  }
+
   /** Whether any is believed to work, so that a mail would not be a mere try. */
   async anyWorks(): Promise<boolean> {
     const states = await this.#states.get();

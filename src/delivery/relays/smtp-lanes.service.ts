@@ -48,8 +48,11 @@ export interface TakenLane {
 export interface LaneSet {
   /** Lanes at work at the same time. After a crash at most this many mails are unknown, and those of parked lanes. */
   readonly size: number;
-  /** A lane to a relay that works; null when no relay works, or each keeps all the lanes it may have waiting. */
-  take(): Promise<TakenLane | null>;
+  /**
+   * A lane to a relay that works, to `wanted` where that works and is not stuck; null when no relay works, or each keeps all the
+   * lanes it may have waiting.
+   */
+  take(wanted?: string): Promise<TakenLane | null>;
   /**
    * In place of a lane whose relay cannot take a mail, one to a relay outside of `beyond`, the names of those that cannot.
    * The first is given back before that is waited for, which may be waiting for it. `none`: no relay is left; `later`: what
@@ -139,7 +142,7 @@ export class SmtpLanes {
     const forget = this.parked.whenFreed(() => pools.look());
     return {
       size: this.relays.all().reduce((sum, relay) => sum + lanesOf(relay), 0),
-      take: async () => this.laneToAny(NONE, pools),
+      take: async (wanted) => (await this.laneToWanted(wanted, pools)) ?? (await this.laneToAny(NONE, pools)),
       another: async (taken, beyond) => {
         if (this.relays.all().every(({ name }) => beyond.has(name))) return 'none';
         const relay = await this.relays.choose(new Set([...beyond, ...this.full()]));
@@ -181,6 +184,14 @@ export class SmtpLanes {
         pools.close();
       },
     };
+  }
+
+  /** The pace of another relay is not kept where this one does not work any more: better too fast for a moment than not at all. */
+  private async laneToWanted(wanted: string | undefined, pools: LanePools): Promise<TakenLane | null> {
+    if (wanted === undefined || this.full().has(wanted) || pools.stuck().includes(wanted)) return null;
+    const others = this.relays.all().filter(({ name }) => name !== wanted);
+    const relay = await this.relays.choose(new Set(others.map(({ name }) => name)));
+    return relay === null ? null : this.laneTo(relay, pools);
   }
 
   private async laneToAny(beyond: ReadonlySet<string>, pools: LanePools): Promise<TakenLane | null> {

@@ -8,6 +8,7 @@ import { LedgerClaims } from './ledger-claims.service.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from '../message/message.js';
 import { OverdueService } from '../waiting/overdue.service.js';
 import { PacingService } from '../pacing/pacing.service.js';
+import type { Allowed } from '../pacing/relay-shares.js';
 import { domainOf } from '../../values/email-address.js';
 import { blamesSender, isOfRecipient } from '../replies/settlement.js';
 
@@ -71,11 +72,11 @@ export class DueMessages {
     const paidAtMs = performance.now();
     const isTry = putOff.length > 0;
     const allowed = await this.pacing.allow(isTry ? oneOfEach(places) : places, limit);
-    if (allowed.size === 0) {
+    if (allowed.granted.size === 0) {
       const waitMs = await this.pacing.waitMs(places);
       return { taken: 0, messages: [], waitMs };
     }
-    const wanted = isTry ? anyPlace(places, allowed) : placesWanted(places, allowed);
+    const wanted = isTry ? anyPlace(places, allowed.granted) : placesWanted(places, allowed.granted);
     let claimed: Awaited<ReturnType<LedgerClaims['claim']>>;
     // Of this claim alone: what it took can be told from all else, should its answer be lost.
     const claimedBy = `${owner}/${++this.#claims}`;
@@ -95,6 +96,7 @@ export class DueMessages {
     }
     for (const message of claimed.messages) {
       message.paidAtMs = paidAtMs;
+      message.relay = allowed.by.get(message.queueKey)?.shift();
       passing('claimed', message.id);
     }
     if (claimed.heldLate) await this.tellHeld();
@@ -118,35 +120,33 @@ export class DueMessages {
     const released = await this.claims.release(messages);
     const back = messages.filter(({ id }) => released.has(id));
     const paidAtMs = Math.min(...back.map((message) => message.paidAtMs ?? Number.POSITIVE_INFINITY));
-    for (const [queueKey, count] of countByQueue(back)) await this.giveBack(queueKey, count, paidAtMs);
+    for (const each of countByWay(back)) await this.giveBack(each, paidAtMs);
   }
 
   /**
    * What the receiver bears, and whether a broadcast goes to dead addresses, shows in the answers. What never got as far
-   * as a body uses up nobody's day: else mailboxes that are busy or greylist would, with nothing delivered.
+   * as a body uses up nobody's day: else mailboxes that are busy or greylist would, with nothing delivered. `by`: the relay.
    */
-  async answered(
-    { queueKey, broadcastId, paidAtMs, address }: ClaimedMessage,
-    outcome: SendOutcome,
-  ): Promise<void> {
+  async answered(message: ClaimedMessage, outcome: SendOutcome, by?: string): Promise<void> {
+    const { queueKey, broadcastId, paidAtMs, address, relay } = message;
     if (outcome.kind === 'refused' && outcome.stage !== 'BODY')
       await this.orLost(1, this.pacing.giveBackDay(queueKey, msSince(paidAtMs)));
-    if (outcome.kind === 'accepted') await this.pacing.sped(queueKey, 1, domainOf(address));
-    else if (NOT_TRIED.has(outcome.kind)) await this.giveBack(queueKey, 1, paidAtMs);
+    if (outcome.kind === 'accepted') await this.pacing.sped(queueKey, 1, domainOf(address), by);
+    else if (NOT_TRIED.has(outcome.kind)) await this.giveBack({ queueKey, relay, count: 1 }, paidAtMs);
     else if (outcome.kind === 'refused' && outcome.code < 500) {
       if (!isOfRecipient(outcome) && !outcome.ofRelay)
-        await this.pacing.slowDown(queueKey, outcome.code, domainOf(address));
+        await this.pacing.slowDown(queueKey, outcome.code, domainOf(address), by);
     } else if (outcome.kind === 'refused') {
       const blames = blamesSender(outcome);
       // What stands behind the queue wants less of us: receipts go on, at a pace that does not make it worse.
-      if (blames) await this.pacing.slowDown(queueKey, outcome.code, domainOf(address));
+      if (blames) await this.pacing.slowDown(queueKey, outcome.code, domainOf(address), by);
       if (broadcastId !== null) await this.broadcasts.refused(broadcastId, { blamesSender: blames });
     }
   }
 
-  /** Its relay takes long to answer. */
-  async slow({ queueKey }: ClaimedMessage): Promise<void> {
-    await this.pacing.stalled(queueKey);
+  /** The relay `by` takes long to answer. */
+  async slow({ queueKey }: ClaimedMessage, by: string): Promise<void> {
+    await this.pacing.stalled(queueKey, by);
   }
 
   /**
@@ -161,21 +161,29 @@ export class DueMessages {
   }
 
   private async returnUnused(
-    allowed: ReadonlyMap<string, number>,
+    { granted, by }: Allowed,
     messages: readonly ClaimedMessage[],
     paidAtMs: number,
   ): Promise<void> {
-    const used = countByQueue(messages);
-    for (const [queueKey, count] of allowed)
-      await this.giveBack(queueKey, count - (used.get(queueKey) ?? 0), paidAtMs);
+    const used = new Map<string, number>();
+    for (const { queueKey } of messages) used.set(queueKey, (used.get(queueKey) ?? 0) + 1);
+    const unused = [...granted].flatMap(([queueKey, count]) =>
+      Array.from({ length: Math.max(0, count - (used.get(queueKey) ?? 0)) }, (_, place) => ({
+        ...{ queueKey, relay: by.get(queueKey)?.[place] },
+      })),
+    );
+    for (const each of countByWay(unused)) await this.giveBack(each, paidAtMs);
   }
 
   /**
    * Tokens that the database will not take are lost: better a mail too few than one too many, and what was claimed must not
    * be forgotten for them.
    */
-  private async giveBack(queueKey: string, count: number, paidAtMs: number | undefined): Promise<void> {
-    await this.orLost(count, this.pacing.giveBack(queueKey, count, msSince(paidAtMs)));
+  private async giveBack(
+    { queueKey, relay = null, count }: { queueKey: string; relay?: string | null | undefined; count: number },
+    paidAtMs: number | undefined,
+  ): Promise<void> {
+    await this.orLost(count, this.pacing.giveBack(queueKey, count, msSince(paidAtMs), relay));
   }
 
   /** What was claimed must not be forgotten for it. */
@@ -200,8 +208,16 @@ function msSince(atMs: number | undefined): number {
   return Math.max(0, performance.now() - (atMs ?? Number.POSITIVE_INFINITY));
 }
 
-function countByQueue(messages: readonly ClaimedMessage[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const { queueKey } of messages) counts.set(queueKey, (counts.get(queueKey) ?? 0) + 1);
-  return counts;
+/** By queue and the relay that they are to go by. */
+function countByWay(
+  messages: readonly Pick<ClaimedMessage, 'queueKey' | 'relay'>[],
+): { queueKey: string; relay: string | undefined; count: number }[] {
+  const ways = new Map<string, { queueKey: string; relay: string | undefined; count: number }>();
+  for (const { queueKey, relay } of messages) {
+    const key = `${queueKey}@${relay ?? ''}`;
+    const way = ways.get(key) ?? { queueKey, relay, count: 0 };
+    way.count++;
+    ways.set(key, way);
+  }
+  return [...ways.values()];
 }

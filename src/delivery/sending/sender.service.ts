@@ -208,7 +208,7 @@ export class SenderService {
       if (mail === null) return null;
       // Of a mail that was begun the relay has no more than the envelope.
       if (!this.goesOn(run)) return this.stop(message, way);
-      way.taken ??= await run.lanes.take();
+      way.taken ??= await run.lanes.take(message.relay);
       if (way.taken === null) return this.stop(message, way);
       handed = true;
       const fit = await this.handOver(message, mail, way);
@@ -258,7 +258,7 @@ export class SenderService {
       }
     });
     await run.lanes.park(taken, { id: message.id, epoch: message.epoch }, ended);
-    await this.due.slow(message);
+    await this.due.slow(message, taken.relay.name);
     return null;
   }
 
@@ -286,7 +286,7 @@ export class SenderService {
     else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
     const hear = async (): Promise<boolean> => {
       const fit = taken !== null && (await run.lanes.told(taken, outcome, message));
-      await this.due.answered(message, outcome);
+      await this.due.answered(message, outcome, taken?.relay.name);
       return fit;
     };
     return { heard: hear(), written };

@@ -27,7 +27,9 @@ describe('after a moment in which the clock of the database was thirty days ahea
   const limit = async (settings: unknown): Promise<void> =>
     get(SendingSettingsService).replace(sendingSettings.parse(settings));
   const allow = async (ready: number): Promise<number> =>
-    (await get(PacingService).allow([{ queueKey: QUEUE, priority: 5, due: ready }], 1_000)).get(QUEUE) ?? 0;
+    (await get(PacingService).allow([{ queueKey: QUEUE, priority: 5, due: ready }], 1_000)).granted.get(
+      QUEUE,
+    ) ?? 0;
   const ahead = async (table: string, ...columns: string[]): Promise<unknown> =>
     t.db.query(
       `update ${table} set ${columns.map((name) => `${name} = ${name} + interval '30 days'`).join()}`,

@@ -42,7 +42,7 @@ describe.each([421, 451])('a receiver that answers %i above a pace it does not t
       const begunMs = performance.now();
       t.clock.set(new Date(OPENED_AT.getTime() + nowMs()));
       const places = [{ queueKey: LANE, priority: 5, due: waiting.length }];
-      const granted = (await pacing.allow(places, 32)).get(LANE) ?? 0;
+      const granted = (await pacing.allow(places, 32)).granted.get(LANE) ?? 0;
       let accepted = 0;
       for (const address of waiting.splice(0, granted)) {
         if (await send(connection, address)) {

@@ -27,10 +27,12 @@ describe('the pace that all workers share', () => {
     t.app.get(SendingSettingsService).replace(sendingSettings.parse(settings));
   const allow = async (ready: Record<string, number>, most = 1_000): Promise<Record<string, number>> =>
     Object.fromEntries(
-      await pacing.allow(
-        Object.entries(ready).map(([queueKey, count]) => ({ queueKey, priority: 5, due: count })),
-        most,
-      ),
+      (
+        await pacing.allow(
+          Object.entries(ready).map(([queueKey, count]) => ({ queueKey, priority: 5, due: count })),
+          most,
+        )
+      ).granted,
     );
 
   it('lets everything through where nothing is limited', async () => {
@@ -85,10 +87,10 @@ describe('the pace that all workers share', () => {
       { queueKey: GMAIL, priority: 5, due: 497 },
     ];
     expect(await pacing.waitMs(waited)).toBe(0);
-    expect(await pacing.allow(waited, 1_000)).toEqual(new Map([[GMAIL, 3]]));
+    expect((await pacing.allow(waited, 1_000)).granted).toEqual(new Map([[GMAIL, 3]]));
     const receipts = [{ queueKey: GMAIL, priority: 0, due: 9 }];
-    expect(await pacing.allow(receipts, 1_000)).toEqual(new Map([[GMAIL, 2]]));
-    expect(await pacing.allow(receipts, 1_000)).toEqual(new Map());
+    expect((await pacing.allow(receipts, 1_000)).granted).toEqual(new Map([[GMAIL, 2]]));
+    expect((await pacing.allow(receipts, 1_000)).granted).toEqual(new Map());
   });
 
   it('warms up a new sender domain', async () => {
@@ -142,7 +144,7 @@ describe('the pace that all workers share', () => {
         ),
       ),
     );
-    const sum = (queue: string): number => asked.reduce((all, one) => all + (one.get(queue) ?? 0), 0);
+    const sum = (queue: string): number => asked.reduce((all, one) => all + (one.granted.get(queue) ?? 0), 0);
     expect(sum(GMAIL)).toBe(30);
     expect(sum(GMAIL) + sum(OTHER)).toBe(100);
     for (const worker of workers) await worker.close();

@@ -59,7 +59,7 @@ describe('one receiver among all others that asks for less', () => {
     );
     const queueOf = (id: string): unknown => queues.find((row) => row.id === id)?.queue;
     expect([queueOf(big), queueOf(fine), queueOf(unlike)]).toEqual([BIG, OTHER, OTHER]);
-    const granted = await pacing.allow(
+    const { granted } = await pacing.allow(
       [
         { queueKey: OTHER, priority: 5, due: 100 },
         { queueKey: BIG, priority: 5, due: 100 },

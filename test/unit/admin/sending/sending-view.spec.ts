@@ -10,6 +10,8 @@ describe('sending in the owner’s words', () => {
     ['group:other', 'To all other servers'],
     ['lane:example.com|outlook', 'From example.com to Outlook'],
     ['lane:example.com|other|big-host.example', 'From example.com to the servers of big-host.example'],
+    ['lane:example.com|outlook@second.example', 'From example.com to Outlook by second.example'],
+    ['lane:example.com|outlook@', 'From example.com to Outlook'],
     ['lane:default', 'default'],
     ['relay', 'what the relays take'],
   ])('calls %s %s', (key, name) => expect(limitName(key)).toBe(name));
