@@ -12,7 +12,7 @@ export const KEEPERS: ReadonlySet<string> = new Set([
 ]);
 /** What is begun and has no end takes all that follows: else each such beginning would look through the rest anew. */
 const TOKEN =
-  /<!--[\s\S]*?(?:-->|$)|\{%[\s\S]*?(?:%\}|$)|\{\{[\s\S]*?(?:\}\}|$)|<(\/?)(mjml|mj-[a-z-]+)\b(?:"[^"]*"|'[^']*'|[^>"']){0,5000}?(\/?)>/g;
+  /<!--[\s\S]*?(?:-->|$)|\{%[\s\S]*?(?:%\}|$)|\{\{[\s\S]*?(?:\}\}|$)|<(\/?)(mjml|mj-[a-z-]+)(?![\w-])(?:"[^"]*"|'[^']*'|[^>"']){0,5000}?(\/?)>/g;
 /** HTML of its own is refused by MJML, an XML prologue is none of its business, and builders leave blanks. */
 const WORDLESS = /<[^<>]*>|&nbsp;|&#160;|&#xa0;|[\s\uFEFF]+/gi;
 /** Nothing is missed where these are dropped. */

@@ -41,7 +41,7 @@ export function flat(words: string): string {
 const WAY_OUT = /\{\{-?\s*unsubscribeUrl\s*-?\}\}/g;
 const ADDRESS = /\{\{-?\s*sender\.postalAddress\s*-?\}\}/g;
 const STAND_IN = 'https://unsubscribe.invalid/';
-const SHEET = /<style\b[^<>]*>[\s\S]*?<\/style>/gi;
+const SHEET = /<style\b[^<>]*>[\s\S]*?(?:<\/style>|$)/gi;
 const TAG = /<[a-z][^<>]{0,5000}>/gi;
 const PRINTS_HTML = /\|\s*raw\b/;
 /** Attributes that hide nothing, whatever is in them. */

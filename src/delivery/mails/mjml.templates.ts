@@ -16,7 +16,7 @@ import { INCLUDE, includesOther, MAX_SOURCE_CHARS, unreadInclude } from './mjml-
 /** With its tags; mail programs show some 70. */
 const MAX_SUBJECT_CHARS = 300;
 const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;
-const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)\b((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
+const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)(?![\w-])((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
 
 /** The small pictures of a carousel; they are labels, and their links lead nowhere (M14). */
 const THUMBNAIL = /<a\b[^<>]{0,1000}\bmj-carousel-thumbnail\b[^<>]{0,1000}>/g;

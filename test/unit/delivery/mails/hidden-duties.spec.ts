@@ -50,6 +50,7 @@ describe('a mail that needs no look at each of its readers’', () => {
     ['opens what hides them in a condition', `{% if x %}<p style="display:none">{% endif %}${OUT}`, false],
     ['closes it in one', `<p style="display:none">{% if x %}</p>{% endif %}${OUT}`, false],
     ['hides them from all', `<p style="display:none">${OUT}</p>`, false],
+    ['may hide them by a style sheet without an end', `<p>${OUT}</p><style>p{display:{{ x }}}`, false],
   ])('%s', (_, html, expected) => {
     expect(alwaysShown(html, ADDRESS)).toBe(expected);
   });

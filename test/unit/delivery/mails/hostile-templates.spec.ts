@@ -151,6 +151,17 @@ describe('a source that is too much', () => {
     expect(sinceMs(from)).toBeLessThan(2 * ENDS_WITHIN_MS);
   });
 
+  it('is refused in a moment when it has an element whose name does not end: that took eight seconds', async () => {
+    await writeFile(join(folder, 'emails/draft.mjml'), `<mj-${repeated('a-')}`);
+    const from = process.cpuUsage();
+    await expect(compileMail(folder, 'emails/draft')).rejects.toMatchObject({ code: 'TEMPLATE_INVALID' });
+    expect(sinceMs(from)).toBeLessThan(2_000);
+  });
+
+  it('is looked through in a moment where style sheets have no end', () => {
+    expect(spentMs(() => alwaysShown(repeated('<style>'), '1 Main St, Springfield'))).toBeLessThan(1_500);
+  });
+
   it.each([
     ...['<a ', '<img ', '<a href="', '<meta ', '<link rel="', '<!--[if ', "<a href='x"],
     ...['<a href="{{', '{{<a href="}}', '{{ href="}}', '<a href={{', '{%<a href=\'%}<a href="'],
