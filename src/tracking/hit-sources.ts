@@ -1,5 +1,5 @@
 import { dailyHash } from './daily-hash.js';
-import { headerFacts, type HitSource, type RequestFacts } from './hit-batch.js';
+import { type HeaderFacts, headerFacts, type HitSource, type RequestFacts } from './hit-batch.js';
 import { isLoopback } from './hit-class.js';
 import { networkOf } from './mail-networks.js';
 import { DAY_MS } from '../values/time-units.js';
@@ -8,7 +8,9 @@ const MOST_REMEMBERED = 2_000;
 
 /** What is known of a client, worked out once while its hits come one after the other. */
 export class HitSources {
-  readonly #known = new Map<string, HitSource>();
+  /** By address, then by user agent: one key made of all would be put together and hashed for each hit. */
+  readonly #known = new Map<string, Map<string | null, HitSource[]>>();
+  #remembered = 0;
   #day = Number.NaN;
 
   /** `mailboxOn`: mails are read on this machine itself. */
@@ -25,16 +27,23 @@ export class HitSources {
   ): HitSource {
     const day = Math.floor(atMs / DAY_MS);
     // The hash of an address holds for one day.
-    if (day !== this.#day || this.#known.size >= MOST_REMEMBERED) this.#known.clear();
+    if (day !== this.#day || this.#remembered >= MOST_REMEMBERED) this.#forget();
     this.#day = day;
     const facts = headerFacts(request);
-    const { method, userAgent, purpose, hasAcceptLanguage, fetchDest } = facts;
-    const key = `${kind} ${request.ip} ${method} ${hasAcceptLanguage} ${fetchDest}\0${purpose}\0${userAgent}`;
-    const known = this.#known.get(key);
-    if (known) return known;
+    let ofAddress = this.#known.get(request.ip);
+    if (!ofAddress) this.#known.set(request.ip, (ofAddress = new Map()));
+    let ofProgram = ofAddress.get(facts.userAgent);
+    if (!ofProgram) ofAddress.set(facts.userAgent, (ofProgram = []));
+    for (const source of ofProgram) if (source.kind === kind && isAlike(source, facts)) return source;
     const source = { kind, ...facts, ...this.placeOf(request.ip, atMs) };
-    this.#known.set(key, source);
+    ofProgram.push(source);
+    this.#remembered++;
     return source;
+  }
+
+  #forget(): void {
+    this.#known.clear();
+    this.#remembered = 0;
   }
 
   private placeOf(ip: string, atMs: number): Pick<HitSource, 'ipHash' | 'network' | 'local'> {
@@ -45,4 +54,14 @@ export class HitSources {
       local: this.mailboxOn && isLoopback(ip),
     };
   }
+}
+
+/** Of the same address and user agent. */
+function isAlike(a: HeaderFacts, b: HeaderFacts): boolean {
+  return (
+    a.method === b.method &&
+    a.purpose === b.purpose &&
+    a.hasAcceptLanguage === b.hasAcceptLanguage &&
+    a.fetchDest === b.fetchDest
+  );
 }

@@ -7,8 +7,8 @@ import { type HitBatch, readHitBatch } from './hit-batch.js';
 
 /** Some 1,500,000 hits. An outage that fills it has other trouble than statistics. */
 const MOST_BYTES = 128 * 1024 * 1024;
-/** Some 10 MB: what waits for a moment only is not read back. */
-const MOST_REMEMBERED_HITS = 100_000;
+/** Some 100,000 hits: what waits for a moment only is not read back. */
+const MOST_REMEMBERED_BYTES = 8 * 1024 * 1024;
 const NAME = /^hits-\d{15}-\d{6}-[0-9a-f-]{36}\.json$/;
 
 const UNFINISHED = '.new';
@@ -18,8 +18,11 @@ interface SpooledFile {
   /** When its first hit came in, as an epoch. */
   sinceMs: number;
   bytes: number;
-  /** Null when it has to be read. */
-  batch: HitBatch | null;
+  /**
+   * What is in it, null when it has to be read. As bytes outside the heap: the hits themselves, a hundred thousand small
+   * objects, had the collector hold up all answers of a rush for 20 to 50 ms at a time.
+   */
+  text: Buffer | null;
 }
 
 /**
@@ -32,7 +35,7 @@ export class HitSpool {
   readonly #folder: string;
   #files: SpooledFile[] = [];
   #bytes = 0;
-  #rememberedHits = 0;
+  #rememberedBytes = 0;
   #written = 0;
 
   constructor(@Inject(CONFIG) config: Config) {
@@ -68,26 +71,26 @@ export class HitSpool {
     }
     this.#files = await Promise.all(
       found.map(async (name) => ({
-        ...{ name, sinceMs: sinceMsOf(name), batch: null },
+        ...{ name, sinceMs: sinceMsOf(name), text: null },
         bytes: await sizeOf(join(this.#folder, name)),
       })),
     );
     this.#bytes = this.#files.reduce((sum, { bytes }) => sum + bytes, 0);
-    this.#rememberedHits = 0;
+    this.#rememberedBytes = 0;
   }
 
   /** On disk when it resolves. False when there is no more room; rejects when the disk does not take it. */
   async put(batch: HitBatch): Promise<boolean> {
-    const text = JSON.stringify(batch);
-    const bytes = Buffer.byteLength(text);
+    const text = Buffer.from(JSON.stringify(batch));
+    const bytes = text.length;
     if (this.#bytes + bytes > MOST_BYTES) return false;
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const name = this.#nameOf(batch);
     const path = join(this.#folder, name);
     await writeDurably(path, text, path + UNFINISHED);
-    const remember = this.#rememberedHits + batch.hits.length <= MOST_REMEMBERED_HITS;
-    if (remember) this.#rememberedHits += batch.hits.length;
-    this.#files.push({ name, sinceMs: sinceMsOf(name), bytes, batch: remember ? batch : null });
+    const remember = this.#rememberedBytes + bytes <= MOST_REMEMBERED_BYTES;
+    if (remember) this.#rememberedBytes += bytes;
+    this.#files.push({ name, sinceMs: sinceMsOf(name), bytes, text: remember ? text : null });
     this.#bytes += bytes;
     return true;
   }
@@ -98,7 +101,7 @@ export class HitSpool {
    */
   async oldest(): Promise<HitBatch | null> {
     for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
-      if (file.batch) return file.batch;
+      if (file.text) return JSON.parse(file.text.toString()) as HitBatch;
       const path = join(this.#folder, file.name);
       const text = await readFile(path, 'utf8').catch((error: unknown) => {
         this.#complain(`${path} cannot be read; it is left for the next start`, error);
@@ -161,7 +164,7 @@ export class HitSpool {
   #forgetOldest(): void {
     const file = this.#files.shift();
     this.#bytes -= file?.bytes ?? 0;
-    this.#rememberedHits -= file?.batch?.hits.length ?? 0;
+    this.#rememberedBytes -= file?.text?.length ?? 0;
   }
 }
 

@@ -27,7 +27,7 @@ export function clickToken(secret: Buffer, { messageId, linkId, url }: ClickTarg
 export function readClickToken(secret: Buffer, token: string): ClickTarget | null {
   const isStatic = token.length === STATIC_CHARS;
   const payload = verifyToken(secret, isStatic ? STATIC : PERSONAL, token);
-  const ids = payload === null ? null : decodeIds(payload.subarray(0, IDS_BYTES), 2);
+  const ids = payload === null ? null : decodeIds(isStatic ? payload : payload.subarray(0, IDS_BYTES), 2);
   if (!payload || !ids?.[0] || !ids[1]) return null;
   const url = isStatic ? null : Buffer.from(payload.subarray(IDS_BYTES)).toString('utf8');
   return { messageId: ids[0], linkId: ids[1], url };

@@ -109,15 +109,24 @@ function writeUint32(bytes: Uint8Array, at: number, value: number): void {
 /** The ids `encodeIds` wrote, or null when the bytes are not exactly `count` ids. */
 export function decodeIds(bytes: Uint8Array, count: number): string[] | null {
   if (bytes.length !== count * ID_BYTES) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const ids: string[] = [];
   for (let at = 0; at < bytes.length; at += ID_BYTES) {
-    const high = view.getUint32(at);
+    const [high, low] = [uint32(bytes, at), uint32(bytes, at + 4)];
     // A number holds what stands in real databases, at a tenth of the cost.
-    const small = high < 2 ** 21;
-    ids.push(small ? String(high * 2 ** 32 + view.getUint32(at + 4)) : view.getBigUint64(at).toString());
+    ids.push(high < 2 ** 21 ? String(high * 2 ** 32 + low) : String((BigInt(high) << 32n) | BigInt(low)));
   }
   return ids;
+}
+
+/** By hand: a `DataView` asks for the array's memory, which is then taken outside the heap and given back for each click. */
+function uint32(bytes: Uint8Array, at: number): number {
+  const [first = 0, second = 0, third = 0, fourth = 0] = [
+    bytes[at],
+    bytes[at + 1],
+    bytes[at + 2],
+    bytes[at + 3],
+  ];
+  return first * 2 ** 24 + ((second << 16) | (third << 8) | fourth);
 }
 
 function checkedPurpose(purpose: string): string {

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
  * Writes the file under `unfinished`, and it takes its name when it is whole and on disk. When this resolves it survives a
  * power cut. Rejects when the disk does not take it, and leaves nothing behind then: a full disk must not be kept full.
  */
-export async function writeDurably(path: string, text: string, unfinished: string): Promise<void> {
+export async function writeDurably(path: string, text: string | Buffer, unfinished: string): Promise<void> {
   try {
     const file = await open(unfinished, 'w', 0o600);
     try {
