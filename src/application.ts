@@ -27,6 +27,7 @@ import { KeptLeavings } from './subscribers/kept-leavings.service.js';
 import { awaitedDataSource } from './infra/database/awaited-data-source.js';
 import { DatabaseWatch } from './infra/database/database-watch.service.js';
 import { migrate, openDataSource } from './infra/database/migrate.js';
+import { poolerInWords } from './infra/database/pooler.js';
 import { configureWebServer, createWebAdapter } from './infra/http/web-server.js';
 import { JobRunner } from './infra/jobs/job-runner.js';
 import { Scheduler } from './infra/jobs/scheduler.js';
@@ -191,6 +192,8 @@ async function openDatabase(
   const databaseUrl = env.databaseUrl ?? postgres?.url ?? '';
   const dataSource = await open(databaseUrl);
   undo.push(async () => (dataSource.isInitialized ? dataSource.destroy() : undefined));
+  // The lock of a migration would be the first that somebody else lets go of.
+  if (postgres === undefined) await poolerInWords(dataSource);
   const ran = await migrate(dataSource);
   if (ran.length > 0)
     print(`Database brought up to date (${ran.length} migration${ran.length === 1 ? '' : 's'})`);
