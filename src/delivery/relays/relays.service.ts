@@ -216,7 +216,9 @@ export class RelaysService {
         openedUntil: null,
         reason: null,
       };
-      return { name, host: url.host, weight, lanes, state, retryAt: openedUntil, reason };
+      // Its pause is over, and only a mail that is due makes the try: no time can be told.
+      const retryAt = row?.mayProbe ? null : openedUntil;
+      return { name, host: url.host, weight, lanes, state, retryAt, reason };
     });
   }
 }

@@ -97,6 +97,9 @@ describe('the page Sending', () => {
     const html = await page();
     expect(html).toContain('badge-bad">no mail relay works');
     expect(html).not.toContain('mails may go out');
+    expect(html).toMatch(/next try [A-Z]/);
+    await shop.db.query(`update relay_state set opened_until = now() - interval '1 year'`);
+    expect(await page()).toContain('next try with the next mail that is due');
     await empty(shop.db, 'relay_state, alert');
   });
 
