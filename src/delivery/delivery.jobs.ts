@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
-import { KeptLeavings } from '../subscribers/kept-leavings.service.js';
 import { SEND_DUE } from './ledger/send-due.js';
+import { LeaversMails } from './sending/leavers-mails.service.js';
 import { Reaper } from './sending/reaper.service.js';
 import { SenderService } from './sending/sender.service.js';
 import { MailFlaws } from './mails/mail-flaws.service.js';
@@ -11,7 +11,7 @@ import { UnmadeMails } from './mails/unmade-mails.service.js';
 export class DeliveryJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
-    private readonly leavings: KeptLeavings,
+    private readonly leavers: LeaversMails,
     private readonly sender: SenderService,
     private readonly reaper: Reaper,
     private readonly unmade: UnmadeMails,
@@ -25,7 +25,7 @@ export class DeliveryJobs implements OnModuleInit {
       lockSeconds: 600,
       run: async (context) => {
         // Who waits there was told that no more mails come.
-        if (await this.leavings.takeUp()) await this.sender.sendDue(context);
+        if (await this.leavers.mayGo()) await this.sender.sendDue(context);
       },
     });
     this.registry.add({

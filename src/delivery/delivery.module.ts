@@ -18,6 +18,7 @@ import { MessagesQueries } from './ledger/messages.queries.js';
 import { MessagesService } from './planning/messages.service.js';
 import { PacingModule } from './pacing/pacing.module.js';
 import { ParkedLanes } from './relays/parked-lanes.service.js';
+import { LeaversMails } from './sending/leavers-mails.service.js';
 import { Reaper } from './sending/reaper.service.js';
 import { SenderService } from './sending/sender.service.js';
 import { SignedDomains } from './signing/signed-domains.service.js';
@@ -47,6 +48,7 @@ import { UnmadeMails } from './mails/unmade-mails.service.js';
     DkimService,
     SmtpLanes,
     ParkedLanes,
+    LeaversMails,
     Reaper,
     DueMessages,
     MailComposer,

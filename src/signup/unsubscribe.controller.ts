@@ -40,7 +40,7 @@ export class UnsubscribeController {
 
   @Get(':token')
   async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
-    if (!this.leave.isOurs(token)) return this.missing(reply);
+    if (this.leave.read(token) === null) return this.missing(reply);
     // While the database is away the button is there all the same: what it does is kept.
     const senderName = await this.senderOfMail(token).catch(() => null);
     const view = { action: `/u/${token}`, ...senderOf(senderName) };

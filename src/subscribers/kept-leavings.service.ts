@@ -10,6 +10,7 @@ import { writeDurably } from '../infra/files/durable-file.js';
 import { DomainError } from '../values/domain-error.js';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../values/time-units.js';
 import { LeaveService, type Leaving } from './leave.service.js';
+import type { LeaveTicket } from './leave-token.js';
 import { LeavingsAlerts } from './leavings-alerts.service.js';
 
 const LOOK_MS = 1_000;
@@ -24,7 +25,13 @@ const NAME = /^[0-9a-f]{64}\.json$/;
 const FAILED = /^[0-9a-f]{64}\.json\.failed$/;
 const keptSchema = z.object({ token: z.string(), via: z.enum(['one_click', 'page']), at: z.coerce.date() });
 
-type KeptVia = z.output<typeof keptSchema>['via'];
+type Kept = z.output<typeof keptSchema>;
+type KeptVia = Kept['via'];
+
+/** Somebody who was told that they are off the list, which the database has not taken yet. */
+export interface Leaver extends LeaveTicket {
+  at: Date;
+}
 
 /**
  * Leavings by link that the database did not take when they came, as while it is away. The mailbox provider has told the
@@ -42,8 +49,9 @@ export class KeptLeavings implements OnApplicationShutdown {
   #saidKept = false;
   /** The last that a look had no time to go beyond: the next begins behind it, or what always waits would keep the others. */
   #stoppedAt = '';
-  /** So long some have waited without a break, one or another, while the database answered. */
+  /** So long some have waited in this process without a break, one or another, while the database answered. */
   #waitedMs = 0;
+  #waiting: Kept[] = [];
   /** Of the last look at which some waited and the database answered, by the process's steady counter. */
   #lookedAtMs: number | null = null;
 
@@ -60,6 +68,7 @@ export class KeptLeavings implements OnApplicationShutdown {
   /** Once, by a process that serves requests or sends, before it does either. */
   async start(): Promise<void> {
     await this.takeUp();
+    await this.takeUpFailed();
     this.#timer = setInterval(() => void this.takeUp(), LOOK_MS);
     this.#timer.unref();
   }
@@ -71,7 +80,7 @@ export class KeptLeavings implements OnApplicationShutdown {
 
   /** Only links that we wrote are kept, each once. Throws `LEAVING_UNAVAILABLE` when the disk does not take it. */
   async keep(token: string, via: KeptVia): Promise<Leaving> {
-    if (!this.leave.isOurs(token)) return { kind: 'not_ours' };
+    if (this.leave.read(token) === null) return { kind: 'not_ours' };
     const path = join(this.#folder, `${createHash('sha256').update(token).digest('hex')}.json`);
     const text = JSON.stringify({ token, via, at: this.clock.now() });
     try {
@@ -98,17 +107,37 @@ export class KeptLeavings implements OnApplicationShutdown {
     return this.#takingUp;
   }
 
+  /** Who waited at the last look. */
+  waiting(): Leaver[] {
+    return this.#waiting.flatMap(({ token, at }) => {
+      const ticket = this.leave.read(token);
+      return ticket === null ? [] : [{ ...ticket, at }];
+    });
+  }
+
   private async takeUpAll(): Promise<boolean> {
     const why = new Map<string, unknown>();
     const names = await namesIn(this.#folder).catch((error: unknown) => {
       why.set(this.#folder, error);
       return [];
     });
+    const waiting: Kept[] = [];
     let spentMs = 0;
     for (const name of fromBehind(this.#stoppedAt, names)) {
+      const path = join(this.#folder, name);
       const fromMs = performance.now();
+      let kept: Kept | null = null;
       try {
-        await this.takeUpOne(join(this.#folder, name));
+        const text = await readFile(path, 'utf8').catch(nullIfMissing);
+        if (text === null) continue;
+        kept = readKept(text);
+        if (spentMs < LOOK_SPENDS_MS) {
+          await this.takeUpOne(path, kept);
+          continue;
+        }
+        // Not tried this time; its reader has left all the same.
+        why.set(name, null);
+        if (kept !== null) waiting.push(kept);
       } catch (error) {
         // It would be the same with each of them, and nothing can be sent.
         if (!(await this.answers())) {
@@ -116,31 +145,53 @@ export class KeptLeavings implements OnApplicationShutdown {
           return false;
         }
         why.set(name, error);
+        if (kept !== null) waiting.push(kept);
         spentMs += performance.now() - fromMs;
         this.#stoppedAt = name;
-        if (spentMs >= LOOK_SPENDS_MS) break;
       }
     }
+    this.#waiting = waiting;
     return this.mayGoOn(why);
   }
 
   /** Two processes may do the same one: leaving twice is leaving once. Rejects when it has to wait. */
-  private async takeUpOne(path: string): Promise<void> {
-    const text = await readFile(path, 'utf8').catch(nullIfMissing);
-    if (text === null) return;
-    const kept = readKept(text);
-    // A restored backup may not know the mail: then nobody was taken off.
-    const isDone =
-      kept !== null && (await this.leave.leaveLate(kept.token, kept.via, kept.at)).kind === 'left';
-    if (isDone)
-      return unlink(path)
-        .catch(nullIfMissing)
-        .then(() => undefined);
+  private async takeUpOne(path: string, kept: Kept | null): Promise<void> {
+    if (kept !== null && (await this.isDone(kept))) {
+      await unlink(path).catch(nullIfMissing);
+      return;
+    }
     this.#log.error(`${path} cannot be taken up; it is kept as .failed`);
     // The owner is told of it for a week from now; where the time cannot be set, from when it was kept.
     const now = this.clock.now();
     await utimes(path, now, now).catch(() => undefined);
     await rename(path, `${path}.failed`).catch(nullIfMissing);
+  }
+
+  /** A restored backup may not know the mail: then nobody was taken off. */
+  private async isDone({ token, via, at }: Kept): Promise<boolean> {
+    return (await this.leave.leaveLate(token, via, at)).kind === 'left';
+  }
+
+  /**
+   * Once for each start. Earlier builds put aside so what a full disk or a lock kept them from, and a backup may have been
+   * replaced by one that knows the mail. What has to wait stands among the others again; the rest stays as it is.
+   */
+  private async takeUpFailed(): Promise<void> {
+    const names = await namesIn(this.#folder).catch(() => []);
+    let spentMs = 0;
+    for (const name of names.filter((one) => FAILED.test(one))) {
+      const path = join(this.#folder, name);
+      const fromMs = performance.now();
+      try {
+        const kept = readKept((await readFile(path, 'utf8').catch(nullIfMissing)) ?? '');
+        if (kept === null) continue;
+        if (spentMs >= LOOK_SPENDS_MS) throw new Error('it waits behind others');
+        if (await this.isDone(kept)) await unlink(path).catch(nullIfMissing);
+      } catch {
+        spentMs += performance.now() - fromMs;
+        await rename(path, path.replace(/\.failed$/, '')).catch(() => undefined);
+      }
+    }
   }
 
   private async answers(): Promise<boolean> {
@@ -152,8 +203,9 @@ export class KeptLeavings implements OnApplicationShutdown {
 
   /**
    * Anything may keep one waiting: a full disk, a standby, a lock, a bug. It is tried again at each look, and mails wait for it,
-   * since its reader was told that no more come. They go on once some have waited for an hour, whichever these were: what keeps
-   * one keeps the next leaver too, and an hour for each could end all mail. No clock that is set and no outage begins it anew.
+   * since its reader was told that no more come. Those of others go on an hour after the first of them left, however often
+   * processes were started since: what keeps one keeps the next leaver too, and an hour for each could end all mail. Their own
+   * never go ({@link waiting}).
    */
   private async mayGoOn(why: ReadonlyMap<string, unknown>): Promise<boolean> {
     const reason = wordsOf(why.values().next().value);
@@ -165,7 +217,13 @@ export class KeptLeavings implements OnApplicationShutdown {
       this.#waitedMs >= TELL_AFTER_MS ? waiting(this.#folder, reason) : null,
     );
     await this.tellOfFailed();
-    return why.size === 0 || this.#waitedMs >= HOLD_MS;
+    return why.size === 0 || this.hasHeldLong();
+  }
+
+  /** By this process's steady counter, too, as the clock may have been put back since. */
+  private hasHeldLong(): boolean {
+    const overSince = new Date(this.clock.now().getTime() - HOLD_MS);
+    return this.#waitedMs >= HOLD_MS || this.#waiting.some(({ at }) => at <= overSince);
   }
 
   private count(someWait: boolean): void {
@@ -192,7 +250,7 @@ export class KeptLeavings implements OnApplicationShutdown {
 function waiting(folder: string, reason: string): string {
   return (
     'Readers who left by a link cannot be taken off the list yet, although the database answers. It is tried again every ' +
-    `second, and mails wait for it for an hour at most, anew after a restart. What is known of them stands in ${folder}. ` +
+    `second. Nothing of a list goes to them, and the mails of all others wait for an hour from when they left. What is known of them stands in ${folder}. ` +
     `The reason: ${reason}`
   );
 }
@@ -205,7 +263,7 @@ function cannotBeDone(folder: string): string {
   );
 }
 
-function readKept(text: string): z.output<typeof keptSchema> | null {
+function readKept(text: string): Kept | null {
   try {
     return keptSchema.safeParse(JSON.parse(text)).data ?? null;
   } catch {

@@ -83,9 +83,9 @@ export class LeaveService {
     });
   }
 
-  /** Whether the link is one that we wrote; asks nobody. */
-  isOurs(token: string): boolean {
-    return readLeaveToken(this.config.secretKey, 'unsubscribe', token) !== null;
+  /** What a link says; null for one that we did not write. Asks nobody. */
+  read(token: string): LeaveTicket | null {
+    return readLeaveToken(this.config.secretKey, 'unsubscribe', token);
   }
 
   /** As by the link of that mail, for whoever holds it now: the caller knows who says so. In the caller's transaction. */

@@ -1,0 +1,67 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { KeptLeavings, type Leaver } from '../../subscribers/kept-leavings.service.js';
+import { NOT_BEGUN, withoutSending } from '../message/message.js';
+import { NOT_ACTIVE } from '../message/state-reasons.js';
+
+/** Whoever locks the whole ledger keeps the mails of all from going anyway. */
+const LOCK = '2s';
+
+/**
+ * Mails of those who have left by a link that the database has not taken yet: the barrier does not know of it. They are ended in
+ * the ledger before anything is sent, for as long as that lasts: what can be sent from a ledger can be ended in it.
+ */
+@Injectable()
+export class LeaversMails {
+  readonly #log = new Logger('Leavings');
+
+  constructor(
+    private readonly leavings: KeptLeavings,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  /** Whether mails may go. Never rejects. */
+  async mayGo(): Promise<boolean> {
+    if (!(await this.leavings.takeUp())) return false;
+    const leavers = this.leavings.waiting();
+    if (leavers.length === 0) return true;
+    try {
+      await this.end(leavers);
+      return true;
+    } catch (error) {
+      this.#log.error(
+        `The mails of readers who have left cannot be ended yet, and all wait: ${String(error)}`,
+      );
+      return false;
+    }
+  }
+
+  /**
+   * Those of marketing that are open, but for whoever has said yes once more since. What somebody else holds just now is met at the
+   * next look. By `message_subscriber`.
+   */
+  private async end(leavers: readonly Leaver[]): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await manager.query(`set local lock_timeout = '${LOCK}'`);
+      await manager.query(
+        `with gone as materialized (
+           select coalesce(s.id, o.subscriber_id) as id, t.at
+           from unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as t (subscriber_id, message_id, at)
+             left join subscriber s on s.id = t.subscriber_id left join message o on o.id = t.message_id),
+         open as materialized (
+           select m.id from gone g join message m on m.subscriber_id = g.id
+           where m.class = 'marketing' and m.${NOT_BEGUN} and not exists (select 1 from consent_event e
+             where e.subscriber_id = g.id and e.purpose = 'marketing' and e.kind = 'confirmed' and e.at > g.at)
+           for update of m skip locked)
+         update message m set state = ${withoutSending(`'suppressed'`)}, state_reason = '${NOT_ACTIVE}', lease_until = null,
+           settled_at = clock_timestamp()
+         from open o where m.id = o.id`,
+        [
+          leavers.map(({ subscriberId }) => subscriberId),
+          leavers.map(({ messageId }) => messageId),
+          leavers.map(({ at }) => at),
+        ],
+      );
+    });
+  }
+}
