@@ -1,3 +1,4 @@
+import { OVERDUE, RESTORED } from '../../delivery/message/overdue.js';
 import { UNFIT_REASONS } from '../../delivery/message/state-reasons.js';
 import { DEFAULT_LANES } from '../../delivery/relays/relay-choice.js';
 import { refusedFor } from '../../delivery/replies/sender-refusal.js';
@@ -81,6 +82,10 @@ export interface SendingPage {
 
 /** What is to be done before mails that were held for `reason` are sent; null: nothing. */
 function adviceOn(reason: string): string | null {
+  if (reason === RESTORED)
+    return 'They waited when the backup was made, and may have gone out since: who got one already gets it twice if you send them, and who did not gets none if you cancel them.';
+  if (reason === OVERDUE)
+    return 'Their time passed while nothing could be sent. Send them if they are still of use to their readers.';
   if (UNFIT_REASONS.includes(reason))
     return 'Mend the mail and apply its funnel, or mend what its readers have, and send them then: sooner, they are held again. Those of a sequence leave with the words that their step has then; those of a broadcast keep theirs.';
   if (refusedFor(reason) === null) return null;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { OVERDUE, RESTORED } from '../../../../src/delivery/message/overdue.js';
 import { ADDRESS_HIDDEN } from '../../../../src/delivery/message/state-reasons.js';
 import { limitName, paceWords, sendingPage } from '../../../../src/admin/sending/sending-view.js';
 
@@ -49,5 +50,10 @@ describe('sending in the owner’s words', () => {
     });
     const unfit = [{ reason: ADDRESS_HIDDEN, broadcastId: null, count: 1 }];
     expect(sendingPage({ ...state, held: unfit }).held[0]?.advice).toMatch(/^Mend the mail/);
+    const late = [RESTORED, OVERDUE].map((reason) => ({ reason, broadcastId: null, count: 1 }));
+    expect(sendingPage({ ...state, held: late }).held.map(({ advice }) => advice)).toEqual([
+      expect.stringMatching(/gets it twice if you send them/),
+      expect.stringMatching(/^Their time passed/),
+    ]);
   });
 });
