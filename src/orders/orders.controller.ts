@@ -1,10 +1,10 @@
 import { Body, Controller, Get, Headers, Param, Post, Query } from '@nestjs/common';
 import type { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
-import { idSchema, pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
+import { idSchema, toPage } from '../infra/http/page.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
-import { orderJson, orderList, orderResponse, refundBody } from './orders.schemas.js';
+import { orderJson, orderList, orderQuery, orderResponse, refundBody } from './orders.schemas.js';
 import { OrdersService } from './orders.service.js';
 import { RefundsService } from './refunds/refunds.service.js';
 
@@ -16,10 +16,12 @@ export class OrdersController {
   ) {}
 
   @Get()
-  @ApiRoute({ summary: 'List orders', tag: 'orders', response: orderList })
-  async list(@Query({ schema: pageQuery }) query: PageQuery): Promise<unknown> {
-    const rows = await this.orders.list({ beforeId: query.cursor, limit: query.limit + 1 });
-    return toPage(rows, query.limit, orderJson);
+  @ApiRoute({ summary: 'List orders, newest first', tag: 'orders', response: orderList })
+  async list(
+    @Query({ schema: orderQuery }) { cursor, limit, subscriberId }: z.output<typeof orderQuery>,
+  ): Promise<unknown> {
+    const rows = await this.orders.list({ subscriberId, beforeId: cursor, limit: limit + 1 });
+    return toPage(rows, limit, orderJson);
   }
 
   @Get(':id')

@@ -66,16 +66,24 @@ export interface OrderPage {
   subscriberId?: string | undefined;
 }
 
-/** For the API and the owner's pages. Newest first. */
+/** For the API and the owner's pages. Newest first. Served by the primary key, and for one person by `orders_subscriber`. */
 export async function listOrders(
   db: EntityManager,
   { beforeId, limit, part, subscriberId }: OrderPage,
 ): Promise<Order[]> {
+  // A range: of an equal subscriber PostgreSQL may walk the primary key, past the orders of all others.
+  const [walk, order] =
+    subscriberId === undefined
+      ? ['o.id < $1 and $4::bigint is null', 'o.id desc']
+      : [
+          'o.subscriber_id >= $4 and (o.subscriber_id, o.id) < ($4::bigint, $1::bigint)',
+          'o.subscriber_id desc, o.id desc',
+        ];
   return db.query(
-    `${ORDER} where ($1::bigint is null or o.id < $1) and ($4::bigint is null or o.subscriber_id = $4)
+    `${ORDER} where ${walk}
        and ($3::text is null or strpos(lower(o.number), lower($3)) > 0 or strpos(lower(o.email), lower($3)) > 0)
-     order by o.id desc limit $2`,
-    [beforeId ?? null, limit, part ?? null, subscriberId ?? null],
+     order by ${order} limit $2`,
+    [beforeId ?? '9223372036854775807', limit, part ?? null, subscriberId ?? null],
   );
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idSchema, pageOf } from '../infra/http/page.js';
+import { idSchema, pageOf, pageQuery } from '../infra/http/page.js';
 import { isCurrency } from '../values/money.js';
 import { ORDER_STATUSES } from './order-status.js';
 import type { Order } from './order.js';
@@ -62,6 +62,12 @@ export const orderResponse = z.object({
 });
 
 export const orderList = pageOf(orderResponse);
+export const orderQuery = pageQuery.extend({
+  subscriberId: idSchema.optional().meta({
+    description:
+      'Only orders of this subscriber; of one that nobody has paid, who got the mail that led to it.',
+  }),
+});
 
 const MAX_REASON_CHARS = 500;
 const MAX_LINES = 100;

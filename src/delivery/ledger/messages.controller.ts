@@ -13,9 +13,9 @@ export class MessagesController {
   @Get()
   @ApiRoute({ summary: 'List messages, newest first', tag: 'messages', response: messagePage })
   async list(
-    @Query({ schema: messageQuery }) { cursor, limit, subscriberId }: z.output<typeof messageQuery>,
+    @Query({ schema: messageQuery }) { cursor, limit, ...filter }: z.output<typeof messageQuery>,
   ): Promise<unknown> {
-    const rows = await this.messages.list({ subscriberId, beforeId: cursor, limit: limit + 1 });
+    const rows = await this.messages.list({ ...filter, beforeId: cursor, limit: limit + 1 });
     return toPage(rows, limit, (row) => row);
   }
 

@@ -12,6 +12,9 @@ import { PAUSED_BY_READER } from '../message/state-reasons.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
 import { ERASED } from '../../subscribers/erased.js';
 
+/** No row is behind it. */
+const MAX_ID = '9223372036854775807';
+
 export interface MessageRow {
   id: string;
   kind: string;
@@ -19,6 +22,7 @@ export interface MessageRow {
   state: string;
   stateReason: string | null;
   subscriberId: string | null;
+  broadcastId: string | null;
   funnelKey: string | null;
   stepKey: string | null;
   template: string;
@@ -140,23 +144,51 @@ export class MessagesQueries {
     return rows[0]?.at ?? null;
   }
 
-  /** Newest first. */
+  /** Newest first. Served by the primary key, `message_subscriber`, `message_broadcast` and `message_funnel`. */
   async list(filter: {
     id?: string;
     subscriberId?: string | undefined;
+    broadcastId?: string | undefined;
+    funnel?: string | undefined;
+    step?: string | undefined;
     beforeId?: string | undefined;
     limit: number;
   }): Promise<MessageRow[]> {
     return this.dataSource.query(
       `select m.id, m.kind, m.class, ${SHOWN_STATE} as state, m.state_reason as "stateReason", m.subscriber_id as "subscriberId",
-         m.funnel_key as "funnelKey", m.step_key as "stepKey", t.key as template, m.message_id_header as "messageId",
+         m.broadcast_id as "broadcastId", m.funnel_key as "funnelKey", m.step_key as "stepKey", t.key as template, m.message_id_header as "messageId",
          m.attempt as attempts, m.due_at as "dueAt", m.accepted_at as "acceptedAt", m.created_at as "createdAt"
        from message m join email_template t on t.id = m.email_template_id
-       where ($1::bigint is null or m.id = $1) and ($2::bigint is null or m.subscriber_id = $2) and ($3::bigint is null or m.id < $3)
-       order by m.id desc limit $4`,
-      [filter.id ?? null, filter.subscriberId ?? null, filter.beforeId ?? null, filter.limit],
+       where ($1::bigint is null or m.id = $1) and ($2::bigint is null or m.subscriber_id = $2) and ${walkOf(filter)} limit $4`,
+      [
+        ...[filter.id ?? null, filter.subscriberId ?? null, filter.beforeId ?? MAX_ID, filter.limit],
+        ...[filter.broadcastId ?? null, filter.funnel ?? null, filter.step ?? null],
+      ],
     );
   }
+}
+
+/**
+ * In SQL, the rest of a list's conditions and its order. Said as a range: of an equal broadcast or step PostgreSQL would
+ * walk the primary key, past all that is newer. One person has few mails.
+ */
+function walkOf({
+  subscriberId,
+  broadcastId,
+  funnel,
+}: {
+  subscriberId?: string | undefined;
+  broadcastId?: string | undefined;
+  funnel?: string | undefined;
+}): string {
+  const ofStep = '($6::text is null or m.funnel_key = $6 and m.step_key = $7::text)';
+  if (subscriberId === undefined && broadcastId !== undefined)
+    return `m.broadcast_id >= $5 and (m.broadcast_id, m.id) < ($5::bigint, $3::bigint) and ${ofStep}
+      order by m.broadcast_id desc, m.id desc`;
+  if (subscriberId === undefined && funnel !== undefined)
+    return `$5::bigint is null and m.funnel_key >= $6 and (m.funnel_key, m.step_key) >= ($6::text, $7::text)
+      and (m.funnel_key, m.step_key, m.id) < ($6::text, $7::text, $3::bigint) order by m.funnel_key desc, m.step_key desc, m.id desc`;
+  return `m.id < $3 and ($5::bigint is null or m.broadcast_id = $5) and ${ofStep} order by m.id desc`;
 }
 
 /** In SQL, what is set of a mail `m` that has not begun. */

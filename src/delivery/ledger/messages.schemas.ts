@@ -8,6 +8,7 @@ export const messageResponse = z.object({
   state: z.string(),
   stateReason: z.string().nullable(),
   subscriberId: z.string().nullable(),
+  broadcastId: z.string().nullable(),
   funnelKey: z.string().nullable(),
   stepKey: z.string().nullable(),
   template: z.string(),
@@ -19,6 +20,18 @@ export const messageResponse = z.object({
 });
 
 export const messagePage = pageOf(messageResponse);
-export const messageQuery = pageQuery.extend({
-  subscriberId: idSchema.optional().meta({ description: 'Only messages to this subscriber.' }),
-});
+const key = z.string().min(1).max(200);
+
+export const messageQuery = pageQuery
+  .extend({
+    subscriberId: idSchema.optional().meta({ description: 'Only messages to this subscriber.' }),
+    broadcastId: idSchema.optional().meta({ description: 'Only messages of this broadcast.' }),
+    funnel: key
+      .optional()
+      .meta({ description: 'Only messages of this funnel’s `step`, which goes with it.' }),
+    step: key.optional().meta({ description: 'Key of a step of its sequence.' }),
+  })
+  .refine(({ funnel, step }) => (funnel === undefined) === (step === undefined), {
+    path: ['step'],
+    message: 'name a funnel and a step, or neither',
+  });

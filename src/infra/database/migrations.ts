@@ -86,6 +86,7 @@ import { SoftBounces1765650000000 } from './migrations/1765650000000-soft-bounce
 import { WarmUpDays1765660000000 } from './migrations/1765660000000-warm-up-days.js';
 import { InstallationSalt1765711000000 } from './migrations/1765711000000-installation-salt.js';
 import { AmazonReplies1765716000000 } from './migrations/1765716000000-amazon-replies.js';
+import { FilteredLists1765760000000 } from './migrations/1765760000000-filtered-lists.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -177,4 +178,5 @@ export const migrations = [
   WarmUpDays1765660000000,
   InstallationSalt1765711000000,
   AmazonReplies1765716000000,
+  FilteredLists1765760000000,
 ];
