@@ -45,6 +45,7 @@ describe('who gets no mail of any kind and asks for their data', () => {
       ] as const) {
         const page = await t.http.post(`${reader.preferences}/${path}`).expect(200);
         expect(page.text).toContain('no link can go there');
+        expect(page.text).toMatch(/<\/strong> gets no mail\./);
         expect(page.text).not.toContain('we sent a link');
         expect(await asked()).toContain(`privacy:unmailable:${purpose}:${reader.id}`);
       }
