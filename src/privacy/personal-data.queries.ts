@@ -99,7 +99,7 @@ const PARTS = {
       o.refund_reason as "refundReason",
       (select coalesce(jsonb_agg(jsonb_build_object('amountMinor', r.amount_minor, 'currency', r.currency, 'reason', r.reason, 'at', r.at)
          order by r.id), '[]') from refund r where r.order_id = o.id) as refunds,
-      (select coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'amountMinor', l.amount_minor, 'licence', k.key) order by l.id), '[]')
+      (select coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'amountMinor', l.amount_minor, 'currency', o.currency, 'licence', k.key) order by l.id), '[]')
          from order_line l join product p on p.id = l.product_id left join licence k on k.order_line_id = l.id
         where l.order_id = o.id) as lines
     from orders o where ${THEIR_ORDER}
