@@ -92,6 +92,12 @@ export class RelaysService {
     return working.length > 0 ? working : [...this.#relays];
   }
 
+  /** Whether `choose` would have the next mail try one that is out. */
+  async anyIsDueForTry(): Promise<boolean> {
+    const states = await this.#states.get();
+    return this.#relays.some(({ name }) => states.get(name)?.mayProbe === true);
+  }
+
   /** Whether any is believed to work, so that a mail would not be a mere try. */
   async anyWorks(): Promise<boolean> {
     const states = await this.#states.get();

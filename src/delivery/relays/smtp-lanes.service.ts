@@ -189,6 +189,8 @@ export class SmtpLanes {
   /** The pace of another relay is not kept where this one does not work any more: better too fast for a moment than not at all. */
   private async laneToWanted(wanted: string | undefined, pools: LanePools): Promise<TakenLane | null> {
     if (wanted === undefined || this.full().has(wanted) || pools.stuck().includes(wanted)) return null;
+    // Where mails of all queues want this one, nothing else would ever try another that is out.
+    if (await this.relays.anyIsDueForTry()) return null;
     const others = this.relays.all().filter(({ name }) => name !== wanted);
     const relay = await this.relays.choose(new Set(others.map(({ name }) => name)));
     return relay === null ? null : this.laneTo(relay, pools);

@@ -78,6 +78,23 @@ describe('of two relays one that asks for patience', () => {
     expect(slow.mails.length - taken).toBe(10);
   });
 
+  it('does not keep the mails from trying the other, which was out: it stayed out', async () => {
+    slow.onSender = throttled;
+    await plan(30, 'first', 'gmail.com');
+    await t.sendDue();
+    slow.onSender = async () => undefined;
+    await pace(1_000, 20);
+    await t.db.query(
+      `insert into relay_state (key, state, failures, opened_until, updated_at)
+       values ('fast', 'open', 3, clock_timestamp() - interval '1 second', clock_timestamp())
+       on conflict (key) do update set state = 'open', failures = 3, opened_until = excluded.opened_until`,
+    );
+    const taken = fast.mails.length;
+    await plan(5, 'next', 'gmail.com');
+    expect(await t.sendDue()).toBe(5);
+    expect(fast.mails.length).toBeGreaterThan(taken);
+  });
+
   it('is as slow as both, where the other asks for the same', async () => {
     for (const sink of [slow, fast]) sink.onSender = throttled;
     await plan(60, 'first', 'gmail.com');
