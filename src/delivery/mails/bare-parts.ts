@@ -1,3 +1,6 @@
+import { decodeHTML } from 'entities';
+import { BLANKS } from './shown-parts.js';
+
 /** What stands between these elements is dropped by MJML without a word, but for `<mj-raw>`. */
 const HOLDERS: ReadonlySet<string> = new Set([
   ...['mj-head', 'mj-body', 'mj-wrapper', 'mj-section', 'mj-group', 'mj-column', 'mj-hero'],
@@ -13,8 +16,8 @@ export const KEEPERS: ReadonlySet<string> = new Set([
 /** What is begun and has no end takes all that follows: else each such beginning would look through the rest anew. */
 const TOKEN =
   /<!--[\s\S]*?(?:-->|$)|\{%[\s\S]*?(?:%\}|$)|\{\{[\s\S]*?(?:\}\}|$)|<(\/?)(mjml|mj-[a-z-]+)(?![\w-])(?:"[^"]*"|'[^']*'|[^>"']){0,5000}?(\/?)>/g;
-/** HTML of its own is refused by MJML, an XML prologue is none of its business, and builders leave blanks. */
-const WORDLESS = /<[^<>]*>|&nbsp;|&#160;|&#xa0;|[\s\uFEFF]+/gi;
+/** HTML of its own is refused by MJML, an XML prologue is none of its business, and builders leave blanks, as does what is pasted. */
+const WORDLESS = /<[^<>]*>|&#?\w{1,30};|(?:[\s\u00ad\u200b-\u200f\u2060\ufeff]|\u034f)+/gi;
 /** Nothing is missed where these are dropped. */
 const NOTE = /^\{%-?\s*(?:(comment)|endcomment|#)/;
 
@@ -78,7 +81,7 @@ function* bareParts(source: string): Generator<Bare> {
 function* words(between: string, from: number): Generator<Bare> {
   let at = 0;
   for (const { 0: nothing, index } of between.matchAll(WORDLESS)) {
-    if (index > at) break;
+    if (index > at || (nothing.startsWith('&') && !BLANKS.test(decodeHTML(nothing)))) break;
     at = index + nothing.length;
   }
   if (at === between.length) return;

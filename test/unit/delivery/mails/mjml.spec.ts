@@ -120,6 +120,14 @@ describe('compiling a mail', () => {
     expect(fillIn(parseTextPart(text), {})).not.toContain('this');
   });
 
+  it.each(['\u200b', '\u00ad\n\u2060', '&zwnj;&nbsp;', '&#8203;', '&#xFEFF;&shy;', '&#0160;&#10;'])(
+    'takes %j between elements for no words, as what is pasted leaves it: nobody saw what was refused',
+    async (blank) => {
+      const { text } = await compile(mail(`${section('x')}${blank}${section('y')}`));
+      expect(text).toMatch(/^x\s+y$/);
+    },
+  );
+
   it('knows of every element of MJML whether it keeps words', async () => {
     const { components } = await import('mjml-core');
     const keepers = Object.entries(components).filter(
