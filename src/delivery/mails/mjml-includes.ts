@@ -25,6 +25,19 @@ export function includesOther(source: string, index: number): boolean {
   return /\stype\s*=\s*["']?(?:css|html)\b/.test(tag);
 }
 
+/**
+ * Why MJML takes nothing of an included file, and says so to nobody; null: it does. It takes a file for a whole mail by the very
+ * letters `<mjml>`, wherever they stand. `bare`: without comments.
+ */
+export function unusedPart(source: string, bare: string, isMjml: boolean): string | null {
+  if (bare.trim() === '') return 'that is empty';
+  const isWhole = /<mjml[\s>]/.test(bare);
+  if (!isMjml || source.includes('<mjml>') === isWhole) return null;
+  return isWhole
+    ? 'of which MJML takes nothing: begin it with <mjml>, without attributes'
+    : 'of which MJML takes nothing: take <mjml> out of its comments';
+}
+
 /** Paths, below `templates/` as that of the mail itself, of what a mail includes; what lies outside is left out. */
 export function partsOfMail(source: string, path: string): string[] {
   const paths = [...source.matchAll(INCLUDE)].map(({ 1: one, 2: other }) =>

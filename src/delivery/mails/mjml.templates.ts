@@ -11,7 +11,7 @@ import { foreignBraces, insteadOfTag } from './foreign-tags.js';
 import { deceptiveLink } from './link-check.js';
 import { textOfHtml } from './mail-text.js';
 import { withoutOutsideStyles, type OutsideSheet } from './outside-styles.js';
-import { INCLUDE, includesOther, MAX_SOURCE_CHARS, unreadInclude } from './mjml-includes.js';
+import { INCLUDE, includesOther, MAX_SOURCE_CHARS, unreadInclude, unusedPart } from './mjml-includes.js';
 
 /** With its tags; mail programs show some 70. */
 const MAX_SUBJECT_CHARS = 300;
@@ -172,11 +172,11 @@ async function checkSource(
     const content = await readFile(path, 'utf8').catch(() => {
       throw invalid(file, line, `mj-include names a file that is not there: ${name}`);
     });
-    if (withoutComments(content).trim() === '')
-      throw invalid(file, line, `mj-include names a file that is empty: ${name}`);
+    const isMjml = !includesOther(source, include.index);
+    const unused = unusedPart(content, withoutComments(content), isMjml);
+    if (unused !== null) throw invalid(file, line, `mj-include names a file ${unused}: ${name}`);
     const included = { folder: file.folder, path, source: content };
     includes.push(included);
-    const isMjml = !includesOther(source, include.index);
     await checkSource(included, { includedBy: [...includedBy, file.path], includes, isMjml });
   }
 }

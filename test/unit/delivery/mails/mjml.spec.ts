@@ -128,6 +128,32 @@ describe('compiling a mail', () => {
     },
   );
 
+  it.each([
+    [
+      'comments name <mjml>',
+      `<!-- for a <mjml> mail -->\n${section('Part')}`,
+      'take <mjml> out of its comments',
+    ],
+    [
+      'root has attributes',
+      `<mjml lang="en"><mj-body>${section('Part')}</mj-body></mjml>`,
+      'begin it with <mjml>',
+    ],
+  ])('refuses to include a file whose %s: none of its words reached anybody', async (_, part, advice) => {
+    await writeFile(join(folder, 'layouts/part.mjml'), part);
+    const source = mail(`<mj-include path="../layouts/part.mjml" />${section('x')}`);
+    await expect(compile(source)).rejects.toThrow(advice);
+  });
+
+  it('includes the body of a whole mail, with comments or without, and HTML that names <mjml>', async () => {
+    const part = `<!-- a <mjml> mail --><mjml><mj-body>${section('Part')}</mj-body></mjml>`;
+    await writeFile(join(folder, 'layouts/part.mjml'), part);
+    await writeFile(join(folder, 'layouts/part.html'), '<!-- for <mjml> --><p>Page</p>');
+    const html = '<mj-include path="../layouts/part.html" type="html" />';
+    const { text } = await compile(mail(`<mj-include path="../layouts/part.mjml" />${html}${section('x')}`));
+    expect(text).toMatch(/Part[\s\S]*Page[\s\S]*x/);
+  });
+
   it('knows of every element of MJML whether it keeps words', async () => {
     const { components } = await import('mjml-core');
     const keepers = Object.entries(components).filter(
