@@ -23,10 +23,9 @@ export class DeliveryJobs implements OnModuleInit {
       name: SEND_DUE,
       everySeconds: 2,
       lockSeconds: 600,
-      run: async (context) => {
-        // Who waits there was told that no more mails come.
-        if (await this.leavers.mayGo()) await this.sender.sendDue(context);
-      },
+      // Who has left and waits was told that no more mails come.
+      run: async ({ deadline, signal }) =>
+        this.leavers.sendBeside(signal, async (each) => this.sender.sendDue({ deadline, signal: each })),
     });
     this.registry.add({
       name: 'delivery.reap',

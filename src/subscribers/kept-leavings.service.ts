@@ -52,6 +52,7 @@ export class KeptLeavings implements OnApplicationShutdown {
   /** So long some have waited in this process without a break, one or another, while the database answered. */
   #waitedMs = 0;
   #waiting: Kept[] = [];
+  readonly #listeners = new Set<() => void>();
   /** Of the last look at which some waited and the database answered, by the process's steady counter. */
   #lookedAtMs: number | null = null;
 
@@ -115,6 +116,12 @@ export class KeptLeavings implements OnApplicationShutdown {
     });
   }
 
+  /** Calls `tell` at each look that finds somebody waiting who did not at the one before, until what this answers with is called. */
+  whenAnotherWaits(tell: () => void): () => void {
+    this.#listeners.add(tell);
+    return () => this.#listeners.delete(tell);
+  }
+
   private async takeUpAll(): Promise<boolean> {
     const why = new Map<string, unknown>();
     const names = await namesIn(this.#folder).catch((error: unknown) => {
@@ -150,7 +157,9 @@ export class KeptLeavings implements OnApplicationShutdown {
         this.#stoppedAt = name;
       }
     }
+    const known = new Set(this.#waiting.map(({ token }) => token));
     this.#waiting = waiting;
+    if (waiting.some(({ token }) => !known.has(token))) for (const tell of this.#listeners) tell();
     return this.mayGoOn(why);
   }
 

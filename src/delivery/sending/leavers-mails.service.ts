@@ -20,10 +20,27 @@ export class LeaversMails {
     private readonly dataSource: DataSource,
   ) {}
 
-  /** Whether mails may go. Never rejects. */
-  async mayGo(): Promise<boolean> {
-    if (!(await this.leavings.takeUp())) return false;
-    const leavers = this.leavings.waiting();
+  /**
+   * Calls `send` when mails may go, with a signal that is aborted with `signal`, and once somebody else comes to wait: a run
+   * of minutes has claimed their mails by then.
+   */
+  async sendBeside(signal: AbortSignal, send: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    if (!(await this.leavings.takeUp())) return;
+    const stop = new AbortController();
+    const abort = (): void => stop.abort();
+    const forget = this.leavings.whenAnotherWaits(abort);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    try {
+      if (await this.ended(this.leavings.waiting())) await send(stop.signal);
+    } finally {
+      forget();
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** False: they may be sent. Never rejects. */
+  private async ended(leavers: readonly Leaver[]): Promise<boolean> {
     if (leavers.length === 0) return true;
     try {
       await this.end(leavers);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { LeaversMails } from '../../../src/delivery/sending/leavers-mails.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
@@ -131,6 +132,29 @@ describe('a leaving that the database does not take', () => {
     await front.open();
     expect([tries, await kept(), await status()]).toEqual([[false, false], ['*.json'], 'active']);
     expect([await takeUp(), await status(), await kept()]).toEqual([true, 'unsubscribed', []]);
+  });
+
+  it('ends a run of mails that is under way when it comes: the mails of its reader went for minutes', async () => {
+    const link = await unsubscribeLink();
+    await notWritable('P0001', ['suppression']);
+    const leavers = t.app.get(LeaversMails, { strict: false });
+    const never = new AbortController().signal;
+    const stopped: boolean[] = [];
+    const run = async (signal: AbortSignal): Promise<void> => {
+      await takeUp();
+      stopped.push(signal.aborted);
+      await oneClick(link);
+      await takeUp();
+      stopped.push(signal.aborted);
+    };
+    await leavers.sendBeside(never, run);
+    expect(stopped).toEqual([false, true]);
+    // The mails of all wait; an hour later those of others go, and this reader's leaving stops none of them again.
+    await leavers.sendBeside(never, run);
+    expect(stopped).toHaveLength(2);
+    pass(HOUR_MS);
+    await leavers.sendBeside(never, run);
+    expect(stopped).toEqual([false, true, false, false]);
   });
 
   it('holds the mails of others for an hour and no longer, and the owner is told until it is done', async () => {
