@@ -1,4 +1,5 @@
 import { OVERDUE, RESTORED } from '../../delivery/message/overdue.js';
+import { readPaceKey } from '../../delivery/pacing/bucket-keys.js';
 import { UNFIT_REASONS } from '../../delivery/message/state-reasons.js';
 import { DEFAULT_LANES } from '../../delivery/relays/relay-choice.js';
 import { refusedFor } from '../../delivery/replies/sender-refusal.js';
@@ -29,12 +30,11 @@ export function limitName(key: string): string {
     case 'group':
       return `To ${GROUPS[rest] ?? rest}`;
     case 'lane': {
-      const at = rest.indexOf('@');
-      const [queue, relay] = at < 0 ? [rest, ''] : [rest.slice(0, at), rest.slice(at + 1)];
-      const [sender, group, receiver] = queue.split('|');
+      const pace = readPaceKey(key);
+      const [sender, group, receiver] = pace?.queueKey.split('|') ?? [];
       if (!sender || group === undefined) return rest;
       const to = receiver ? `the servers of ${receiver}` : (GROUPS[group] ?? group);
-      return `From ${sender} to ${to}${relay === '' ? '' : ` by ${relay}`}`;
+      return `From ${sender} to ${to}${pace?.relay ? ` by ${pace.relay}` : ''}`;
     }
     default:
       return key;
