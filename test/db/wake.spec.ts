@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -87,36 +85,6 @@ describe('wake', () => {
     await wake.notify(dataSource.manager, NAME);
     await runs.reach(2);
     expect(runs.count).toBe(2);
-  });
-
-  it('says once what a connection pooler must do, and nothing without one', async () => {
-    const warned: string[] = [];
-    const logger = pino({ level: 'warn' }, { write: (line: string) => warned.push(line) });
-    await listener(new JobRuns(), database.url, logger);
-    expect(warned).toEqual([]);
-    const { hostname, port } = new URL(database.url);
-    // As a pooler does, it gives the session another number (BackendKeyData of protocol 3.0).
-    const proxy = createServer((socket) => {
-      const server = connect(Number(port), hostname);
-      socket.pipe(server);
-      server.on('data', (chunk: Buffer) => {
-        const at = chunk.indexOf('K\0\0\0\x0c', 0, 'latin1');
-        if (at >= 0) chunk.writeInt32BE(1, at + 5);
-        socket.write(chunk);
-      });
-      for (const end of [socket, server]) end.on('error', () => undefined);
-      socket.on('close', () => server.destroy());
-      server.on('close', () => socket.destroy());
-    });
-    proxy.listen(0, '127.0.0.1');
-    await once(proxy, 'listening');
-    const pooled = new URL(database.url);
-    pooled.hostname = '127.0.0.1';
-    pooled.port = String((proxy.address() as AddressInfo).port);
-    const wake = await listener(new JobRuns(), pooled.href, logger);
-    expect(warned).toEqual([expect.stringContaining('pool_mode = session')]);
-    await wake.close();
-    proxy.close();
   });
 
   it('leaves no connection behind when it is closed', async () => {

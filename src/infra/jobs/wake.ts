@@ -25,7 +25,6 @@ export class Wake {
   #listening = false;
   /** Then a new connection means that something may have been called out meanwhile. */
   #heardBefore = false;
-  #poolerNamed = false;
 
   constructor(
     @Inject(JOBS_CONFIG) private readonly config: JobsConfig,
@@ -61,7 +60,7 @@ export class Wake {
   }
 
   async #connect(): Promise<void> {
-    // LISTEN belongs to one connection, so neither a pool nor a pooler in transaction mode can carry it.
+    // LISTEN belongs to one connection, so no pool can carry it.
     const client = new Client({
       connectionString: this.config.databaseUrl,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -77,7 +76,6 @@ export class Wake {
     });
     try {
       await client.connect();
-      await this.#lookForPooler(client);
       await client.query(`LISTEN ${CHANNEL}`);
       this.#failures = 0;
       if (this.#heardBefore) this.runner.runAll();
@@ -87,17 +85,6 @@ export class Wake {
     } catch (error) {
       this.#lost(client, error);
     }
-  }
-
-  /** A pooler gives its clients process numbers of its own. Which mode it is in cannot be asked; it is said once what it must be. */
-  async #lookForPooler(client: Client): Promise<void> {
-    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-    if (this.#poolerNamed || rows[0]?.pid === (client as Client & { processID: number | null }).processID)
-      return;
-    this.#poolerNamed = true;
-    this.logger.warn(
-      'a connection pooler stands before PostgreSQL: it must hand out whole sessions (pool_mode = session). In transaction mode due work waits for its next tick instead of starting at once, two processes that start together may both change the schema, and the prepared statements of the send ledger may fail',
-    );
   }
 
   #scheduleHeartbeat(client: Client): void {
