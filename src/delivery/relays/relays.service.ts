@@ -83,13 +83,15 @@ export class RelaysService {
 
   /**
    * Those by which mails go now, with their shares, as `choose` has it: that one of them is slow says nothing of the others.
-   * None where there is no choice.
+   * One that only takes over does so while no other works, not while the others are slow: it would bear all that they do not,
+   * at no pace. None where there is no choice.
    */
   async shares(): Promise<Pick<Relay, 'name' | 'weight'>[]> {
     if (this.#relays.length < 2) return [];
     const states = await this.#states.get();
     const working = this.#relays.filter(({ name }) => (states.get(name)?.state ?? 'closed') === 'closed');
-    return working.length > 0 ? working : [...this.#relays];
+    const sharing = working.filter(({ weight }) => weight > 0);
+    return [sharing, working, [...this.#relays]].find(({ length }) => length > 0) ?? [];
   }
 
   /** Whether `choose` would have the next mail try one that is out. */

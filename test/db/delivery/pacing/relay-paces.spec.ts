@@ -1,0 +1,50 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openSmtpSink, type SmtpSink } from '../../../support/smtp-sink.js';
+import { openPostOffice, type PostOffice } from '../post-office.js';
+
+let t: PostOffice;
+
+/** Ten mails at once, and then one in a quarter of an hour. */
+const slowBy = async (relay: string): Promise<void> => {
+  await t.db.query(
+    `insert into send_bucket (key, rate_per_second, burst, tokens, refilled_at, slow_factor, slowed_at, updated_at)
+     values ('lane:example.com|gmail@' || $1, 0.001, 20, 10, clock_timestamp(), 1, clock_timestamp(), clock_timestamp())`,
+    [relay],
+  );
+};
+const plan = async (count: number, name = 'reader'): Promise<void> => {
+  for (let n = 0; n < count; n++) await t.plan(`${name}${n}@gmail.com`);
+};
+
+describe('a relay that only takes over', () => {
+  let main: SmtpSink;
+  let spare: SmtpSink;
+  beforeEach(async () => {
+    [main, spare] = await Promise.all([openSmtpSink(), openSmtpSink()]);
+    t = await openPostOffice({
+      SMTP_URL: `${main.url}?name=main&lanes=4 ${spare.url}?name=spare&lanes=4&weight=0`,
+    });
+  });
+  afterEach(async () => {
+    await t.close();
+    await Promise.all([main.close(), spare.close()]);
+  });
+
+  it('takes nothing of what the other is too slow for: it took all of it, at no pace', async () => {
+    await slowBy('main');
+    await plan(30);
+    expect(await t.sendDue()).toBe(10);
+    expect([main.mails.length, spare.mails.length]).toEqual([10, 0]);
+  });
+
+  it('takes all while the other is out, however slow that one is', async () => {
+    await slowBy('main');
+    await t.db.query(
+      `insert into relay_state (key, state, failures, opened_until, updated_at)
+       values ('main', 'open', 3, clock_timestamp() + interval '1 minute', clock_timestamp())`,
+    );
+    await plan(30);
+    expect(await t.sendDue()).toBe(30);
+    expect(spare.mails).toHaveLength(30);
+  });
+});
