@@ -112,7 +112,8 @@ export const databaseScenarios: readonly Scenario[] = [
         await world.hurry();
       }
       await world.finish();
-      return nothingUnknown(world);
+      const hit = world.workers.some(({ output }) => output.includes('lock timeout'));
+      return [...(await nothingUnknown(world)), ...expectThat(hit, 'the worker waited for no lock too long')];
     },
   },
   {
