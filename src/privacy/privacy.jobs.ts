@@ -2,6 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { DataRequestService } from './data-request.service.js';
 import { PausesService } from './pauses.service.js';
+import { TrackingChoiceService } from './tracking-choice.service.js';
 
 @Injectable()
 export class PrivacyJobs implements OnModuleInit {
@@ -9,6 +10,7 @@ export class PrivacyJobs implements OnModuleInit {
     private readonly registry: JobRegistry,
     private readonly pauses: PausesService,
     private readonly requests: DataRequestService,
+    private readonly tracking: TrackingChoiceService,
   ) {}
 
   onModuleInit(): void {
@@ -17,6 +19,12 @@ export class PrivacyJobs implements OnModuleInit {
       everySeconds: 60,
       lockSeconds: 600,
       run: async () => this.pauses.endDue(),
+    });
+    this.registry.add({
+      name: 'privacy.forget-seen',
+      everySeconds: 60,
+      lockSeconds: 600,
+      run: async ({ signal }) => this.tracking.forgetDeclined(signal),
     });
     this.registry.add({
       name: 'privacy.end-alerts',

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import type { EntityManager } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
+import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { OrdersService } from '../orders/orders.service.js';
+import { takeSeenToForget } from '../subscribers/subscribers.queries.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { TRACKING_WORDS } from './preferences.js';
@@ -12,10 +14,13 @@ export interface Evidence {
   pageUrl: string;
 }
 
+const TRIES = 5;
+
 /** Whether somebody is counted. */
 @Injectable()
 export class TrackingChoiceService {
   constructor(
+    private readonly dataSource: DataSource,
     private readonly subscribers: SubscribersService,
     private readonly tracking: TrackingService,
     private readonly orders: OrdersService,
@@ -37,5 +42,18 @@ export class TrackingChoiceService {
     if (!allowed) await this.orders.forgetMarks(manager, subscriberId);
     const isNew = await this.subscribers.setTrackingConsent(manager, subscriberId, decision);
     if (isNew && !allowed) await this.tracking.forgetSeen(manager, subscriberId);
+  }
+  /** Of those who said so in an imported table: the import stands before all that sees people, and cannot reach it. */
+  async forgetDeclined(signal: AbortSignal): Promise<void> {
+    const forgetOne = async (manager: EntityManager): Promise<boolean> => {
+      const subscriberId = await takeSeenToForget(manager);
+      if (subscriberId === null) return false;
+      await this.orders.forgetMarks(manager, subscriberId);
+      await this.tracking.forgetSeen(manager, subscriberId);
+      return true;
+    };
+    let isMore = true;
+    while (isMore && !signal.aborted)
+      isMore = await retriedAfterDeadlock(TRIES, async () => this.dataSource.transaction(forgetOne));
   }
 }

@@ -20,7 +20,7 @@ export const OUTCOMES = [
   'keptOut',
   /** The address is on the suppression list; nothing of the row is taken, and nobody is made of it. */
   'suppressed',
-  /** They are here already, and the import was told to leave them. */
+  /** They are here already, and the import was told to leave them. Their no to being counted counts all the same. */
   'skipped',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
@@ -49,6 +49,7 @@ const JUDGED = `
     case when $4 = 'overwrite' then coalesce(i.locale, s.locale) else coalesce(s.locale, i.locale) end as locale,
     case when s.id is null then i.fields when $4 = 'overwrite' then s.fields || i.fields else i.fields || s.fields end as fields,
     coalesce(s.status = 'pending' and i.status = 'active', false) as activates,
+    coalesce(not i.tracking_consent and coalesce(s.tracking_consent, true), false) as declines,
     case
       when exists (select 1 from suppression x where x.email_hash = i.email_hash) and not coalesce(
         i.status in ('unsubscribed', 'bounced', 'complained') and s.status in ('pending', 'active'), false) then 'suppressed'
@@ -58,7 +59,7 @@ const JUDGED = `
           then 'left' else 'unchanged' end
       when s.status in ('unsubscribed', 'bounced', 'complained') then 'keptOut'
       when $4 = 'skip' then 'skipped'
-      when (s.status = 'pending' and i.status = 'active')
+      when (s.status = 'pending' and i.status = 'active') or (not i.tracking_consent and s.tracking_consent)
         or (case when $4 = 'overwrite' then coalesce(i.name, s.name) else coalesce(s.name, i.name) end) is distinct from s.name
         or (case when $4 = 'overwrite' then coalesce(i.time_zone, s.time_zone) else coalesce(s.time_zone, i.time_zone) end)
           is distinct from s.time_zone
@@ -71,7 +72,7 @@ const JUDGED = `
              join list_member m on m.list_id = l.id and m.subscriber_id = s.id where l.key = n))
       then 'updated' else 'unchanged' end as outcome
   from import_row i left join lateral (
-      select x.id, x.xmin, x.name, x.time_zone, x.locale, x.fields, x.status, x.confirmed_at
+      select x.id, x.xmin, x.name, x.time_zone, x.locale, x.fields, x.status, x.confirmed_at, x.tracking_consent
         from subscriber x where x.email_key = i.email_key offset 0) s on true
   where i.import_id = $1 and i.line > $2 and i.line <= $3 and i.problem is null`;
 
@@ -124,6 +125,19 @@ const EVIDENCE = `
     from merge_batch where (outcome = 'created' or (outcome = 'updated' and activates)) and confirmed_at is not null
     union all select id, 'withdrawn', null, null, coalesce(left_at, $2)
     from merge_batch where outcome in ('created', 'left') and status = 'unsubscribed') e`;
+
+/** Of `merge_batch`, those who are here and whom the file changes. */
+const CHANGED = `(r.outcome in ('updated', 'left') or (r.outcome = 'skipped' and r.declines))`;
+
+/** $1 the import, $2 now. Nobody is counted again by it. What was seen of them goes by itself, see `seen_to_forget`. */
+const STOP_COUNTING = `with known as (
+    update subscriber s set tracking_consent = false, updated_at = $2 from merge_batch r
+     where r.declines and ${CHANGED} and s.id = r.id returning s.id),
+  told as (
+    insert into consent_event (subscriber_id, kind, purpose, page_url, at)
+    select id, 'withdrawn', 'tracking', 'import:' || $1::bigint, $2::timestamptz from (
+      select id from known union all select id from merge_batch where declines and outcome = 'created') e)
+  insert into seen_to_forget (subscriber_id) select id from known on conflict do nothing`;
 
 /** $1 now. */
 const BAR = `
@@ -195,8 +209,8 @@ const NOTE_MADE = `
 /** Whether somebody whom the batch changes has changed since. They are locked by their ids: two batches wait in one order. */
 const IS_STALE = `with held as (
     select s.xmin as version, r.version as judged from merge_batch r join subscriber s on s.id = r.id
-     where r.outcome in ('updated', 'left') order by s.id for no key update of s)
-  select (select count(*) from merge_batch where outcome in ('updated', 'left'))
+     where ${CHANGED} order by s.id for no key update of s)
+  select (select count(*) from merge_batch r where ${CHANGED})
       <> (select count(*) from held where version = judged) as stale`;
 
 /**
@@ -216,10 +230,11 @@ async function byIndex<T>(manager: EntityManager, work: () => Promise<T>): Promi
   return result;
 }
 
-/** What a batch has. `saysNo`: somebody left, bounced or complained; `hasLists`: somebody joins a list. */
+/** What a batch has. `saysNo`: somebody left, bounced or complained; `declines`: is not to be counted; `hasLists`: joins a list. */
 interface Judged {
   became: Map<Outcome, number>;
   saysNo: boolean;
+  declines: boolean;
   hasLists: boolean;
 }
 
@@ -240,17 +255,17 @@ async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<
       parametersOf(batch),
     );
     await manager.query('analyze merge_batch (line, outcome, id)');
-    const rows: { outcome: Outcome; count: number; saysNo: boolean; hasLists: boolean }[] =
-      await manager.query(
-        `select outcome, count(*)::int as count, bool_or(lists <> '{}') as "hasLists",
+    const rows: (Omit<Judged, 'became'> & { outcome: Outcome; count: number })[] = await manager.query(
+      `select outcome, count(*)::int as count, bool_or(lists <> '{}') as "hasLists", bool_or(declines) as declines,
            bool_or(status in ('unsubscribed', 'bounced', 'complained')) as "saysNo" from merge_batch group by outcome`,
-      );
+    );
     const judged = {
       became: countsOf(rows),
       saysNo: rows.some((row) => row.saysNo),
+      declines: rows.some((row) => row.declines),
       hasLists: rows.some((row) => row.hasLists),
     };
-    if (!judged.became.has('updated') && !judged.became.has('left')) return judged;
+    if (!judged.declines && !judged.became.has('updated') && !judged.became.has('left')) return judged;
     const [{ stale }] = await byIndex(manager, async (): Promise<[{ stale: boolean }]> =>
       manager.query(IS_STALE),
     );
@@ -277,7 +292,7 @@ export async function mergeRows(
   await manager.query(
     `select set_config('jit', 'off', true), set_config('work_mem', '64MB', true), set_config('synchronous_commit', 'off', true)`,
   );
-  const { became, saysNo, hasLists } = await judgeAndLock(manager, batch);
+  const { became, saysNo, declines, hasLists } = await judgeAndLock(manager, batch);
   const now = [batch.now];
   const has = (...outcomes: readonly Outcome[]): boolean => outcomes.some((outcome) => became.has(outcome));
   if (has('created')) await manager.query(MAKE, now);
@@ -290,6 +305,7 @@ export async function mergeRows(
   if (has('left')) await byIndex(manager, async () => manager.query(LET_GO, now));
   if (has('created', 'updated', 'left'))
     await manager.query(EVIDENCE, [batch.importId, batch.now, consentText]);
+  if (declines) await byIndex(manager, async () => manager.query(STOP_COUNTING, [batch.importId, batch.now]));
   if (saysNo && has('created', 'left')) await manager.query(BAR, now);
   if (has('created')) {
     await manager.query(TAG_NEW, now);

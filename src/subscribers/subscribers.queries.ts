@@ -138,3 +138,16 @@ export async function listKeys(db: EntityManager): Promise<Set<string>> {
   const rows: { key: string }[] = await db.query('select key from list');
   return new Set(rows.map(({ key }) => key));
 }
+
+/**
+ * One of those whom an import has told not to count any more, if one is left: the caller forgets what was seen of them in the
+ * same transaction. Others pass over that row meanwhile.
+ */
+export async function takeSeenToForget(db: EntityManager): Promise<string | null> {
+  const [rows]: [{ id: string }[], number] = await db.query(
+    `delete from seen_to_forget where subscriber_id = (
+       select subscriber_id from seen_to_forget order by subscriber_id limit 1 for update skip locked)
+     returning subscriber_id as id`,
+  );
+  return rows[0]?.id ?? null;
+}

@@ -27,7 +27,7 @@ const TARGET_WORDS: Readonly<Record<string, string>> = {
   confirmedAt: 'Confirmed at',
   confirmedIp: 'Confirmed from (IP)',
   leftAt: 'Left at',
-  trackingConsent: 'May be tracked',
+  trackingConsent: 'Agrees to be counted (true or false)',
   otherFields: 'Other fields (JSON)',
 };
 

@@ -4,7 +4,7 @@ import { Uncounted1765550000000 } from '../../../src/infra/database/migrations/1
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
-import { linkIn, startTestApp, type TestApp } from '../../support/app.js';
+import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
 import { newReader, preferencesForm, type Reader } from './reader.js';
 
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
@@ -113,6 +113,38 @@ describe('who does not want to be counted any more', () => {
     await runner.release();
     expect(await known(reader)).toEqual(NOTHING);
     expect(await known(other)).toMatchObject({ hits: 2, visits: 1 });
+  });
+
+  it('nor when an imported table says so: the row was called unchanged, and the next mail had its pixel', async () => {
+    const [reader, other] = [await seenReader('table@example.com'), await seenReader('beside@example.com')];
+    await t.http
+      .post('/api/v1/imports')
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .send({
+        options: { existing: 'skip', columns: { tracked: 'trackingConsent' } },
+        csv: `email,tracked\n${reader.email},false\n${other.email},true\nnew@example.com,false\n`,
+      })
+      .expect(201);
+    await t.app.get(JobRunner).run('imports.run');
+    await t.app.get(JobRunner).run('privacy.forget-seen');
+    expect(await known(reader)).toEqual(NOTHING);
+    expect(await known(other)).toMatchObject({ hits: 2, visits: 1 });
+    const said = await t.dataSource.query(
+      `select s.email, s.tracking_consent as counted, e.kind, e.page_url like 'import:%' as imported
+         from subscriber s left join consent_event e on e.subscriber_id = s.id and e.purpose = 'tracking'
+        where s.email in ($1, $2, 'new@example.com') order by s.email`,
+      [reader.email, other.email],
+    );
+    expect(said).toEqual([
+      { email: 'beside@example.com', counted: true, kind: null, imported: null },
+      { email: 'new@example.com', counted: false, kind: 'withdrawn', imported: true },
+      { email: 'table@example.com', counted: false, kind: 'withdrawn', imported: true },
+    ]);
+    t.clock.advance(5 * 86_400_000);
+    await t.runDue();
+    const next = (await t.mailsTo(reader.email)).at(-1);
+    expect(next?.id).not.toBe(reader.welcome.id);
+    expect(next?.html).not.toMatch(/\/[oc]\//);
   });
 
   it('kept the mark of their browser on an order that they never paid for ever: it goes after a day', async () => {

@@ -14,6 +14,7 @@ const NOT_READ: Readonly<Record<string, string>> = {
   mailbox_mail: 'the mails themselves, where the built-in mailbox takes the place of a relay',
   message_attempt: 'each try of a mail whose end the copy has',
   owner_notice: 'what was told to the owner and not to them',
+  seen_to_forget: 'that what was seen of them goes, within a minute',
   sequence_signal: 'that something began a sequence, until it has; the sequences have it',
   subscriber_tag: 'read with the subscriber',
   suppression: 'read by its own service',
