@@ -53,6 +53,6 @@ import { TrackingChoiceService } from './tracking-choice.service.js';
     PausesService,
     PrivacyJobs,
   ],
-  exports: [PersonalDataService, ErasureService],
+  exports: [PersonalDataService, ErasureService, TrackingChoiceService],
 })
 export class PrivacyModule {}

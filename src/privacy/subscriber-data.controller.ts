@@ -1,9 +1,12 @@
-import { Controller, Delete, Get, Param } from '@nestjs/common';
+import { Controller, Delete, Get, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema } from '../infra/http/page.js';
+import { subscriberJson, type SubscriberJson, subscriberSchema } from '../subscribers/subscribers.schemas.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { ErasureService } from './erasure.service.js';
 import { type PersonalData, PersonalDataService } from './personal-data.service.js';
+import { TrackingChoiceService } from './tracking-choice.service.js';
 import { notFound } from '../values/not-found.js';
 
 const records = z.array(z.record(z.string(), z.unknown()));
@@ -34,12 +37,14 @@ const personalData = z
   })
   .meta({ id: 'PersonalData' });
 
-/** Stands here and not with the other routes of a subscriber, because both reach into every module. */
+/** Stands here and not with the other routes of a subscriber, because they reach into every module. */
 @Controller('api/v1/subscribers')
 export class SubscriberDataController {
   constructor(
     private readonly data: PersonalDataService,
     private readonly erasure: ErasureService,
+    private readonly tracking: TrackingChoiceService,
+    private readonly subscribers: SubscribersService,
   ) {}
 
   @Get(':id/export')
@@ -51,6 +56,21 @@ export class SubscriberDataController {
   })
   async export(@Param('id', { schema: idSchema }) id: string): Promise<PersonalData> {
     return this.data.of(id);
+  }
+
+  @Post(':id/stop-tracking')
+  @ApiRoute({
+    summary: 'Count no more opens and clicks of a subscriber',
+    description:
+      'For who told you so. Their mails have plain links and no pixel from now on, and what was seen of them goes. Only they themselves agree to it again, on the page of their preferences.',
+    tag: 'subscribers',
+    response: subscriberSchema,
+    status: 200,
+    errors: ['SUBSCRIBER_NOT_FOUND'],
+  })
+  async stopTracking(@Param('id', { schema: idSchema }) id: string): Promise<SubscriberJson> {
+    await this.tracking.stop(id, 'api');
+    return subscriberJson(await this.subscribers.get(id));
   }
 
   @Delete(':id')

@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { OrdersService } from '../orders/orders.service.js';
 import { takeSeenToForget } from '../subscribers/subscribers.queries.js';
+import type { ConsentWords } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { TRACKING_WORDS } from './preferences.js';
@@ -37,7 +38,23 @@ export class TrackingChoiceService {
     allowed: boolean,
     evidence: Evidence,
   ): Promise<void> {
-    const decision = { ...evidence, allowed, consentText: TRACKING_WORDS };
+    await this.decide(manager, subscriberId, { ...evidence, allowed, consentText: TRACKING_WORDS });
+  }
+
+  /** Told to the owner, by a letter say. The other way round it takes the person. Throws `SUBSCRIBER_NOT_FOUND`. */
+  async stop(subscriberId: string, by: 'owner' | 'api'): Promise<void> {
+    const decision = { allowed: false, pageUrl: by };
+    await retriedAfterDeadlock(TRIES, async () =>
+      this.dataSource.transaction(async (manager) => this.decide(manager, subscriberId, decision)),
+    );
+  }
+
+  private async decide(
+    manager: EntityManager,
+    subscriberId: string,
+    decision: ConsentWords & { allowed: boolean },
+  ): Promise<void> {
+    const { allowed } = decision;
     // As a payment does: their orders first, then the person. The other way round the two would wait for each other.
     if (!allowed) await this.orders.forgetMarks(manager, subscriberId);
     const isNew = await this.subscribers.setTrackingConsent(manager, subscriberId, decision);

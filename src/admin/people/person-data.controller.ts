@@ -4,8 +4,9 @@ import { attachment } from '../../infra/files/content-disposition.js';
 import { withPrivateHeaders } from '../../infra/http/send-page.js';
 import { ErasureService } from '../../privacy/erasure.service.js';
 import { PersonalDataService } from '../../privacy/personal-data.service.js';
+import { TrackingChoiceService } from '../../privacy/tracking-choice.service.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
-import { type Answer, Page } from '../answers/answer.js';
+import { type Answer, Page, SeeOther } from '../answers/answer.js';
 import { checkedId } from '../forms/page-id.schemas.js';
 import { typedTexts } from '../forms/typed-text.js';
 
@@ -16,6 +17,7 @@ export class PersonDataController {
     private readonly subscribers: SubscribersService,
     private readonly data: PersonalDataService,
     private readonly erasure: ErasureService,
+    private readonly tracking: TrackingChoiceService,
   ) {}
 
   @Get('export.json')
@@ -25,6 +27,12 @@ export class PersonDataController {
       .header('content-disposition', attachment(`subscriber-${id}.json`))
       .type('application/json; charset=utf-8')
       .send(JSON.stringify(copy, null, 2));
+  }
+
+  @Post('stop-tracking')
+  async stopTracking(@Param('id') id: string): Promise<Answer> {
+    await this.tracking.stop(checkedId(id, 'subscriber'), 'owner');
+    return new SeeOther(`/admin/subscribers/${id}`);
   }
 
   @Get('erase')

@@ -5,6 +5,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
+import { ownerPages } from '../admin/owner-pages.js';
 import { newReader, preferencesForm, type Reader } from './reader.js';
 
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
@@ -145,6 +146,25 @@ describe('who does not want to be counted any more', () => {
     const next = (await t.mailsTo(reader.email)).at(-1);
     expect(next?.id).not.toBe(reader.welcome.id);
     expect(next?.html).not.toMatch(/\/[oc]\//);
+  });
+
+  it('nor when they told the owner, who could write it down nowhere', async () => {
+    const [letter, program] = [
+      await seenReader('letter@example.com'),
+      await seenReader('program@example.com'),
+    ];
+    const owner = await ownerPages(t);
+    const page = `/admin/subscribers/${letter.id}`;
+    expect(await owner.get(page)).toContain(`action="${page}/stop-tracking"`);
+    await owner.post(`${page}/stop-tracking`, {}).expect(303);
+    expect(await owner.get(page)).not.toContain('stop-tracking');
+    expect(await owner.get(page)).toMatch(/withdrawn, owner/);
+    const { body } = await t.http
+      .post(`/api/v1/subscribers/${program.id}/stop-tracking`)
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .expect(200);
+    expect(body).toMatchObject({ trackingConsent: false });
+    expect([await known(letter), await known(program)]).toEqual([NOTHING, NOTHING]);
   });
 
   it('kept the mark of their browser on an order that they never paid for ever: it goes after a day', async () => {
