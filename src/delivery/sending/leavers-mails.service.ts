@@ -1,15 +1,17 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { KeptLeavings, type Leaver } from '../../subscribers/kept-leavings.service.js';
-import { NOT_BEGUN, withoutSending } from '../message/message.js';
+import { NOT_BEGUN, withoutSending, type ClaimedMessage } from '../message/message.js';
 import { NOT_ACTIVE } from '../message/state-reasons.js';
 
 /** Whoever locks the whole ledger keeps the mails of all from going anyway. */
 const LOCK = '2s';
 
+type EndedMail = Pick<ClaimedMessage, 'id'>;
+
 /**
  * Mails of those who have left by a link that the database has not taken yet: the barrier does not know of it. They are ended in
- * the ledger before anything is sent, for as long as that lasts: what can be sent from a ledger can be ended in it.
+ * the ledger before anything is sent, and as they are claimed, for as long as that lasts: what can be sent from a ledger can be ended in it.
  */
 @Injectable()
 export class LeaversMails {
@@ -54,13 +56,23 @@ export class LeaversMails {
   }
 
   /**
-   * Those of marketing that are open, but for whoever has said yes once more since. What somebody else holds just now is met at the
-   * next look. By `message_subscriber`.
+   * Of mails that were just claimed those of whoever waits, ended and not to be handed on: the others of a run are claimed
+   * minutes after it began. Rejects when they cannot be ended.
    */
-  private async end(leavers: readonly Leaver[]): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
+  async endAmong(claimed: readonly ClaimedMessage[]): Promise<EndedMail[]> {
+    const leavers = this.leavings.waiting();
+    const marketing = claimed.filter((mail) => mail.class === 'marketing');
+    return leavers.length === 0 || marketing.length === 0 ? [] : this.end(leavers, marketing);
+  }
+
+  /**
+   * Those of marketing that are open, but for whoever has said yes once more since; `among`: of these alone. What somebody else
+   * holds just now is met at the next look, or when it is claimed. By `message_subscriber`, or by primary key.
+   */
+  private async end(leavers: readonly Leaver[], among?: readonly ClaimedMessage[]): Promise<EndedMail[]> {
+    return this.dataSource.transaction(async (manager) => {
       await manager.query(`set local lock_timeout = '${LOCK}'`);
-      await manager.query(
+      const [ended]: [EndedMail[], number] = await manager.query(
         `with gone as materialized (
            select coalesce(s.id, o.subscriber_id) as id, t.at
            from unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as t (subscriber_id, message_id, at)
@@ -69,16 +81,18 @@ export class LeaversMails {
            select m.id from gone g join message m on m.subscriber_id = g.id
            where m.class = 'marketing' and m.${NOT_BEGUN} and not exists (select 1 from consent_event e
              where e.subscriber_id = g.id and e.purpose = 'marketing' and e.kind = 'confirmed' and e.at > g.at)
-           for update of m skip locked)
+             ${among ? 'and m.id = any($4::bigint[]) for update of m' : 'for update of m skip locked'})
          update message m set state = ${withoutSending(`'suppressed'`)}, state_reason = '${NOT_ACTIVE}', lease_until = null,
-           settled_at = clock_timestamp()
-         from open o where m.id = o.id`,
+           attempt = m.attempt - (m.state = 'leased')::int, settled_at = clock_timestamp()
+         from open o where m.id = o.id returning m.id`,
         [
           leavers.map(({ subscriberId }) => subscriberId),
           leavers.map(({ messageId }) => messageId),
           leavers.map(({ at }) => at),
+          ...(among ? [among.map(({ id }) => id)] : []),
         ],
       );
+      return ended;
     });
   }
 }

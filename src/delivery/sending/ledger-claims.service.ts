@@ -12,6 +12,7 @@ import { OUTSIDE_HOURS } from '../message/state-reasons.js';
 import { delayed, LONGEST_SPAN_MS, type FrequencyCap, type Delayed } from '../pacing/frequency-cap.js';
 import { FrequencyCapService } from '../pacing/frequency-cap.service.js';
 import { SendHours } from '../waiting/send-hours.service.js';
+import { LeaversMails } from './leavers-mails.service.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
 
 /**
@@ -25,6 +26,7 @@ export class LedgerClaims {
     private readonly ledger: LedgerQueries,
     private readonly caps: FrequencyCapService,
     private readonly hours: SendHours,
+    private readonly leavers: LeaversMails,
   ) {}
 
   /** As `duePlaces`. */
@@ -49,21 +51,27 @@ export class LedgerClaims {
 
   /**
    * As `LedgerQueries.claim`; a mail that has waited until its hours were over is put back until they open, and one that
-   * is too many for its reader until it is not.
+   * is too many for its reader until it is not. One whose reader has left, which the database does not know yet, is ended: it may
+   * have been planned a moment ago.
    */
   async claim(owner: string, order: ClaimOrder): Promise<Taken> {
     const cap = await this.caps.current();
-    if (cap.perDay === null && cap.perWeek === null) {
-      const claimed = await this.ledger.claim(owner, order);
-      try {
-        const late = await this.tooLate(pgPool(this.dataSource), claimed.messages, order.now);
-        return { ...claimed, messages: without(claimed.messages, late) };
-      } catch (error) {
-        // Else all of them, receipts among them, would wait for their lease to run out.
-        await this.ledger.release(claimed.messages).catch(() => undefined);
-        throw error;
-      }
+    const isCapped = cap.perDay !== null || cap.perWeek !== null;
+    const claimed = isCapped
+      ? await this.claimCapped(owner, order, cap)
+      : await this.ledger.claim(owner, order);
+    try {
+      const late = isCapped ? [] : await this.tooLate(pgPool(this.dataSource), claimed.messages, order.now);
+      const inTime = without(claimed.messages, late);
+      return { ...claimed, messages: without(inTime, await this.leavers.endAmong(inTime)) };
+    } catch (error) {
+      // Else all of them, receipts among them, would wait for their lease to run out.
+      await this.ledger.release(claimed.messages).catch(() => undefined);
+      throw error;
     }
+  }
+
+  private async claimCapped(owner: string, order: ClaimOrder, cap: FrequencyCap): Promise<Taken> {
     const client = await pgPool(this.dataSource).connect();
     try {
       await client.query('begin');
@@ -123,7 +131,7 @@ export class LedgerClaims {
   }
 }
 
-function without(messages: ClaimedMessage[], later: readonly Delayed[]): ClaimedMessage[] {
+function without(messages: ClaimedMessage[], later: readonly Pick<ClaimedMessage, 'id'>[]): ClaimedMessage[] {
   if (later.length === 0) return messages;
   const waiting = new Set(later.map(({ id }) => id));
   return messages.filter(({ id }) => !waiting.has(id));

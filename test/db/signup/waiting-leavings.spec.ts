@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { LeaversMails } from '../../../src/delivery/sending/leavers-mails.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
+import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 
 const ONE_CLICK = 'List-Unsubscribe=One-Click';
 const DAY_MS = 86_400_000;
@@ -64,18 +64,9 @@ describe('a leaving that the database does not take', () => {
     );
     t.clock.advance(ms);
   };
-  const notWritable = async (code: string, tables = NOT_WRITABLE): Promise<void> => {
-    await t.dataSource.query(
-      `create function no_room() returns trigger language plpgsql as
-       $$ begin raise exception 'no room on the device' using errcode = '${code}'; end $$`,
-    );
-    for (const table of tables)
-      await t.dataSource.query(
-        `create trigger no_room before insert or update on ${table} for each row execute function no_room()`,
-      );
-  };
-  const writable = async (): Promise<unknown> =>
-    t.dataSource.query('drop function if exists no_room cascade');
+  const notWritable = async (code: string, tables = NOT_WRITABLE): Promise<void> =>
+    refuseWrites(t.dataSource, code, tables);
+  const writable = async (): Promise<void> => takeWrites(t.dataSource);
   const openAlerts = async (): Promise<string[]> => {
     const rows: { key: string }[] = await t.dataSource.query(
       `select key from alert where key like 'leavings:%' and resolved_at is null order by key`,
@@ -134,29 +125,6 @@ describe('a leaving that the database does not take', () => {
     expect([await takeUp(), await status(), await kept()]).toEqual([true, 'unsubscribed', []]);
   });
 
-  it('ends a run of mails that is under way when it comes: the mails of its reader went for minutes', async () => {
-    const link = await unsubscribeLink();
-    await notWritable('P0001', ['suppression']);
-    const leavers = t.app.get(LeaversMails, { strict: false });
-    const never = new AbortController().signal;
-    const stopped: boolean[] = [];
-    const run = async (signal: AbortSignal): Promise<void> => {
-      await takeUp();
-      stopped.push(signal.aborted);
-      await oneClick(link);
-      await takeUp();
-      stopped.push(signal.aborted);
-    };
-    await leavers.sendBeside(never, run);
-    expect(stopped).toEqual([false, true]);
-    // The mails of all wait; an hour later those of others go, and this reader's leaving stops none of them again.
-    await leavers.sendBeside(never, run);
-    expect(stopped).toHaveLength(2);
-    pass(HOUR_MS);
-    await leavers.sendBeside(never, run);
-    expect(stopped).toEqual([false, true, false, false]);
-  });
-
   it('holds the mails of others for an hour and no longer, and the owner is told until it is done', async () => {
     const link = await unsubscribeLink();
     const other = `other-${reader}`;
@@ -200,26 +168,6 @@ describe('a leaving that the database does not take', () => {
     expect(await takeUp()).toBe(false);
     t.clock.advance(1);
     expect(await takeUp()).toBe(true);
-  });
-
-  it('sends nothing of a list to its reader after that hour either, though others get theirs: it went out', async () => {
-    const link = await unsubscribeLink();
-    const other = `stays${count}@example.com`;
-    await t.http.post('/p/niches').type('form').send({ email: other }).expect(200);
-    await t.runDue();
-    await t.http.post(linkIn((await t.mailsTo(other)).at(-1) as TestMail, /\/confirm\//)).expect(200);
-    await t.runDue();
-    const before = [await mails(), await mails(other)];
-    await notWritable('P0001', ['suppression']);
-    await oneClick(link);
-    t.clock.advance(10 * DAY_MS);
-    await t.runDue();
-    const [own, theirs] = [await mails(), await mails(other)];
-    expect(own).toBe(before[0]);
-    expect(theirs).toBeGreaterThan(before[1] ?? 0);
-    expect(await kept()).toEqual(['*.json']);
-    await writable();
-    expect([await takeUp(), await status()]).toEqual([true, 'unsubscribed']);
   });
 
   it('is taken up at a start where an earlier build had put it aside for a full disk', async () => {

@@ -1,0 +1,106 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { LeaversMails } from '../../../src/delivery/sending/leavers-mails.service.js';
+import { SenderService } from '../../../src/delivery/sending/sender.service.js';
+import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
+import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
+
+const ONE_CLICK = 'List-Unsubscribe=One-Click';
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const NEVER = new AbortController().signal;
+
+/** The database answers, and nothing can be written about who may get mails. */
+describe('mails of readers who have left by a link that the database cannot take', () => {
+  let t: TestApp;
+  let leavers: LeaversMails;
+  let count = 0;
+  let reader: string;
+  let other: string;
+  beforeAll(async () => {
+    t = await startTestApp();
+    t.app.useLogger(false);
+    leavers = t.app.get(LeaversMails, { strict: false });
+  });
+  afterAll(async () => t.close());
+  beforeEach(() => {
+    reader = `leaves${++count}@example.com`;
+    other = `stays${count}@example.com`;
+  });
+  afterEach(async () => {
+    await takeWrites(t.dataSource);
+    const { dataDir } = t.app.get<Config>(CONFIG);
+    await rm(join(dataDir, 'leavings'), { recursive: true, force: true });
+    await takeUp();
+  });
+
+  const takeUp = async (): Promise<boolean> => t.app.get(KeptLeavings, { strict: false }).takeUp();
+  const notWritable = async (): Promise<void> => refuseWrites(t.dataSource, 'P0001', ['suppression']);
+  const mails = async (address: string): Promise<number> => (await t.mailsTo(address)).length;
+  /** Ends with the link to unsubscribe in their first mail. */
+  const joined = async (address: string): Promise<string> => {
+    await t.http.post('/p/niches').type('form').send({ email: address }).expect(200);
+    await t.runDue();
+    await t.http.post(linkIn((await t.mailsTo(address)).at(-1) as TestMail, /\/confirm\//)).expect(200);
+    await t.runDue();
+    return linkIn((await t.mailsTo(address)).at(-1) as TestMail, /\/u\//);
+  };
+  const oneClick = async (link: string): Promise<void> => {
+    const { status, text } = await t.http.post(link).type('form').send(ONE_CLICK);
+    expect([status, text]).toEqual([200, 'Unsubscribed.\n']);
+  };
+
+  it('ends a run of mails that is under way when it comes: the mails of its reader went for minutes', async () => {
+    const link = await joined(reader);
+    await notWritable();
+    const stopped: boolean[] = [];
+    const run = async (signal: AbortSignal): Promise<void> => {
+      await takeUp();
+      stopped.push(signal.aborted);
+      await oneClick(link);
+      await takeUp();
+      stopped.push(signal.aborted);
+    };
+    await leavers.sendBeside(NEVER, run);
+    expect(stopped).toEqual([false, true]);
+    // The mails of all wait; an hour later those of others go, and this reader's leaving stops none of them again.
+    await leavers.sendBeside(NEVER, run);
+    expect(stopped).toHaveLength(2);
+    t.clock.advance(HOUR_MS);
+    await leavers.sendBeside(NEVER, run);
+    expect(stopped).toEqual([false, true, false, false]);
+  });
+
+  it('sends nothing of a list to its reader after that hour either, though others get theirs: it went out', async () => {
+    const link = await joined(reader);
+    await joined(other);
+    const before = [await mails(reader), await mails(other)];
+    await notWritable();
+    await oneClick(link);
+    t.clock.advance(7 * DAY_MS);
+    await t.runDue();
+    const [own, theirs] = [await mails(reader), await mails(other)];
+    expect(own).toBe(before[0]);
+    expect(theirs).toBeGreaterThan(before[1] ?? 0);
+  });
+
+  it('sends them none that is planned while a run is under way: it went out until the run had ended', async () => {
+    const link = await joined(reader);
+    await joined(other);
+    const [own, theirs] = [await mails(reader), await mails(other)];
+    await notWritable();
+    await oneClick(link);
+    t.clock.advance(7 * DAY_MS);
+    await leavers.sendBeside(NEVER, async (signal) => {
+      await t.app.get(JobRunner).run('sequences.advance-due');
+      const deadline = t.clock.now().getTime() + HOUR_MS;
+      await t.app.get(SenderService, { strict: false }).sendDue({ deadline, signal });
+    });
+    expect(await mails(other)).toBeGreaterThan(theirs);
+    expect(await mails(reader)).toBe(own);
+  });
+});
