@@ -3,6 +3,7 @@ import {
   CANCELLED_BY_OWNER,
   CONFIRMED_ALREADY,
   LEFT_LIST,
+  LEFT_BY_LINK,
   NOT_ACTIVE,
   ON_SUPPRESSION_LIST,
   OPTED_OUT,
@@ -79,6 +80,7 @@ const WITHHELD: Readonly<Record<string, Words>> = {
   [PAUSED_BY_READER]: ['PAUSED_BY_READER', () => 'The person asked for a pause'],
   [ON_SUPPRESSION_LIST]: ['SUPPRESSED', () => 'The address came on the suppression list'],
   [OPTED_OUT]: ['TOPIC_OPTED_OUT', () => 'The person opted out of its topic'],
+  [LEFT_BY_LINK]: ['LEFT_BY_LINK', () => 'The person left by the link of a mail'],
   [NOT_ACTIVE]: ['SUBSCRIBER_NOT_ACTIVE', () => 'The person is not on the list any more'],
 };
 

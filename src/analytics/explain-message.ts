@@ -2,6 +2,7 @@ import {
   BROADCAST_PAUSED,
   FREQUENCY_CAP,
   LEFT_BEHIND,
+  LEFT_BY_LINK,
   NOT_ACTIVE,
   ON_SUPPRESSION_LIST,
   OUTSIDE_HOURS,
@@ -38,6 +39,7 @@ import {
   broadcastStop,
   CAUSES,
   consentRule,
+  leftByLinkRule,
   offerRules,
   pauseRule,
   suppressionRule,
@@ -171,7 +173,7 @@ function audience(facts: MessageFacts): Rule[] {
   const open = OPEN.has(message.state) && message.dataAt === null;
   const gone = message.state === 'suppressed' ? message.stateReason : null;
   return [
-    consentRule(person, gone === NOT_ACTIVE, open),
+    gone === LEFT_BY_LINK ? leftByLinkRule(person) : consentRule(person, gone === NOT_ACTIVE, open),
     suppressed(facts),
     ...pauseRule(person, {
       open,

@@ -68,6 +68,16 @@ export function consentRule(person: PersonFacts | null, stopped: boolean, open: 
   return rule('CONSENT_GIVEN', 'passed', text, at);
 }
 
+/** The ledger may have ended the mail before the person was taken off the list. */
+export function leftByLinkRule(person: PersonFacts | null): Rule {
+  const today =
+    person === null
+      ? 'Today nothing is kept about them.'
+      : `Today the person ${statusText(person.status)}. ${consentText(person)}`;
+  const text = `The person had left by the link of a mail, which the database could not take down yet, when the mail came up. ${today}`;
+  return rule('LEFT_BY_LINK', 'stopped', text);
+}
+
 /** Entries that concern this class of mail. */
 export function suppressionRule(
   entries: readonly SuppressionFacts[],

@@ -15,6 +15,9 @@ export const OPTED_OUT = 'opted out of the topic';
 /** Suppressed: its reader has not confirmed, has left or is gone. */
 export const NOT_ACTIVE = 'subscriber is not active';
 
+/** Suppressed: its reader has left by a link, which the database had not taken yet when the mail came up. */
+export const LEFT_BY_LINK = 'left by a link';
+
 /** Begins so: it waits for a DKIM key. */
 export const WAITS_FOR_KEY = 'DKIM for ';
 

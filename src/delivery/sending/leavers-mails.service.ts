@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { KeptLeavings, type Leaver } from '../../subscribers/kept-leavings.service.js';
 import { NOT_BEGUN, withoutSending, type ClaimedMessage } from '../message/message.js';
-import { NOT_ACTIVE } from '../message/state-reasons.js';
+import { LEFT_BY_LINK } from '../message/state-reasons.js';
 
 /** Whoever locks the whole ledger keeps the mails of all from going anyway. */
 const LOCK = '2s';
@@ -82,7 +82,7 @@ export class LeaversMails {
            where m.class = 'marketing' and m.${NOT_BEGUN} and not exists (select 1 from consent_event e
              where e.subscriber_id = g.id and e.purpose = 'marketing' and e.kind = 'confirmed' and e.at > g.at)
              ${among ? 'and m.id = any($4::bigint[]) for update of m' : 'for update of m skip locked'})
-         update message m set state = ${withoutSending(`'suppressed'`)}, state_reason = '${NOT_ACTIVE}', lease_until = null,
+         update message m set state = ${withoutSending(`'suppressed'`)}, state_reason = '${LEFT_BY_LINK}', lease_until = null,
            attempt = m.attempt - (m.state = 'leased')::int, settled_at = clock_timestamp()
          from open o where m.id = o.id returning m.id`,
         [

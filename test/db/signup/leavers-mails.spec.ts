@@ -6,7 +6,7 @@ import { SenderService } from '../../../src/delivery/sending/sender.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
-import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 
 const ONE_CLICK = 'List-Unsubscribe=One-Click';
@@ -41,6 +41,16 @@ describe('mails of readers who have left by a link that the database cannot take
   const takeUp = async (): Promise<boolean> => t.app.get(KeptLeavings, { strict: false }).takeUp();
   const notWritable = async (): Promise<void> => refuseWrites(t.dataSource, 'P0001', ['suppression']);
   const mails = async (address: string): Promise<number> => (await t.mailsTo(address)).length;
+  /** In the words of the API, of the last mail that was planned for them. */
+  const whyNot = async (address: string): Promise<string> => {
+    const rows: { id: string }[] = await t.dataSource.query(
+      `select max(m.id) as id from message m join subscriber s on s.id = m.subscriber_id where s.email_key = $1`,
+      [address],
+    );
+    const url = `/api/v1/messages/${rows[0]?.id}/explain`;
+    return (await t.http.get(url).set('Authorization', `Bearer ${API_KEY}`).expect(200)).body
+      .answer as string;
+  };
   /** Ends with the link to unsubscribe in their first mail. */
   const joined = async (address: string): Promise<string> => {
     await t.http.post('/p/niches').type('form').send({ email: address }).expect(200);
@@ -102,5 +112,6 @@ describe('mails of readers who have left by a link that the database cannot take
     });
     expect(await mails(other)).toBeGreaterThan(theirs);
     expect(await mails(reader)).toBe(own);
+    expect(await whyNot(reader)).toMatch(/^The person had left by the link of a mail/);
   });
 });
