@@ -155,6 +155,8 @@ export class BounceImap {
         source: 'imap',
         arrivedAt: mail.internalDate instanceof Date ? mail.internalDate : undefined,
       });
+      // Stays there until the owner has done it, or the database that knows the mail is back.
+      if (taken === 'lost') return false;
       this.#read.set(key, taken === 'nothing' ? 'other' : 'counted');
       return true;
     } catch (error) {
@@ -198,7 +200,7 @@ export class BounceImap {
 
 const TOLD = {
   [LEFT_BEHIND]:
-    'Mails in the bounce mailbox could not be taken and stay there. They are tried again every minute.',
+    'Mails in the bounce mailbox could not be taken and stay there. They are tried again every minute. Some may ask to be taken off the list, by an address that stood in a mail of which a restored backup does not know: take off whoever wrote them, and delete them.',
   [NOT_PUT_AWAY]:
     'Mails in the bounce mailbox have been counted and cannot be put away: it is full, or its user may not change it. Make room there, or give the user the right to move mails.',
 } as const;

@@ -4,7 +4,7 @@ import { isDeletedMeanwhile, isRefusedData } from '../delivery/ledger/refused-da
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { readUnsubscribeAddress, readVerp } from '../delivery/mails/verp.js';
 import { readLeaveToken } from '../subscribers/leave-token.js';
-import { LeaveService } from '../subscribers/leave.service.js';
+import { LeaveService, type Leaving } from '../subscribers/leave.service.js';
 import { domainOf, localPartOf } from '../values/email-address.js';
 import { BringerProof, type Brought } from './bringer-proof.service.js';
 import { BouncesService, type BounceSource, type IncomingReport, type Taken } from './bounces.service.js';
@@ -89,20 +89,21 @@ export class BounceIntake {
     return token !== null && readLeaveToken(this.config.secretKey, 'unsubscribe', token) !== null;
   }
 
-  /** In force when it returns. The From of an unsubscribe mail is anybody's word and is not looked at. */
-  async receive(mail: IncomingMail): Promise<Taken | 'unsubscribed'> {
+  /**
+   * In force when it returns. The From of an unsubscribe mail is anybody's word and is not looked at. `lost`: somebody wants to be
+   * taken off, and by their mail nobody knows who, as after a restored backup: they, or the owner, must be told.
+   */
+  async receive(mail: IncomingMail): Promise<Taken | 'unsubscribed' | 'lost'> {
     const { raw, envelopeTo, source, arrivedAt } = mail;
     const reports = await judgeReports(raw);
     const known = envelopeTo.length > 0 ? envelopeTo : reports.flatMap(({ addressedTo }) => addressedTo);
     const tokens = known
       .filter((address) => this.accepts(address))
       .flatMap((address) => readUnsubscribeAddress(localPartOf(address)) ?? []);
-    let left = false;
-    for (const token of new Set(tokens)) {
-      const leaving = await this.leave.leaveByToken(token, 'mailto');
-      left ||= leaving.kind === 'left';
-    }
-    if (tokens.length > 0) return left ? 'unsubscribed' : 'nothing';
+    const kinds = new Set<Leaving['kind']>();
+    for (const token of new Set(tokens)) kinds.add((await this.leave.leaveByToken(token, 'mailto')).kind);
+    if (kinds.has('left')) return 'unsubscribed';
+    if (tokens.length > 0) return kinds.has('lost') ? 'lost' : 'nothing';
     const complained = reports.some(({ verdict }) => verdict === 'complaint');
     const reporter = complained ? await this.proof.provenReporter(raw) : null;
     const read = source === 'imap';

@@ -20,6 +20,9 @@ const SOCKET_TIMEOUT_MS = 60_000;
 /** A whole conversation, though an octet comes now and then; a report needs seconds. */
 export const CONVERSATION_MS = 300_000;
 const CLOSE_TIMEOUT_MS = 2_000;
+/** Their mailbox shows it to whoever wrote. */
+const LOST =
+  '5.1.1 the mail that this address was in is not known here any more: please answer that mail to leave';
 
 /** One connection. */
 interface Caller {
@@ -171,13 +174,14 @@ export class BounceSmtpServer {
   }
 
   private async hand(raw: Buffer, session: SMTPServerSession): Promise<void> {
-    await this.intake.receive({
+    const taken = await this.intake.receive({
       raw,
       envelopeTo: session.envelope.rcptTo.map(({ address }) => address),
       source: 'smtp',
       client: session.remoteAddress,
       sender: session.envelope.mailFrom === false ? '' : session.envelope.mailFrom.address,
     });
+    if (taken === 'lost') throw refusal(550, LOST);
   }
 
   /** Who says the size is refused before the mail; who does not is not listened to until the end. */

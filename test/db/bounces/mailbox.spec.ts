@@ -1,11 +1,13 @@
 import { ImapFlow } from 'imapflow';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { BounceImap } from '../../../src/bounces/bounce-imap.service.js';
+import { unsubscribeAddress } from '../../../src/delivery/mails/verp.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { signIds } from '../../../src/values/signed-token.js';
 import { hasDovecot, openDovecot, type Dovecot } from '../../support/dovecot.js';
 import { openImapProxy } from '../../support/imap-proxy.js';
 import { report } from '../../support/returned-mails.js';
-import { openBounceOffice, type BounceOffice } from './bounce-office.js';
+import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
 import { returnedMail } from './returned-mail.js';
 
 const unaborted = () => ({ signal: new AbortController().signal });
@@ -129,6 +131,27 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
     expect(await contents()).toEqual({ INBOX: 0, 'INBOX.Other': 1, 'INBOX.Processed': 1 });
     const [kept] = await office.bounces.list({ trusted: false, limit: 1 });
     expect(kept).toMatchObject({ verdict: 'hard', source: 'imap', messageId: null });
+  });
+
+  it('a mail by which somebody wants to leave, and nobody knows who, stays and the owner is told: it was put away', async () => {
+    const secret = office.config.secretKey as Buffer;
+    const lost = unsubscribeAddress(
+      signIds(secret, 'unsubscribe', ['987654321', '987654322']),
+      BOUNCE_DOMAIN,
+    );
+    await put(
+      `From: ada@example.net\nTo: ${lost}\nSubject: unsubscribe\n\n`,
+      await bounceOf('besides@example.org'),
+    );
+    expect(await read()).toBe(1);
+    expect(await contents()).toEqual({ INBOX: 1, 'INBOX.Other': 0, 'INBOX.Processed': 1 });
+    expect(await office.alertKeys()).toContain('bounces:imap-mail');
+    await within(async (client) => {
+      await client.mailboxOpen('INBOX');
+      await client.messageDelete('1:*');
+    });
+    expect(await read()).toBe(0);
+    expect(await office.alertKeys()).not.toContain('bounces:imap-mail');
   });
 
   it('what was counted and not yet put away when the process died is counted once', async () => {

@@ -116,6 +116,16 @@ describe('the SMTP listener for the bounce domain', () => {
     expect(await office.status('full@example.org')).toBe('active');
   });
 
+  it('who leaves by a mail that a restored backup does not know is told to answer it: they were told that it was taken', async () => {
+    const secret = (office.config.secretKey ?? Buffer.alloc(0)) as Buffer;
+    const lost = unsubscribeAddress(
+      signIds(secret, 'unsubscribe', ['987654321', '987654322']),
+      BOUNCE_DOMAIN,
+    );
+    const said = await deliver(port, lost, 'From: ada@example.net\nSubject: unsubscribe\n\n');
+    expect(said).toMatch(/^550 5\.1\.1 .*please answer that mail to leave/);
+  });
+
   it('the postmaster is there without a domain, too', async () => {
     expect(await deliver(port, 'Postmaster', 'From: eve@example.net\n\nhello')).toMatch(/^250 /);
   });
