@@ -64,9 +64,10 @@ export class PreferencesController {
 
   @Post(':token/leave')
   async leave(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
-    const person = await this.known(token, reply);
-    if (!person) return;
-    await this.preferences.leave(person.id);
+    const { kind } = await this.preferences.leave(token);
+    // Nothing is read for that page: the database may be away.
+    if (kind === 'kept')
+      return sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribed', { isKept: true }));
     await this.after(reply, token, 'left');
   }
 

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { UnsubscribeService } from '../signup/unsubscribe.service.js';
-import { LeaveService } from '../subscribers/leave.service.js';
+import { LeaveService, type Leaving } from '../subscribers/leave.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import type { Topic } from '../subscribers/topic.js';
@@ -63,7 +63,7 @@ export class PreferencesService {
     );
   }
 
-  async leave(subscriberId: string): Promise<void> {
-    await this.unsubscribe.byId(subscriberId, 'preferences');
+  async leave(token: string): Promise<Leaving> {
+    return this.unsubscribe.byPreferences(token);
   }
 }

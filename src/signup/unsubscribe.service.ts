@@ -39,6 +39,21 @@ export class UnsubscribeService {
     });
   }
 
+  /** As `byToken`, by the button of the page of preferences and its link. */
+  async byPreferences(token: string): Promise<Leaving> {
+    try {
+      const holder = await this.leave.holder('preferences', token);
+      if (holder === null) return { kind: 'not_ours' };
+      const { subscriberId } = holder;
+      if (subscriberId !== null) await this.byId(subscriberId, 'preferences');
+      return { kind: 'left', subscriberId };
+    } catch (error) {
+      const beside = this.leave.tokenBeside(token);
+      if (beside === null) throw error;
+      return this.kept.keep(beside, 'preferences');
+    }
+  }
+
   /** Throws `SUBSCRIBER_NOT_FOUND`. */
   async byId(subscriberId: string, via: UnsubscribeSource): Promise<void> {
     await this.dataSource.transaction(async (manager) => {

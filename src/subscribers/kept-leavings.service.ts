@@ -23,7 +23,11 @@ const LOOK_SPENDS_MS = 2_000;
 const TOLD_MS = 7 * DAY_MS;
 const NAME = /^[0-9a-f]{64}\.json$/;
 const FAILED = /^[0-9a-f]{64}\.json\.failed$/;
-const keptSchema = z.object({ token: z.string(), via: z.enum(['one_click', 'page']), at: z.coerce.date() });
+const keptSchema = z.object({
+  token: z.string(),
+  via: z.enum(['one_click', 'page', 'preferences']),
+  at: z.coerce.date(),
+});
 
 type Kept = z.output<typeof keptSchema>;
 type KeptVia = Kept['via'];

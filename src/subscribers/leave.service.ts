@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { Wake } from '../infra/jobs/wake.js';
+import { signIds } from '../values/signed-token.js';
 import { MAX_COMMENT_CHARS, type LeaveReason } from './leave-reason.js';
 import { readLeaveToken, type LeavePurpose, type LeaveTicket } from './leave-token.js';
 import type { UnsubscribeSource } from './subscriber.js';
@@ -86,6 +87,13 @@ export class LeaveService {
   /** What a link says; null for one that we did not write. Asks nobody. */
   read(token: string): LeaveTicket | null {
     return readLeaveToken(this.config.secretKey, 'unsubscribe', token);
+  }
+
+  /** The link to unsubscribe of the mail that a link to preferences stands in; null for one that we did not write. Asks nobody. */
+  tokenBeside(preferencesToken: string): string | null {
+    const { secretKey } = this.config;
+    const ticket = readLeaveToken(secretKey, 'preferences', preferencesToken);
+    return ticket && signIds(secretKey, 'unsubscribe', [ticket.subscriberId, ticket.messageId]);
   }
 
   /** As by the link of that mail, for whoever holds it now: the caller knows who says so. In the caller's transaction. */

@@ -8,6 +8,7 @@ import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
+import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 
 const ONE_CLICK = 'List-Unsubscribe=One-Click';
 
@@ -132,6 +133,34 @@ describe('leaving while the database is away', () => {
     await front.open();
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '60']);
     expect(await status()).toBe('active');
+  });
+
+  const preferencesLink = async (): Promise<string> => {
+    await unsubscribeLink();
+    return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, /\/preferences\//);
+  };
+  const leave = async (link: string): Promise<string> =>
+    (await t.http.post(`${link}/leave`).type('form').send({}).expect(200)).text;
+
+  it('by the page of preferences is kept in the same way: it was answered with an error and forgotten', async () => {
+    const link = await preferencesLink();
+    await front.close();
+    expect(await leave(link)).toContain('Noted: no more mails');
+    await front.open();
+    expect([await status(), await kept()]).toEqual(['active', [expect.any(String)]]);
+    expect([await takeUp(), await status(), await kept()]).toEqual([true, 'unsubscribed', []]);
+    const [left]: unknown[] = await t.dataSource.query(
+      `select x.source from suppression x order by id desc limit 1`,
+    );
+    expect(left).toEqual({ source: 'preferences' });
+  });
+
+  it('by the page of preferences is kept while the page is there and nothing can be written, as with a full disk', async () => {
+    const link = await preferencesLink();
+    await refuseWrites(t.dataSource, '53100', ['subscriber', 'suppression']);
+    expect(await leave(link)).toContain('Noted: no more mails');
+    await takeWrites(t.dataSource);
+    expect([await takeUp(), await status()]).toEqual([true, 'unsubscribed']);
   });
 
   it('does not undo a yes that came after it', async () => {
