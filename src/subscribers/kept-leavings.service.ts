@@ -64,7 +64,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     private readonly leave: LeaveService,
     private readonly dataSource: DataSource,
     private readonly said: LeavingsAlerts,
-    @Inject(CONFIG) config: Config,
+    @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
     this.#folder = join(config.dataDir, 'leavings');
@@ -83,7 +83,10 @@ export class KeptLeavings implements OnApplicationShutdown {
     await this.#takingUp;
   }
 
-  /** Only links that we wrote are kept, each once. Throws `LEAVING_UNAVAILABLE` when the disk does not take it. */
+  /**
+   * Only links that we wrote are kept, each once. Throws `LEAVING_UNAVAILABLE` when the disk does not take it, and when the folder may be
+   * gone at the next start: it is taken up if it is not, and nobody is told so.
+   */
   async keep(token: string, via: KeptVia): Promise<Leaving> {
     if (this.leave.read(token) === null) return { kind: 'not_ours' };
     const path = join(this.#folder, `${createHash('sha256').update(token).digest('hex')}.json`);
@@ -93,14 +96,13 @@ export class KeptLeavings implements OnApplicationShutdown {
       await writeDurably(path, text, `${path}.${randomUUID()}`);
     } catch (error) {
       this.#log.error(`A leaving cannot be kept on disk: ${wordsOf(error)}`);
-      throw new DomainError('LEAVING_UNAVAILABLE', 'This cannot be noted right now; try again in a minute', {
-        retryAfterSeconds: 60,
-      });
+      throw unavailable();
     }
     // Once for each outage.
     if (!this.#saidKept)
       this.#log.warn('The database takes no leavings: who leaves by a link is kept on disk');
     this.#saidKept = true;
+    if (!this.config.dataDirKept) throw unavailable();
     return { kind: 'kept' };
   }
 
@@ -258,6 +260,12 @@ export class KeptLeavings implements OnApplicationShutdown {
     const isTold = times.some((time) => time !== null && time.mtimeMs > since);
     await this.said.say('leavings:failed', isTold ? cannotBeDone(this.#folder) : null);
   }
+}
+
+function unavailable(): DomainError {
+  return new DomainError('LEAVING_UNAVAILABLE', 'This cannot be noted right now; try again in a minute', {
+    retryAfterSeconds: 60,
+  });
 }
 
 function waiting(folder: string, reason: string): string {
