@@ -55,7 +55,8 @@ export class KeptLeavings implements OnApplicationShutdown {
   #stoppedAt = '';
   /** So long some have waited in this process without a break, one or another, while the database answered. */
   #waitedMs = 0;
-  #waiting: Kept[] = [];
+  /** By the name of the file, which may be past reading at the next look. */
+  #waiting: ReadonlyMap<string, Kept> = new Map();
   readonly #listeners = new Set<() => void>();
   /** Of the last look at which some waited and the database answered, by the process's steady counter. */
   #lookedAtMs: number | null = null;
@@ -116,7 +117,7 @@ export class KeptLeavings implements OnApplicationShutdown {
 
   /** Who waited at the last look. */
   waiting(): Leaver[] {
-    return this.#waiting.flatMap(({ token, at }) => {
+    return [...this.#waiting.values()].flatMap(({ token, at }) => {
       const ticket = this.leave.read(token);
       return ticket === null ? [] : [{ ...ticket, at }];
     });
@@ -132,14 +133,14 @@ export class KeptLeavings implements OnApplicationShutdown {
     const why = new Map<string, unknown>();
     const names = await namesIn(this.#folder).catch((error: unknown) => {
       why.set(this.#folder, error);
-      return [];
+      return [...this.#waiting.keys()];
     });
-    const waiting: Kept[] = [];
+    const waiting = new Map<string, Kept>();
     let spentMs = 0;
     for (const name of fromBehind(this.#stoppedAt, names)) {
       const path = join(this.#folder, name);
       const fromMs = performance.now();
-      let kept: Kept | null = null;
+      let kept = this.#waiting.get(name) ?? null;
       try {
         const text = await readFile(path, 'utf8').catch(nullIfMissing);
         if (text === null) continue;
@@ -150,7 +151,7 @@ export class KeptLeavings implements OnApplicationShutdown {
         }
         // Not tried this time; its reader has left all the same.
         why.set(name, null);
-        if (kept !== null) waiting.push(kept);
+        if (kept !== null) waiting.set(name, kept);
       } catch (error) {
         // It would be the same with each of them, and nothing can be sent.
         if (!(await this.answers())) {
@@ -158,14 +159,14 @@ export class KeptLeavings implements OnApplicationShutdown {
           return false;
         }
         why.set(name, error);
-        if (kept !== null) waiting.push(kept);
+        if (kept !== null) waiting.set(name, kept);
         spentMs += performance.now() - fromMs;
         this.#stoppedAt = name;
       }
     }
-    const known = new Set(this.#waiting.map(({ token }) => token));
+    const known = this.#waiting;
     this.#waiting = waiting;
-    if (waiting.some(({ token }) => !known.has(token))) for (const tell of this.#listeners) tell();
+    if ([...waiting.keys()].some((name) => !known.has(name))) for (const tell of this.#listeners) tell();
     return this.mayGoOn(why);
   }
 
@@ -229,16 +230,21 @@ export class KeptLeavings implements OnApplicationShutdown {
     if (why.size === 0) this.#saidKept = false;
     await this.said.say(
       'leavings:waiting',
-      this.#waitedMs >= TELL_AFTER_MS ? waiting(this.#folder, reason) : null,
+      this.#waitedMs >= TELL_AFTER_MS ? waiting(this.#folder, reason, this.knowsAll(why)) : null,
     );
     await this.tellOfFailed();
     return why.size === 0 || this.hasHeldLong();
   }
 
+  /** A process that has never read them does not know who left. */
+  private knowsAll(why: ReadonlyMap<string, unknown>): boolean {
+    return [...why.keys()].every((name) => this.#waiting.has(name));
+  }
+
   /** By this process's steady counter, too, as the clock may have been put back since. */
   private hasHeldLong(): boolean {
     const overSince = new Date(this.clock.now().getTime() - HOLD_MS);
-    return this.#waitedMs >= HOLD_MS || this.#waiting.some(({ at }) => at <= overSince);
+    return this.#waitedMs >= HOLD_MS || [...this.#waiting.values()].some(({ at }) => at <= overSince);
   }
 
   private count(someWait: boolean): void {
@@ -268,10 +274,11 @@ function unavailable(): DomainError {
   });
 }
 
-function waiting(folder: string, reason: string): string {
+function waiting(folder: string, reason: string, knowsAll: boolean): string {
   return (
     'Readers who left by a link cannot be taken off the list yet, although the database answers. It is tried again every ' +
-    `second. Nothing of a list goes to them, and the mails of all others wait for an hour from when they left. What is known of them stands in ${folder}. ` +
+    `second. Nothing of a list goes to them, and the mails of all others wait for an hour from when they left. What is known of them stands in ${folder}` +
+    `${knowsAll ? '' : ', of which some cannot be read: whoever left there is not known, and gets mails again after that hour'}. ` +
     `The reason: ${reason}`
   );
 }

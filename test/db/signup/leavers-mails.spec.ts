@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LeaversMails } from '../../../src/delivery/sending/leavers-mails.service.js';
 import { SenderService } from '../../../src/delivery/sending/sender.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
@@ -8,6 +8,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
+import { pass } from '../../support/steady-time.js';
 
 const ONE_CLICK = 'List-Unsubscribe=One-Click';
 const HOUR_MS = 3_600_000;
@@ -18,12 +19,14 @@ const NEVER = new AbortController().signal;
 describe('mails of readers who have left by a link that the database cannot take', () => {
   let t: TestApp;
   let leavers: LeaversMails;
+  let folder: string;
   let count = 0;
   let reader: string;
   let other: string;
   beforeAll(async () => {
     t = await startTestApp();
     t.app.useLogger(false);
+    folder = join(t.app.get<Config>(CONFIG).dataDir, 'leavings');
     leavers = t.app.get(LeaversMails, { strict: false });
   });
   afterAll(async () => t.close());
@@ -32,9 +35,9 @@ describe('mails of readers who have left by a link that the database cannot take
     other = `stays${count}@example.com`;
   });
   afterEach(async () => {
+    vi.restoreAllMocks();
     await takeWrites(t.dataSource);
-    const { dataDir } = t.app.get<Config>(CONFIG);
-    await rm(join(dataDir, 'leavings'), { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
     await takeUp();
   });
 
@@ -113,5 +116,28 @@ describe('mails of readers who have left by a link that the database cannot take
     expect(await mails(other)).toBeGreaterThan(theirs);
     expect(await mails(reader)).toBe(own);
     expect(await whyNot(reader)).toMatch(/^The person had left by the link of a mail/);
+  });
+
+  it('sends them none either when the folder with their leavings cannot be read any more: they were forgotten', async () => {
+    const link = await joined(reader);
+    await joined(other);
+    const [own, theirs] = [await mails(reader), await mails(other)];
+    await notWritable();
+    await oneClick(link);
+    expect(await takeUp()).toBe(false);
+    await rename(folder, `${folder}.elsewhere`);
+    // Root may read all folders, and nobody a file as a folder.
+    await writeFile(folder, '');
+    pass(t.clock, 7 * DAY_MS);
+    await t.runDue();
+    expect(await mails(other)).toBeGreaterThan(theirs);
+    expect(await mails(reader)).toBe(own);
+    const told: { message: string }[] = await t.dataSource.query(
+      `select message from alert where key = 'leavings:waiting' and resolved_at is null`,
+    );
+    expect(told[0]?.message).toContain(
+      'some cannot be read: whoever left there is not known, and gets mails',
+    );
+    await rm(`${folder}.elsewhere`, { recursive: true });
   });
 });

@@ -10,6 +10,7 @@ import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support
 import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
+import { pass as passOn } from '../../support/steady-time.js';
 
 const ONE_CLICK = 'List-Unsubscribe=One-Click';
 const DAY_MS = 86_400_000;
@@ -55,15 +56,7 @@ describe('a leaving that the database does not take', () => {
     await empty(t.dataSource, 'alert');
   });
 
-  /** As the process's own counter has it, and the clock with it. */
-  const pass = (ms: number): void => {
-    const atMs = performance.now() + ms;
-    const sinceMs = process.hrtime.bigint();
-    vi.spyOn(performance, 'now').mockImplementation(
-      () => atMs + Number(process.hrtime.bigint() - sinceMs) / 1e6,
-    );
-    t.clock.advance(ms);
-  };
+  const pass = (ms: number): void => passOn(t.clock, ms);
   const notWritable = async (code: string, tables = NOT_WRITABLE): Promise<void> =>
     refuseWrites(t.dataSource, code, tables);
   const writable = async (): Promise<void> => takeWrites(t.dataSource);
