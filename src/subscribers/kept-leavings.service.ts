@@ -21,7 +21,8 @@ const HOLD_MS = HOUR_MS;
 const LOOK_SPENDS_MS = 2_000;
 /** So long the owner is told of one that cannot be done. */
 const TOLD_MS = 7 * DAY_MS;
-const NAME = /^[0-9a-f]{64}\.json$/;
+/** `again`: it was put aside, and the owner told, before. */
+const NAME = /^[0-9a-f]{64}(?:\.again)?\.json$/;
 const FAILED = /^[0-9a-f]{64}\.json\.failed$/;
 const keptSchema = z.object({
   token: z.string(),
@@ -179,8 +180,8 @@ export class KeptLeavings implements OnApplicationShutdown {
     this.#log.error(`${path} cannot be taken up; it is kept as .failed`);
     // The owner is told of it for a week from now; where the time cannot be set, from when it was kept.
     const now = this.clock.now();
-    await utimes(path, now, now).catch(() => undefined);
-    await rename(path, `${path}.failed`).catch(nullIfMissing);
+    if (!path.endsWith('.again.json')) await utimes(path, now, now).catch(() => undefined);
+    await rename(path, path.replace(/(?:\.again)?\.json$/, '.json.failed')).catch(nullIfMissing);
   }
 
   /** A restored backup may not know the mail: then nobody was taken off. */
@@ -205,7 +206,7 @@ export class KeptLeavings implements OnApplicationShutdown {
         if (await this.isDone(kept)) await unlink(path).catch(nullIfMissing);
       } catch {
         spentMs += performance.now() - fromMs;
-        await rename(path, path.replace(/\.failed$/, '')).catch(() => undefined);
+        await rename(path, path.replace(/\.json\.failed$/, '.again.json')).catch(() => undefined);
       }
     }
   }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
+import { signIds } from '../../../src/values/signed-token.js';
 import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
@@ -177,10 +178,10 @@ describe('a leaving that the database does not take', () => {
     await notWritable('53100');
     await service.start();
     await service.onApplicationShutdown();
-    expect(await kept()).toEqual(['*.json', '*.json']);
+    expect(await kept()).toEqual(['*.again.json', '*.again.json']);
     await writable();
     for (const name of await readdir(folder))
-      await rename(join(folder, name), join(folder, `${name}.failed`));
+      await rename(join(folder, name), join(folder, `${name.slice(0, 64)}.json.failed`));
     await service.start();
     await service.onApplicationShutdown();
     expect([await kept(), await status()]).toEqual([[], 'unsubscribed']);
@@ -311,6 +312,27 @@ describe('a leaving that the database does not take', () => {
       [],
       [basename(file).replace(/0+/, '*')],
     ]);
+  });
+
+  it('is not told of anew when a start has to try it later: one of months ago stood there for another week', async () => {
+    const secret = t.app.get<Config>(CONFIG).secretKey;
+    const token = signIds(secret, 'unsubscribe', ['777777777', '888888888']);
+    const file = join(folder, `${'1'.repeat(64)}.json.failed`);
+    await mkdir(folder, { recursive: true });
+    await writeFile(file, JSON.stringify({ token, via: 'page', at: t.clock.now() }));
+    const long = new Date(t.clock.now().getTime() - 60 * DAY_MS);
+    await utimes(file, long, long);
+    const other = t.dataSource.createQueryRunner();
+    await other.startTransaction();
+    await other.query('lock table left_by_mail in share row exclusive mode');
+    const service = t.app.get(KeptLeavings, { strict: false });
+    await service.start();
+    await service.onApplicationShutdown();
+    const tried = await kept();
+    await other.rollbackTransaction();
+    await other.release();
+    expect([tried[0]?.endsWith('.failed'), await takeUp()]).toEqual([false, true]);
+    expect([await kept(), await openAlerts()]).toEqual([['*.json.failed'], []]);
   });
 
   it('is told of no longer when its file is deleted while no process ran on that folder', async () => {
