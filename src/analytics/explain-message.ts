@@ -96,6 +96,8 @@ export interface MessageFacts {
   late: { action: 'held' | 'expired'; reason: string } | null;
   /** Why this database may not send at all at present; null when it may. */
   refusal: string | null;
+  /** Until when all mails wait at the latest, as readers who left cannot be taken off the list; null when they do not. */
+  leavings: Date | null;
   /** Buckets that let no mail of this kind through just now. */
   pacing: { bucket: string; byDay: boolean; until: Date }[];
   relays: { name: string; state: string; retryAt: Date | null; reason: string | null }[];
@@ -275,7 +277,7 @@ function isLate({ action, reason }: NonNullable<MessageFacts['late']>): Rule {
 }
 
 function waits(facts: MessageFacts): Rule[] {
-  const { message, attempts, now, refusal, pacing, relays } = facts;
+  const { message, attempts, now, refusal, leavings, pacing, relays } = facts;
   const rules: Rule[] = [];
   if (message.dueAt > now && message.stateReason?.startsWith(FREQUENCY_CAP) === true) {
     const most = message.stateReason.slice(FREQUENCY_CAP.length + 2);
@@ -306,6 +308,10 @@ function waits(facts: MessageFacts): Rule[] {
   }
   if (refusal !== null)
     rules.push(rule('SENDING_REFUSED', 'waits', `Nothing is sent from this database: ${refusal}`));
+  if (leavings !== null) {
+    const text = `Readers who left by a link cannot be taken off the list yet. All mails wait for that, until ${instantText(leavings)} at the latest.`;
+    rules.push(rule('LEAVINGS_WAIT', 'waits', text, leavings));
+  }
   for (const { bucket, byDay, until } of pacing) {
     const limit = byDay ? 'has used up its mails of the day' : 'lets no more mails through just now';
     const words = `The limit ${quoted(bucket)} ${limit}; the next may go at ${instantText(until)}.`;

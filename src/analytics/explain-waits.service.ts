@@ -8,11 +8,18 @@ import { RelaysService } from '../delivery/relays/relays.service.js';
 import { quotaOn, refill, reserveOf, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { MessageFacts } from './explain-message.js';
-import { lateRow, sequencePaused, type MessageRow } from './explain.queries.js';
+import { lateRow, leavingsHoldUntil, sequencePaused, type MessageRow } from './explain.queries.js';
 
-type Waits = Pick<MessageFacts, 'sequencePaused' | 'late' | 'refusal' | 'pacing' | 'relays'>;
+type Waits = Pick<MessageFacts, 'sequencePaused' | 'late' | 'refusal' | 'leavings' | 'pacing' | 'relays'>;
 
-const NOTHING: Waits = { sequencePaused: false, late: null, refusal: null, pacing: [], relays: [] };
+const NOTHING: Waits = {
+  sequencePaused: false,
+  late: null,
+  refusal: null,
+  leavings: null,
+  pacing: [],
+  relays: [],
+};
 
 /** What holds back a mail that is ready, as the next claim will find it. Changes nothing. */
 @Injectable()
@@ -35,6 +42,7 @@ export class ExplainWaits {
       sequencePaused: await sequencePaused(db, row),
       late: await lateRow(db, row.id, await this.overdue.expected()),
       refusal: guard.ok ? null : guard.reason,
+      leavings: await leavingsHoldUntil(db, this.clock.now()),
       pacing: await this.limits(row),
       relays: await this.relays.view(),
     };

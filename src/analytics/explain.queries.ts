@@ -11,6 +11,8 @@ import {
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/steps/definition.js';
+import { HOLD_MS } from '../subscribers/kept-leavings.service.js';
+import { LEAVINGS_WAIT } from '../subscribers/leavings-alerts.service.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { BroadcastAbsence } from './explain-broadcast.js';
 import type { AttemptFacts, MessageFacts } from './explain-message.js';
@@ -191,6 +193,19 @@ export async function sequencePaused(
     [topic],
   );
   return rows.length > 0;
+}
+
+/**
+ * Until when no mail goes at the latest, as readers who left by a link cannot be taken off the list; null when none waits for that.
+ * The alert comes a minute after the first of them. By `alert_open`.
+ */
+export async function leavingsHoldUntil(db: EntityManager, now: Date): Promise<Date | null> {
+  const [open]: { raisedAt: Date }[] = await db.query(
+    `select raised_at as "raisedAt" from alert where key = $1 and resolved_at is null`,
+    [LEAVINGS_WAIT],
+  );
+  const until = open && new Date(open.raisedAt.getTime() + HOLD_MS);
+  return until && until > now ? until : null;
 }
 
 /** What the claim's rules about late mails make of it; null when they let it go. By primary key. */

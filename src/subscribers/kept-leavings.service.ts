@@ -11,12 +11,13 @@ import { DomainError } from '../values/domain-error.js';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../values/time-units.js';
 import { LeaveService, type Leaving } from './leave.service.js';
 import type { LeaveTicket } from './leave-token.js';
-import { LeavingsAlerts } from './leavings-alerts.service.js';
+import { LEAVINGS_WAIT, LeavingsAlerts } from './leavings-alerts.service.js';
 
 const LOOK_MS = 1_000;
 /** A deadlock and the like is over by then. */
 const TELL_AFTER_MS = MINUTE_MS;
-const HOLD_MS = HOUR_MS;
+/** So long the mails of others wait. */
+export const HOLD_MS = HOUR_MS;
 /** So long a look spends on what has to wait: a start and the sending of mails wait for it, and an outage leaves thousands. */
 const LOOK_SPENDS_MS = 2_000;
 /** So long the owner is told of one that cannot be done. */
@@ -230,7 +231,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     if (why.size > 0 && this.#waitedMs === 0) this.#log.error(`Leavings on disk have to wait: ${reason}`);
     if (why.size === 0) this.#saidKept = false;
     await this.said.say(
-      'leavings:waiting',
+      LEAVINGS_WAIT,
       this.#waitedMs >= TELL_AFTER_MS ? waiting(this.#folder, reason, this.knowsAll(why)) : null,
     );
     await this.tellOfFailed();

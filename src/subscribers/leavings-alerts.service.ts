@@ -7,7 +7,10 @@ const SAY_EVERY_MS = HOUR_MS;
 /** Whoever's folder it is about says so every hour. */
 const OVER_AFTER_MS = 2 * HOUR_MS;
 
-type Key = 'leavings:waiting' | 'leavings:failed';
+/** Open while readers who left by a link cannot be taken off the list. */
+export const LEAVINGS_WAIT = 'leavings:waiting';
+
+type Key = typeof LEAVINGS_WAIT | 'leavings:failed';
 
 /**
  * What the owner is told of the leavings in this process's folder. What cannot be written now is written later. Machines have

@@ -11,7 +11,8 @@ import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 import { pass } from '../../support/steady-time.js';
 
 const ONE_CLICK = 'List-Unsubscribe=One-Click';
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const NEVER = new AbortController().signal;
 
@@ -139,5 +140,24 @@ describe('mails of readers who have left by a link that the database cannot take
       'some cannot be read: whoever left there is not known, and gets mails',
     );
     await rm(`${folder}.elsewhere`, { recursive: true });
+  });
+
+  it('explains the mail of somebody else that waits for them by that: nothing held it back, it said', async () => {
+    const link = await joined(reader);
+    await notWritable();
+    await oneClick(link);
+    await takeUp();
+    pass(t.clock, 2 * MINUTE_MS);
+    await t.http.post('/p/niches').type('form').send({ email: other }).expect(200);
+    await t.runDue();
+    expect([await mails(other), await whyNot(other)]).toEqual([
+      0,
+      expect.stringMatching(
+        /^Readers who left by a link cannot be taken off the list yet\. .*at the latest\.$/,
+      ),
+    ]);
+    await takeWrites(t.dataSource);
+    await takeUp();
+    expect(await whyNot(other)).toMatch(/^Nothing holds the mail back/);
   });
 });

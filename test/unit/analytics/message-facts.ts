@@ -48,6 +48,7 @@ const BASE: MessageFacts = {
   sequencePaused: false,
   late: null,
   refusal: null,
+  leavings: null,
   pacing: [],
   relays: [{ name: 'main', state: 'closed', retryAt: null, reason: null }],
 };
