@@ -6,7 +6,7 @@ import type { DateOrder } from './instant.js';
 export const TARGETS = [
   ...['email', 'name', 'firstName', 'lastName', 'status', 'timeZone', 'locale', 'tags', 'lists', 'createdAt'],
   ...['consentText', 'consentAt', 'consentIp', 'confirmedAt', 'confirmedIp', 'leftAt', 'trackingConsent'],
-  ...['otherFields', 'ignore'],
+  ...['topicsOff', 'pausedUntil', 'otherFields', 'ignore'],
 ] as const;
 export type { Target };
 

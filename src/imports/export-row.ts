@@ -16,6 +16,9 @@ export interface ExportedPerson {
   tags: string[];
   lists: string[];
   trackingConsent: boolean;
+  /** What they want no mails about. */
+  topicsOff: string[];
+  pausedUntil: Date | null;
   createdAt: Date;
   confirmedAt: Date | null;
   consentText: string | null;
@@ -37,7 +40,8 @@ const HEADERS = [
     'createdAt',
     'confirmedAt',
   ],
-  ...['consentText', 'consentAt', 'consentIp', 'confirmedIp', 'leftAt', 'trackingConsent', 'otherFields'],
+  ...['consentText', 'consentAt', 'consentIp', 'confirmedIp', 'leftAt', 'trackingConsent'],
+  ...['topicsOff', 'pausedUntil', 'otherFields'],
 ];
 
 /** The header, with a mark by which Excel knows the encoding. */
@@ -65,6 +69,7 @@ export function exportRow(person: ExportedPerson, definitions: ReadonlyMap<strin
     ...[namesText(person.tags), namesText(person.lists), time(person.createdAt), time(person.confirmedAt)],
     ...[person.consentText ?? '', time(person.consentAt), person.consentIp ?? '', person.confirmedIp ?? ''],
     ...[time(person.leftAt), String(person.trackingConsent)],
+    ...[namesText(person.topicsOff), time(person.pausedUntil)],
     Object.keys(others).length === 0 ? '' : JSON.stringify(others),
   ];
   return `${[...known, ...cells].map(exportCell).join(',')}\r\n`;

@@ -54,6 +54,8 @@ export class ExportsService {
       `select s.id, s.email, s.name, s.status, s.time_zone as "timeZone", s.locale, s.fields, s.tracking_consent as "trackingConsent",
          s.created_at as "createdAt", s.confirmed_at as "confirmedAt",
          array(select t.name from subscriber_tag st join tag t on t.id = st.tag_id where st.subscriber_id = s.id order by t.name) as tags,
+         array(select topic_key from topic_opt_out where subscriber_id = s.id order by topic_key) as "topicsOff",
+         s.paused_until as "pausedUntil",
          array(select l.key from list_member m join list l on l.id = m.list_id where m.subscriber_id = s.id order by l.key) as lists,
          g.consent_text as "consentText", g.at as "consentAt", host(g.ip) as "consentIp", host(c.ip) as "confirmedIp", w.at as "leftAt"
        from subscriber s

@@ -29,6 +29,8 @@ export interface ImportedPerson {
   confirmedIp: string | null;
   leftAt: Date | null;
   trackingConsent: boolean | null;
+  topicsOff: string[];
+  pausedUntil: Date | null;
 }
 
 export interface RowOptions {
@@ -74,6 +76,7 @@ const MAX_CONSENT = 10_000;
 const MAX_TAGS = 50;
 const MAX_TAG = 100;
 const CLOCKS_APART_MS = 86_400_000;
+const NONE: string[] = [];
 
 class Refused extends Error {}
 
@@ -148,6 +151,8 @@ function personOf(
     confirmedIp: ipOf(values.get('confirmedIp')),
     leftAt,
     trackingConsent: yesOrNo(values.get('trackingConsent')),
+    topicsOff: values.has('topicsOff') ? namesOf('topicsOff', values.get('topicsOff'), NONE) : NONE,
+    pausedUntil: timeOf('pausedUntil', values.get('pausedUntil'), options),
   };
   const unknownZone = person.timeZone === null && values.has('timeZone');
   return { ok: true, person, advice: adviseOnAddress(parsed), withoutConsent, unknownZone };
@@ -173,17 +178,18 @@ function statusOf(
   throw new Refused('status: use active, pending, unsubscribed, bounced or complained');
 }
 
-function instantOf(
-  target: Target,
-  text: string | undefined,
-  { columns, dateOrder, now }: RowOptions,
-): Date | null {
+function instantOf(target: Target, text: string | undefined, options: RowOptions): Date | null {
+  const at = timeOf(target, text, options);
+  if (at !== null && at.getTime() > options.now.getTime() + CLOCKS_APART_MS)
+    throw new Refused(`${target}: it lies in the future`);
+  return at;
+}
+
+function timeOf(target: Target, text: string | undefined, { columns, dateOrder }: RowOptions): Date | null {
   // Mailchimp writes a date of zeros for never.
   if (text === undefined || /^0{4}-00-00/.test(text)) return null;
   const read = readInstant(text, dateOrder ?? columns.dateOrder);
   if (!read.ok) throw new Refused(`${target}: ${read.problem}`);
-  if (read.at.getTime() > now.getTime() + CLOCKS_APART_MS)
-    throw new Refused(`${target}: it lies in the future`);
   return read.at;
 }
 

@@ -4,7 +4,8 @@ import type { ImportedPerson } from './import-row.js';
 
 /** The columns in the order in which `personLine` and `refusedLine` write them. */
 export const COPY_ROWS = `copy import_row (import_id, line, email, email_key, email_hash, name, status, time_zone, locale, fields, tags,
-  lists, created_at, consent_text, consent_at, consent_ip, confirmed_at, confirmed_ip, left_at, tracking_consent, problem, cells) from stdin`;
+  lists, created_at, consent_text, consent_at, consent_ip, confirmed_at, confirmed_ip, left_at, tracking_consent,
+  topics_off, paused_until, problem, cells) from stdin`;
 
 interface Place {
   importId: string;
@@ -19,14 +20,15 @@ export function personLine({ importId, line }: Place, person: ImportedPerson, ha
     `${copyText(JSON.stringify(person.fields))}\t${names(person.tags)}\t${names(person.lists)}\t` +
     `${time(person.createdAt)}\t${copyText(person.consentText)}\t${time(person.consentAt)}\t` +
     `${copyText(person.consentIp)}\t${time(person.confirmedAt)}\t${copyText(person.confirmedIp)}\t` +
-    `${time(person.leftAt)}\t${person.trackingConsent ?? NULL}\t${NULL}\t${NULL}\n`
+    `${time(person.leftAt)}\t${person.trackingConsent ?? NULL}\t${names(person.topicsOff)}\t` +
+    `${time(person.pausedUntil)}\t${NULL}\t${NULL}\n`
   );
 }
 
 /** A row that is not taken, with as much of it as the report shows. */
 export function refusedLine({ importId, line }: Place, problem: string, cells: readonly string[]): string {
   const shown = cells.slice(0, MAX_CELLS).map((cell) => storable(cell.slice(0, MAX_CELL_CHARS)));
-  const empty: null[] = Array.from({ length: 18 }, () => null);
+  const empty: null[] = Array.from({ length: 20 }, () => null);
   return lineOf([importId, String(line), ...empty, storable(problem), arrayLiteral(shown)]);
 }
 

@@ -35,6 +35,11 @@ export interface MergeBatch {
   now: Date;
 }
 
+/** Whether somebody has decided about a topic here: it stands. An opt-out of a table counts where nothing else is known. */
+function hasDecided(subscriberId: string, topicKey: string): string {
+  return `exists (select from consent_event e where e.subscriber_id = ${subscriberId} and e.purpose = 'topic:' || ${topicKey})`;
+}
+
 /**
  * Each row beside the subscriber of its address, with what is to become of it. The same text for the dry run and the
  * real one, so that they cannot count differently. Served by the primary key of `import_row`, the unique key of
@@ -43,7 +48,7 @@ export interface MergeBatch {
  */
 const JUDGED = `
   select i.line, i.email, i.email_key, i.email_hash, i.status, i.tags, i.lists, i.created_at, i.consent_text, i.consent_at,
-    i.consent_ip, i.confirmed_at, i.confirmed_ip, i.left_at, i.tracking_consent, s.id as here_id, s.xmin as version,
+    i.consent_ip, i.confirmed_at, i.confirmed_ip, i.left_at, i.tracking_consent, i.topics_off, i.paused_until, s.id as here_id, s.xmin as version,
     case when $4 = 'overwrite' then coalesce(i.name, s.name) else coalesce(s.name, i.name) end as name,
     case when $4 = 'overwrite' then coalesce(i.time_zone, s.time_zone) else coalesce(s.time_zone, i.time_zone) end as time_zone,
     case when $4 = 'overwrite' then coalesce(i.locale, s.locale) else coalesce(s.locale, i.locale) end as locale,
@@ -68,6 +73,7 @@ const JUDGED = `
         or (case when $4 = 'overwrite' then s.fields || i.fields else i.fields || s.fields end) <> s.fields
         or exists (select 1 from unnest(i.tags) n where not exists (select 1 from tag t
              join subscriber_tag st on st.tag_id = t.id and st.subscriber_id = s.id where t.name = n))
+        or exists (select from unnest(i.topics_off) k where not ${hasDecided('s.id', 'k')})
         or exists (select 1 from unnest(i.lists) n where not exists (select 1 from list l
              join list_member m on m.list_id = l.id and m.subscriber_id = s.id where l.key = n))
       then 'updated' else 'unchanged' end as outcome
@@ -96,9 +102,11 @@ const TOUCHED = `r.outcome in ('created', 'updated')`;
 
 /** $1 now. In the order of addresses, see `judgeAndLock`. */
 const MAKE = `
-  insert into subscriber (id, email, email_key, name, status, time_zone, locale, fields, tracking_consent, created_at, confirmed_at, updated_at)
+  insert into subscriber (id, email, email_key, name, status, time_zone, locale, fields, tracking_consent, created_at, confirmed_at, updated_at,
+    paused_until)
   overriding system value select id, email, email_key, name, status, time_zone, locale, fields, coalesce(tracking_consent, true),
-    coalesce(created_at, consent_at, $1), coalesce(confirmed_at, case when status = 'active' then coalesce(consent_at, $1) end), $1
+    coalesce(created_at, consent_at, $1), coalesce(confirmed_at, case when status = 'active' then coalesce(consent_at, $1) end), $1,
+    case when paused_until > $1 then paused_until end
   from merge_batch where outcome = 'created' order by email_key collate "C"`;
 
 /** $1 now. */
@@ -138,6 +146,15 @@ const STOP_COUNTING = `with known as (
     select id, 'withdrawn', 'tracking', 'import:' || $1::bigint, $2::timestamptz from (
       select id from known union all select id from merge_batch where declines and outcome = 'created') e)
   insert into seen_to_forget (subscriber_id) select id from known on conflict do nothing`;
+
+/** $1 the import, $2 now. */
+const OPT_OUT = `with refused as (
+    insert into topic_opt_out (subscriber_id, topic_key, created_at)
+    select r.id, r.key, $2::timestamptz from (
+      select id, unnest(topics_off) as key from merge_batch r where ${TOUCHED} and topics_off <> '{}') r
+    where not ${hasDecided('r.id', 'r.key')} on conflict do nothing returning subscriber_id, topic_key)
+  insert into consent_event (subscriber_id, kind, purpose, page_url, at)
+  select subscriber_id, 'withdrawn', 'topic:' || topic_key, 'import:' || $1::bigint, $2::timestamptz from refused`;
 
 /** $1 now. */
 const BAR = `
@@ -230,12 +247,14 @@ async function byIndex<T>(manager: EntityManager, work: () => Promise<T>): Promi
   return result;
 }
 
-/** What a batch has. `saysNo`: somebody left, bounced or complained; `declines`: is not to be counted; `hasLists`: joins a list. */
+/** What a batch has. `saysNo`: somebody left, bounced or complained; `declines`: is not to be counted; `hasLists`: joins a list;
+ * `hasTopics`: wants no mails about something. */
 interface Judged {
   became: Map<Outcome, number>;
   saysNo: boolean;
   declines: boolean;
   hasLists: boolean;
+  hasTopics: boolean;
 }
 
 /**
@@ -256,7 +275,7 @@ async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<
     );
     await manager.query('analyze merge_batch (line, outcome, id)');
     const rows: (Omit<Judged, 'became'> & { outcome: Outcome; count: number })[] = await manager.query(
-      `select outcome, count(*)::int as count, bool_or(lists <> '{}') as "hasLists", bool_or(declines) as declines,
+      `select outcome, count(*)::int as count, bool_or(lists <> '{}') as "hasLists", bool_or(topics_off <> '{}') as "hasTopics", bool_or(declines) as declines,
            bool_or(status in ('unsubscribed', 'bounced', 'complained')) as "saysNo" from merge_batch group by outcome`,
     );
     const judged = {
@@ -264,6 +283,7 @@ async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<
       saysNo: rows.some((row) => row.saysNo),
       declines: rows.some((row) => row.declines),
       hasLists: rows.some((row) => row.hasLists),
+      hasTopics: rows.some((row) => row.hasTopics),
     };
     if (!judged.declines && !judged.became.has('updated') && !judged.became.has('left')) return judged;
     const [{ stale }] = await byIndex(manager, async (): Promise<[{ stale: boolean }]> =>
@@ -292,7 +312,7 @@ export async function mergeRows(
   await manager.query(
     `select set_config('jit', 'off', true), set_config('work_mem', '64MB', true), set_config('synchronous_commit', 'off', true)`,
   );
-  const { became, saysNo, declines, hasLists } = await judgeAndLock(manager, batch);
+  const { became, saysNo, declines, hasLists, hasTopics } = await judgeAndLock(manager, batch);
   const now = [batch.now];
   const has = (...outcomes: readonly Outcome[]): boolean => outcomes.some((outcome) => became.has(outcome));
   if (has('created')) await manager.query(MAKE, now);
@@ -306,6 +326,7 @@ export async function mergeRows(
   if (has('created', 'updated', 'left'))
     await manager.query(EVIDENCE, [batch.importId, batch.now, consentText]);
   if (declines) await byIndex(manager, async () => manager.query(STOP_COUNTING, [batch.importId, batch.now]));
+  if (hasTopics && has('created', 'updated')) await manager.query(OPT_OUT, [batch.importId, batch.now]);
   if (saysNo && has('created', 'left')) await manager.query(BAR, now);
   if (has('created')) {
     await manager.query(TAG_NEW, now);

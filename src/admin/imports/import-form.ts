@@ -28,6 +28,8 @@ const TARGET_WORDS: Readonly<Record<string, string>> = {
   confirmedIp: 'Confirmed from (IP)',
   leftAt: 'Left at',
   trackingConsent: 'Agrees to be counted (true or false)',
+  topicsOff: 'Topics they want no mails about',
+  pausedUntil: 'Wants no mails until',
   otherFields: 'Other fields (JSON)',
 };
 

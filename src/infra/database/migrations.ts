@@ -88,6 +88,7 @@ import { InstallationSalt1765711000000 } from './migrations/1765711000000-instal
 import { AmazonReplies1765716000000 } from './migrations/1765716000000-amazon-replies.js';
 import { FilteredLists1765760000000 } from './migrations/1765760000000-filtered-lists.js';
 import { SeenToForget1765800000000 } from './migrations/1765800000000-seen-to-forget.js';
+import { ImportedChoices1765801000000 } from './migrations/1765801000000-imported-choices.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -181,4 +182,5 @@ export const migrations = [
   AmazonReplies1765716000000,
   FilteredLists1765760000000,
   SeenToForget1765800000000,
+  ImportedChoices1765801000000,
 ];
