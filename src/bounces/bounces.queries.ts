@@ -1,7 +1,12 @@
 import { domainSql } from '../values/email-address.js';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { ENOUGH_FOR, SEQUENCE_LEAST, type RefusedTally } from '../delivery/guards/sending-health.js';
+import {
+  ENOUGH_FOR,
+  NO_TALLY,
+  SEQUENCE_LEAST,
+  type RefusedTally,
+} from '../delivery/guards/sending-health.js';
 import { HARD_REASONS } from '../delivery/replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS } from '../delivery/replies/sender-refusal.js';
 import type { BounceReason, BounceVerdict } from './judged-mail.js';
@@ -207,31 +212,44 @@ export class BouncesQueries {
    */
   async sequenceTally(funnelKey: string, since: Date): Promise<RefusedTally> {
     const rows: RefusedTally[] = await this.dataSource.query(
-      `with reported as (
-         select count(distinct b.message_id) filter (where b.verdict = 'hard') as hard,
-           count(distinct b.message_id) filter (where b.verdict = 'sender') as sender,
-           count(distinct b.message_id) filter (where b.verdict = 'sender' and b.reason = any($9::text[])) as plainly_us,
-           count(distinct ${domainSql('m.address')}) filter (where b.verdict = 'sender') as sender_domains,
-           count(distinct b.message_id) filter (where b.verdict = 'complaint' and b.reason <> 'opt_out') as complaints,
-           count(distinct b.message_id) filter (where b.source = 'smtp_reply' and b.verdict in ('hard', 'sender')) as refused
+      `with report as materialized (
+         select b.message_id, b.verdict, b.reason, b.source, m.address, split_part(m.lane_key, '|', 2) as provider
          from bounce b join message m on m.id = b.message_id
          where b.trusted and b.received_at > $2 and m.kind = 'sequence' and m.funnel_key = $1
            and coalesce(m.accepted_at, b.received_at) > $2),
+       reported as (
+         select count(distinct b.message_id) filter (where b.verdict = 'hard') as hard,
+           count(distinct b.message_id) filter (where b.verdict = 'sender') as sender,
+           count(distinct b.message_id) filter (where b.verdict = 'sender' and b.reason = any($9::text[])) as plainly_us,
+           count(distinct ${domainSql('b.address')}) filter (where b.verdict = 'sender') as sender_domains,
+           count(distinct b.message_id) filter (where b.verdict = 'complaint' and b.reason <> 'opt_out') as complaints,
+           count(distinct b.message_id) filter (where b.source = 'smtp_reply' and b.verdict in ('hard', 'sender')) as refused
+         from report b),
+       complained as materialized (
+         select provider, count(distinct message_id) as complaints from report
+         where verdict = 'complaint' and reason <> 'opt_out' group by 1 having count(distinct message_id) >= $5),
+       at_provider as (
+         select c.provider, c.complaints, (select count(*) from (select from message m
+           where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2
+             and split_part(m.lane_key, '|', 2) = c.provider
+           limit c.complaints * $8::int + 1) k) as accepted
+         from complained c),
        taken as (
          select count(*) as accepted from (select from message m
            where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2
              and (select r.hard >= $3 or r.sender >= $4 or r.complaints >= $5 from reported r)
            limit (select greatest(r.hard * $6::int, r.sender * $7::int, r.complaints * $8::int) + 1 from reported r)) k)
        select t.accepted::int as accepted, (t.accepted + r.refused)::int as tried, r.hard::int as hard, r.sender::int as sender,
-         r.complaints::int as complaints, r.plainly_us::int as "plainlyUs", r.sender_domains::int as "senderDomains"
+         r.complaints::int as complaints, r.plainly_us::int as "plainlyUs", r.sender_domains::int as "senderDomains",
+         (select coalesce(jsonb_agg(jsonb_build_object('group', provider, 'accepted', accepted, 'complaints', complaints)
+            order by complaints desc), '[]') from at_provider) as providers
        from taken t cross join reported r`,
       [
         ...[funnelKey, since, SEQUENCE_LEAST.hard, SEQUENCE_LEAST.sender, SEQUENCE_LEAST.complaints],
         ...[ENOUGH_FOR.hard, ENOUGH_FOR.sender, ENOUGH_FOR.complaint, PLAINLY_US],
       ],
     );
-    const none = { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0, plainlyUs: 0, senderDomains: 0 };
-    return rows[0] ?? none;
+    return rows[0] ?? NO_TALLY;
   }
 
   /** Funnels of whose sequences at least two mails have come back since `since`. Served by `bounce_received`. */

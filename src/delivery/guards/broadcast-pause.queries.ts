@@ -1,6 +1,6 @@
 import { domainSql } from '../../values/email-address.js';
 import type { EntityManager } from 'typeorm';
-import type { RefusedTally } from './sending-health.js';
+import { NO_TALLY, type RefusedTally } from './sending-health.js';
 import { HARD_REASONS } from '../replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS, senderRefusal } from '../replies/sender-refusal.js';
 
@@ -45,7 +45,7 @@ export async function tallyBroadcast(
 ): Promise<RefusedTally> {
   const rows: RefusedTally[] = await db.query(
     `with ended as materialized (
-       select id, state, state_reason from message
+       select id, state, state_reason, split_part(lane_key, '|', 2) as provider from message
        where broadcast_id = $1 and (state in ('accepted', 'rejected') or state = 'held' and state_reason = any($4::text[]))
          and (settled_at > (select resumed_at from broadcast where id = $1)) is not false limit $3),
      sent as (
@@ -56,9 +56,14 @@ export async function tallyBroadcast(
      reported as (
        -- One that may be forged gives up nobody, and is a dead address to the broadcast all the same.
        select count(distinct message_id) filter (where (verdict = 'hard' or verdict = 'soft' and reason = any($2::text[])) and source <> 'smtp_reply') as hard,
-         count(distinct message_id) filter (where verdict = 'sender' and source <> 'smtp_reply') as sender,
-         count(distinct message_id) filter (where verdict = 'complaint' and reason <> 'opt_out') as complaints
+         count(distinct message_id) filter (where verdict = 'sender' and source <> 'smtp_reply') as sender
        from bounce b join ended e on e.id = b.message_id where b.broadcast_id = $1 and b.trusted),
+     complained as materialized (
+       select e.provider, count(distinct e.id) as complaints from bounce b join ended e on e.id = b.message_id
+       where b.broadcast_id = $1 and b.trusted and b.verdict = 'complaint' and b.reason <> 'opt_out' group by 1),
+     at_provider as (
+       select c.provider, c.complaints, count(*) as accepted from complained c join ended e using (provider)
+       where e.state = 'accepted' group by 1, 2),
      of_sender as (
        select id, state_reason = any($5::text[]) as plainly_us from ended where state = 'held'
        union all
@@ -68,11 +73,12 @@ export async function tallyBroadcast(
        select count(*) filter (where o.plainly_us) as plainly_us, count(distinct ${domainSql('m.address')}) as domains
        from of_sender o join message m on m.id = o.id)
      select s.accepted::int as accepted, s.tried::int as tried, (s.refused + r.hard)::int as hard,
-       (s.held + r.sender)::int as sender, r.complaints::int as complaints,
+       (s.held + r.sender)::int as sender, (select coalesce(sum(complaints), 0)::int from complained) as complaints,
+       (select coalesce(jsonb_agg(jsonb_build_object('group', provider, 'accepted', accepted, 'complaints', complaints)
+          order by complaints desc), '[]') from at_provider) as providers,
        w.plainly_us::int as "plainlyUs", w.domains::int as "senderDomains"
      from sent s cross join reported r cross join whose w`,
     [id, HARD_REASONS, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
   );
-  const none = { accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0, plainlyUs: 0, senderDomains: 0 };
-  return rows[0] ?? none;
+  return rows[0] ?? NO_TALLY;
 }

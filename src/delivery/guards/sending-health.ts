@@ -10,13 +10,27 @@ export interface BroadcastTally {
   complaints: number;
 }
 
-/** Also whom the refusals because of us speak of, which are all among `sender`. */
+/** How the mails to one group of receivers fare. */
+export interface ProviderTally {
+  group: string;
+  accepted: number;
+  complaints: number;
+}
+
+/** Also whom the refusals because of us speak of, which are all among `sender`, and where the complaints come from. */
 export interface RefusedTally extends BroadcastTally {
+  /** Those groups alone of which somebody complained. */
+  providers: readonly ProviderTally[];
   /** Those that name our domain or address: as listed, of poor reputation or not authenticated. */
   plainlyUs: number;
   /** Domains of the recipients whose mails were refused because of us. */
   senderDomains: number;
 }
+
+export const NO_TALLY: RefusedTally = {
+  ...{ accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 },
+  ...{ plainlyUs: 0, senderDomains: 0, providers: [] },
+};
 
 export interface HealthVerdict {
   action: 'none' | 'warn' | 'pause';
@@ -68,12 +82,12 @@ export function broadcastHealth({ plainlyUs, senderDomains, ...tally }: RefusedT
   return health(isUs ? tally : { ...tally, sender: 0 });
 }
 
-function health(tally: BroadcastTally): HealthVerdict {
-  const { accepted, tried, hard, sender, complaints } = tally;
+function health(tally: BroadcastTally & Pick<RefusedTally, 'providers'>): HealthVerdict {
+  const { tried, hard, sender } = tally;
   if (hard >= HARD_MIN && hard >= tried * HARD_PAUSE) {
     return { action: 'pause', reason: `${hard} of ${tried} addresses do not exist` };
   }
-  const complained = complaintHealth({ complaints, accepted });
+  const complained = gravest([tally, ...tally.providers].map(complaintHealth));
   if (complained.action === 'pause') return complained;
   if (sender > 0 && sender >= tried * SENDER_PAUSE) {
     return { action: 'pause', reason: `${sender} of ${tried} mails were refused because of the sender` };
@@ -90,15 +104,30 @@ export function sequenceHealth({ plainlyUs, senderDomains, ...tally }: RefusedTa
   return health(isUs ? tally : { ...tally, sender: 0 });
 }
 
-/** The rate of complaints alone, of a broadcast or at one provider. */
+const GRAVITY = { none: 0, warn: 1, pause: 2 } as const;
+
+/** Of those that are equally grave, the first. */
+export function gravest(verdicts: readonly HealthVerdict[]): HealthVerdict {
+  return verdicts.reduce((worst, one) => (GRAVITY[one.action] > GRAVITY[worst.action] ? one : worst), {
+    action: 'none',
+    reason: null,
+  });
+}
+
+/**
+ * The rate of complaints alone: at one provider, which judges by its own readers, or over all. Most tell nobody who
+ * complained, so that over all a rate may be low that is not so anywhere.
+ */
 export function complaintHealth({
   complaints,
   accepted,
-}: Pick<BroadcastTally, 'complaints' | 'accepted'>): HealthVerdict {
+  group,
+}: Omit<ProviderTally, 'group'> & { group?: string }): HealthVerdict {
   if (complaints < COMPLAINTS_MIN || accepted < COMPLAINTS_MIN_ACCEPTED)
     return { action: 'none', reason: null };
   const rate = complaints / accepted;
   if (rate < COMPLAINTS_WARN) return { action: 'none', reason: null };
-  const reason = `${complaints} of ${accepted} recipients complained (${(rate * 100).toFixed(2)} %)`;
+  const where = group === undefined ? '' : ` at ${group === 'other' ? 'other providers' : group}`;
+  const reason = `${complaints} of ${accepted} recipients complained${where} (${(rate * 100).toFixed(2)} %)`;
   return { action: rate >= COMPLAINTS_PAUSE ? 'pause' : 'warn', reason };
 }

@@ -6,6 +6,7 @@ import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
 import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { SECRET } from '../delivery/post-office.js';
+import { acceptedMails, broadcastState } from './broadcast-mails.js';
 import {
   BOUNCE_DOMAIN,
   DEAD,
@@ -128,7 +129,7 @@ describe('what comes back', () => {
     await office.comesBack(id, UNSIGNED);
     expect(await office.status('fine@example.org')).toBe('active');
     expect(await office.suppressed('fine@example.org')).toEqual([]);
-    expect(await broadcastState(broadcastId)).toBe('paused');
+    expect(await broadcastState(office, broadcastId)).toBe('paused');
     expect(await office.alertKeys()).toEqual(
       expect.arrayContaining(['bounces:sender:example.com:auth_failure', `bounces:broadcast:${broadcastId}`]),
     );
@@ -209,24 +210,24 @@ describe('what comes back', () => {
 
   it('a broadcast is paused when three of a thousand complain', async () => {
     const broadcastId = await office.broadcast();
-    const ids = await audience(broadcastId, 1_000);
+    const ids = await acceptedMails(office, broadcastId, 1_000);
     for (const id of ids.slice(0, 2)) await office.complains(id);
-    expect(await broadcastState(broadcastId)).toBe('running');
+    expect(await broadcastState(office, broadcastId)).toBe('running');
     expect(await office.alertKeys()).toContain(`bounces:broadcast:${broadcastId}`);
     await office.complains(ids[2] ?? '');
-    expect(await broadcastState(broadcastId)).toBe('paused');
+    expect(await broadcastState(office, broadcastId)).toBe('paused');
   });
 
   it('a big broadcast is not paused by complaints that are few among all its mails', async () => {
     const broadcastId = await office.broadcast();
-    const ids = await audience(broadcastId, 2_000);
+    const ids = await acceptedMails(office, broadcastId, 2_000);
     const guard = office.app.get(BroadcastGuard, { strict: false });
     for (const id of ids.slice(0, 4)) await office.complains(id);
     // Of a thousand, four would be too many.
     expect(await guard.check(office.db.manager, broadcastId, { sample: 1_000 })).toBe(false);
-    expect(await broadcastState(broadcastId)).toBe('running');
+    expect(await broadcastState(office, broadcastId)).toBe('running');
     for (const id of ids.slice(4, 7)) await office.complains(id);
-    expect(await broadcastState(broadcastId)).toBe('paused');
+    expect(await broadcastState(office, broadcastId)).toBe('paused');
   });
 
   it('a broadcast that the owner lets go on is not paused again by what was known, only by what is new', async () => {
@@ -237,19 +238,19 @@ describe('what comes back', () => {
       broadcastId,
       office.clock.now(),
     ]);
-    const ids = await audience(broadcastId, 500);
+    const ids = await acceptedMails(office, broadcastId, 500);
     for (const id of ids.slice(0, 3)) await office.complains(id);
-    expect(await broadcastState(broadcastId)).toBe('paused');
+    expect(await broadcastState(office, broadcastId)).toBe('paused');
     await broadcasts.resume(broadcastId);
     await watch.look();
     await office.complains(ids[3] ?? '');
-    expect(await broadcastState(broadcastId)).toBe('running');
-    const later = await audience(broadcastId, 200, 500);
+    expect(await broadcastState(office, broadcastId)).toBe('running');
+    const later = await acceptedMails(office, broadcastId, 200, { after: 500 });
     await office.db.query(`update message set settled_at = clock_timestamp() where id = any($1::bigint[])`, [
       later,
     ]);
     for (const id of later.slice(0, 2)) await office.complains(id);
-    expect(await broadcastState(broadcastId)).toBe('paused');
+    expect(await broadcastState(office, broadcastId)).toBe('paused');
   });
 
   it('the owner hears of complaints at one provider', async () => {
@@ -340,7 +341,7 @@ describe('what comes back', () => {
 
   it('a rotten list is stopped by its first dead addresses', async () => {
     const broadcastId = await office.broadcast();
-    const ids = await audience(broadcastId, 30);
+    const ids = await acceptedMails(office, broadcastId, 30);
     const guard = office.app.get(BroadcastGuard, { strict: false });
     for (const id of ids.slice(0, 20)) {
       await office.db.query(
@@ -349,7 +350,7 @@ describe('what comes back', () => {
       );
       await guard.refused(broadcastId);
     }
-    expect(await broadcastState(broadcastId)).toBe('paused');
+    expect(await broadcastState(office, broadcastId)).toBe('paused');
   });
 
   it.each([
@@ -368,25 +369,4 @@ describe('what comes back', () => {
       expect((await office.alertKeys()).filter((key) => !before.includes(key))).toEqual(alerts);
     },
   );
-
-  async function broadcastState(id: string): Promise<string> {
-    const rows: { state: string }[] = await office.db.query('select state from broadcast where id = $1', [
-      id,
-    ]);
-    return rows[0]?.state ?? '';
-  }
-
-  /** Accepted mails of a broadcast to so many people. */
-  async function audience(broadcastId: string, count: number, after = 0): Promise<string[]> {
-    const rows: { id: string }[] = await office.db.query(
-      `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, state,
-         due_at, settled_at, accepted_at, created_at, lane_key, broadcast_id)
-       select 'c:' || $1 || ':' || n, 'marketing', 'broadcast', (select max(id) from email_template), '{}', n || '@example.org',
-         decode(md5($1 || ':' || n), 'hex'), '<' || $1 || '-' || n || '@example.com>', 'accepted', $3, $3, $3, $3,
-         'example.com|gmail', $1::bigint
-       from generate_series($4::int + 1, $4::int + $2::int) n returning id`,
-      [broadcastId, count, office.clock.now(), after],
-    );
-    return rows.map(({ id }) => id);
-  }
 });

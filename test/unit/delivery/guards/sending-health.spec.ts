@@ -16,7 +16,16 @@ it('calls for nothing where more mails were taken than are counted', () => {
       const counted = Math.max(hard * ofHard, sender * ofSender, complaints * complaint) + 1;
       for (const accepted of [counted, counted + more]) {
         const whose = { plainlyUs: sender, senderDomains: sender };
-        const tally = { accepted, tried: accepted, hard, sender, complaints, ...whose };
+        const atProvider = { group: 'yahoo', complaints, accepted: complaints * complaint + 1 };
+        const tally = {
+          accepted,
+          tried: accepted,
+          hard,
+          sender,
+          complaints,
+          ...whose,
+          providers: [atProvider],
+        };
         expect(sequenceHealth(tally).action).toBe('none');
         expect(complaintHealth({ complaints, accepted: complaints * complaint + 1 }).action).toBe('none');
       }
@@ -32,6 +41,9 @@ it.each([
   ['one server that names our address as listed', { sender: 1, plainlyUs: 1, senderDomains: 1 }, 'pause'],
 ] as const)('a small broadcast that is refused by %s', (_, refused, action) => {
   expect(
-    broadcastHealth({ accepted: 90, tried: 90 + refused.sender, hard: 0, complaints: 0, ...refused }).action,
+    broadcastHealth({
+      ...{ accepted: 90, tried: 90 + refused.sender, hard: 0, complaints: 0, providers: [] },
+      ...refused,
+    }).action,
   ).toBe(action);
 });

@@ -1,0 +1,68 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
+import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
+import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
+import { acceptedMails, broadcastState } from './broadcast-mails.js';
+import { openBounceOffice, type BounceOffice } from './bounce-office.js';
+
+const DAY_MS = 86_400_000;
+
+/** Gmail tells nobody who complained, and each provider judges by its own readers alone. */
+describe('complaints, by the provider that tells of them', () => {
+  let office: BounceOffice;
+
+  beforeEach(async () => {
+    office = await openBounceOffice();
+  });
+  afterEach(async () => office.close());
+
+  const watch = (): RatesWatch => office.app.get(RatesWatch, { strict: false });
+  const alertOf = async (key: string): Promise<{ severity: string; message: string } | undefined> => {
+    const rows: { severity: string; message: string }[] = await office.db.query(
+      'select severity, message from alert where key = $1 and resolved_at is null',
+      [key],
+    );
+    return rows[0];
+  };
+  const reasonOf = async (id: string): Promise<string | undefined> => {
+    const rows: { reason: string }[] = await office.db.query(
+      'select state_reason as reason from broadcast where id = $1',
+      [id],
+    );
+    return rows[0]?.reason;
+  };
+
+  it('a broadcast that one reader in a hundred at Yahoo complains about is paused: it went on, as most others read at Gmail', async () => {
+    const id = await office.broadcast();
+    await acceptedMails(office, id, 5_000);
+    const atYahoo = await acceptedMails(office, id, 1_000, { group: 'yahoo' });
+    for (const one of atYahoo.slice(0, 2)) await office.complains(one);
+    expect(await broadcastState(office, id)).toBe('running');
+    await office.complains(atYahoo[2] ?? '');
+    expect(await broadcastState(office, id)).toBe('paused');
+    expect(await reasonOf(id)).toBe('3 of 1000 recipients complained at yahoo (0.30 %)');
+  });
+
+  it('a sequence that is complained about at one provider is paused, however many of its mails went elsewhere', async () => {
+    const of = { funnelKey: 'niches' };
+    const first = await office.sent('first@example.org', of);
+    const copies = async (count: number, group: string): Promise<string[]> => {
+      const rows: { id: string }[] = await office.db.query(
+        `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, state,
+           due_at, settled_at, accepted_at, created_at, lane_key, funnel_key)
+         select $3 || n, class, kind, email_template_id, sender, n || '@example.org', decode(md5($3 || n), 'hex'),
+           '<' || $3 || n || '@example.com>', state, due_at, settled_at, accepted_at, created_at, 'example.com|' || $3, funnel_key
+         from message cross join generate_series(1, $2::int) n where id = $1 returning id`,
+        [first, count, group],
+      );
+      return rows.map((row) => row.id);
+    };
+    await copies(5_000, 'gmail');
+    const atYahoo = await copies(1_000, 'yahoo');
+    for (const one of atYahoo.slice(0, 3)) await office.complains(one);
+    await watch().look();
+    const pauses = office.app.get(SequencePauses, { strict: false });
+    const reason = '3 of 1000 recipients complained at yahoo (0.30 %)';
+    expect(await pauses.all()).toMatchObject([{ funnelKey: 'niches', reason }]);
+  });
+});
