@@ -45,9 +45,14 @@ export const isOfReports = (reason: string): boolean =>
 /** Gmail and Yahoo: stay below 0.1 %, never reach 0.3 %. */
 const COMPLAINTS_WARN = 0.001;
 const COMPLAINTS_PAUSE = 0.003;
-/** One angry reader among the first two hundred says little. */
+/** One angry reader says little. */
 const COMPLAINTS_MIN = 2;
-const COMPLAINTS_MIN_ACCEPTED = 100;
+/**
+ * Of so few mails each is more than 0.3 %: a small list would stand still for every two angry readers. They are told, and
+ * five stop it, whatever the number of its mails.
+ */
+const FEW_ACCEPTED = 100;
+const COMPLAINTS_MIN_OF_FEW = 5;
 
 /** A bought or rotten list shows at once; 20 dead addresses are found long before 200 mails have left. */
 const HARD_PAUSE = 0.1;
@@ -123,11 +128,10 @@ export function complaintHealth({
   accepted,
   group,
 }: Omit<ProviderTally, 'group'> & { group?: string }): HealthVerdict {
-  if (complaints < COMPLAINTS_MIN || accepted < COMPLAINTS_MIN_ACCEPTED)
-    return { action: 'none', reason: null };
-  const rate = complaints / accepted;
-  if (rate < COMPLAINTS_WARN) return { action: 'none', reason: null };
+  const rate = accepted === 0 ? 0 : complaints / accepted;
+  if (complaints < COMPLAINTS_MIN || rate < COMPLAINTS_WARN) return { action: 'none', reason: null };
   const where = group === undefined ? '' : ` at ${group === 'other' ? 'other providers' : group}`;
   const reason = `${complaints} of ${accepted} recipients complained${where} (${(rate * 100).toFixed(2)} %)`;
-  return { action: rate >= COMPLAINTS_PAUSE ? 'pause' : 'warn', reason };
+  const isEnough = accepted >= FEW_ACCEPTED || complaints >= COMPLAINTS_MIN_OF_FEW;
+  return { action: isEnough && rate >= COMPLAINTS_PAUSE ? 'pause' : 'warn', reason };
 }

@@ -65,4 +65,17 @@ describe('complaints, by the provider that tells of them', () => {
     const reason = '3 of 1000 recipients complained at yahoo (0.30 %)';
     expect(await pauses.all()).toMatchObject([{ funnelKey: 'niches', reason }]);
   });
+
+  it('a small list that a fifth of its readers complain about is paused: below a hundred mails nothing was', async () => {
+    const id = await office.broadcast();
+    const ids = await acceptedMails(office, id, 90);
+    for (const one of ids.slice(0, 4)) await office.complains(one);
+    expect(await broadcastState(office, id)).toBe('running');
+    expect(await alertOf(`bounces:broadcast:${id}`)).toMatchObject({ severity: 'warning' });
+    await office.complains(ids[4] ?? '');
+    expect(await broadcastState(office, id)).toBe('paused');
+    await office.app.get(BroadcastsService, { strict: false }).resume(id);
+    await watch().look();
+    expect(await broadcastState(office, id)).toBe('running');
+  });
 });

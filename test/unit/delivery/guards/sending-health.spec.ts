@@ -47,3 +47,17 @@ it.each([
     }).action,
   ).toBe(action);
 });
+
+it.each([
+  [1, 10, 'none'],
+  [2, 50, 'warn'],
+  [4, 50, 'warn'],
+  [5, 50, 'pause'],
+  [20, 90, 'pause'],
+  [1, 100, 'none'],
+  [2, 100, 'pause'],
+  [2, 1_000, 'warn'],
+  [3, 1_000, 'pause'],
+] as const)('%i complaints about %i mails: %s', (complaints, accepted, action) => {
+  expect(complaintHealth({ complaints, accepted }).action).toBe(action);
+});
