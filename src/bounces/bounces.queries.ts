@@ -5,6 +5,7 @@ import {
   ENOUGH_FOR,
   NO_TALLY,
   SEQUENCE_LEAST,
+  type ProviderTally,
   type RefusedTally,
 } from '../delivery/guards/sending-health.js';
 import { HARD_REASONS } from '../delivery/replies/reply-reason.js';
@@ -83,6 +84,9 @@ const inARow = (which: string, arrival = 'true'): string => `
       and ${arrival} and not exists (select 1 from bounce x where x.message_id = m.id and x.trusted and x.verdict in ('soft', 'hard'))),
   in_a_row as (
     select r.* from reports r cross join arrived a where a.at is null or coalesce(r.accepted_at, r.received_at) > a.at)`;
+
+/** Of the bounce `b`. Who leaves by a report has not complained. */
+const COMPLAINED = `b.verdict = 'complaint' and b.reason <> 'opt_out' and b.trusted`;
 
 /** The SQL of `bounce`. */
 @Injectable()
@@ -185,23 +189,37 @@ export class BouncesQueries {
   }
 
   /**
-   * Complaints by mailbox provider since `since`, each with the mails it took in that time, which are counted up to the
-   * number above which so many complaints call for nothing. Served by `bounce_complaint` and `message_accepted`.
+   * How the mails that each mailbox provider took since `since` fare: of how many somebody complained, out of how many, which
+   * are counted up to the number above which so many complaints call for nothing. A complaint about an older mail says nothing
+   * about those, of which there may be few. Served by `bounce_complaint`, primary keys and `message_accepted`.
    */
-  async complaintsByProvider(
-    since: Date,
-  ): Promise<{ group: string; complaints: number; accepted: number }[]> {
+  async complaintsByProvider(since: Date): Promise<ProviderTally[]> {
     return this.dataSource.query(
       `with complained as (
-         select provider_group as group, count(distinct message_id)::int as complaints from bounce
-         where verdict = 'complaint' and reason <> 'opt_out' and trusted and received_at > $1 and provider_group is not null
-         group by 1 having count(distinct message_id) > 1)
+         select b.provider_group as group, count(distinct b.message_id)::int as complaints
+         from bounce b join message m on m.id = b.message_id
+         where ${COMPLAINED} and b.received_at > $1 and m.accepted_at > $1 and b.provider_group is not null
+         group by 1 having count(distinct b.message_id) > 1)
        select c.group, c.complaints, (select count(*)::int from (select from message m
          where m.state = 'accepted' and m.accepted_at > $1 and split_part(m.lane_key, '|', 2) = c.group
          limit c.complaints * $2::int + 1) k) as accepted
        from complained c`,
       [since, ENOUGH_FOR.complaint],
     );
+  }
+
+  /**
+   * Broadcasts under way of which somebody at the provider complained, about a mail that it took since `since`, without those
+   * that the owner has let go on. Served by `bounce_complaint` and primary keys.
+   */
+  async complainedBroadcasts(group: string, since: Date): Promise<string[]> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      `select distinct k.id from bounce b join message m on m.id = b.message_id join broadcast k on k.id = b.broadcast_id
+       where ${COMPLAINED} and b.received_at > $2 and m.accepted_at > $2 and b.provider_group = $1
+         and k.state in ('scheduled', 'planning', 'running') and k.resumed_at is null`,
+      [group, since],
+    );
+    return rows.map(({ id }) => id);
   }
 
   /**

@@ -1,6 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { BroadcastGuard } from '../delivery/guards/broadcast-guard.service.js';
-import { complaintHealth, sequenceHealth } from '../delivery/guards/sending-health.js';
+import {
+  complaintHealth,
+  type HealthVerdict,
+  type ProviderTally,
+  sequenceHealth,
+} from '../delivery/guards/sending-health.js';
 import { SequencePauses } from '../delivery/waiting/sequence-pauses.service.js';
 import { refusedFor, SENDER_REFUSED_ALERT } from '../delivery/replies/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
@@ -11,9 +16,20 @@ import { BouncesQueries } from './bounces.queries.js';
 import { DAY_MS } from '../values/time-units.js';
 
 const COMPLAINT_DAYS = 7;
+/** A provider judges each day, and a bad one is a seventh of a week. */
+const SPANS = [
+  { days: 1, words: 'in the last 24 hours' },
+  { days: COMPLAINT_DAYS, words: `in the last ${COMPLAINT_DAYS} days` },
+] as const;
 const COMPLAINT_ALERT = 'complaints:provider:';
 /** Nothing was refused because of the sender for so long: whatever was wrong is put right, or nothing is sent. The same for reports that cannot be stored. */
 const QUIET_DAYS = 7;
+
+interface ProviderVerdict {
+  action: HealthVerdict['action'];
+  reason: string;
+  tally: ProviderTally;
+}
 
 /** The rates providers judge a sender by. */
 @Injectable()
@@ -32,21 +48,39 @@ export class RatesWatch {
       await this.guard.checkAll(id);
     }
     await this.lookAtSequences(new Date(now - COMPLAINT_DAYS * DAY_MS));
-    const troubled = new Set<string>();
-    for (const { group, ...counts } of await this.queries.complaintsByProvider(
-      new Date(now - COMPLAINT_DAYS * DAY_MS),
-    )) {
-      const { action, reason } = complaintHealth(counts);
-      if (action === 'none' || reason === null) continue;
-      troubled.add(COMPLAINT_ALERT + group);
+    const troubled = await this.lookAtProviders(now);
+    await this.endOld(troubled, new Date(now - QUIET_DAYS * DAY_MS));
+  }
+
+  /**
+   * Where a provider has had too many complaints, one more is too many: each broadcast under way that has brought one there is
+   * paused, and none that nobody complained about. Once the owner has let it go on it is judged by itself, or each later
+   * complaint would stop it for days. So are sequences, whose mails are few at a time, and whose pause would keep people for
+   * weeks for the sake of one reader. Answers the keys of what is told.
+   */
+  private async lookAtProviders(now: number): Promise<ReadonlySet<string>> {
+    const verdicts = new Map<string, ProviderVerdict>();
+    for (const { days, words } of SPANS) {
+      const since = new Date(now - days * DAY_MS);
+      for (const tally of await this.queries.complaintsByProvider(since)) {
+        const found = complaintHealth(tally);
+        if (found.reason === null) continue;
+        const verdict = { action: found.action, reason: `${found.reason} ${words}`, tally };
+        const { group } = tally;
+        if (verdict.action === 'pause')
+          for (const id of await this.queries.complainedBroadcasts(group, since))
+            await this.guard.stop(id, verdict);
+        if (verdicts.get(group)?.action !== 'pause') verdicts.set(group, verdict);
+      }
+    }
+    for (const [group, { action, reason, tally }] of verdicts)
       await this.alerts.raise({
         key: COMPLAINT_ALERT + group,
         severity: action === 'pause' ? 'critical' : 'warning',
-        message: `In the last ${COMPLAINT_DAYS} days at ${group}: ${reason}`,
-        facts: { group, ...counts },
+        message: reason,
+        facts: { ...tally },
       });
-    }
-    await this.endOld(troubled, new Date(now - QUIET_DAYS * DAY_MS));
+    return new Set([...verdicts.keys()].map((group) => COMPLAINT_ALERT + group));
   }
 
   /**

@@ -78,7 +78,24 @@ export class BroadcastGuard {
     id: string,
     { sample = SAMPLE }: { sample?: number | null } = {},
   ): Promise<boolean> {
-    const { action, reason, tally } = await this.health(manager, id, sample);
+    return this.apply(manager, id, await this.health(manager, id, sample));
+  }
+
+  /** As `check`, over every mail at once. */
+  async checkAll(id: string): Promise<boolean> {
+    return this.check(this.dataSource.manager, id, { sample: null });
+  }
+
+  /** Pauses one for what it did together with others, and tells the owner. True when it was not paused before. */
+  async stop(id: string, { reason, tally }: { reason: string; tally: object }): Promise<boolean> {
+    return this.apply(this.dataSource.manager, id, { action: 'pause', reason, tally });
+  }
+
+  private async apply(
+    manager: EntityManager,
+    id: string,
+    { action, reason, tally }: HealthVerdict & { tally: object },
+  ): Promise<boolean> {
     if (action === 'none' || reason === null) return false;
     const paused = action === 'pause' && (await pauseBroadcast(manager, id, reason));
     if (paused) this.#stopped.set(id, performance.now());
@@ -97,11 +114,6 @@ export class BroadcastGuard {
       manager,
     );
     return paused;
-  }
-
-  /** As `check`, over every mail at once. */
-  async checkAll(id: string): Promise<boolean> {
-    return this.check(this.dataSource.manager, id, { sample: null });
   }
 
   private async health(

@@ -76,6 +76,58 @@ describe('complaints, by the provider that tells of them', () => {
     expect(await broadcastState(office, id)).toBe('paused');
     await office.app.get(BroadcastsService, { strict: false }).resume(id);
     await watch().look();
+    expect(await broadcastState(office, id)).not.toBe('paused');
+  });
+
+  /** A broadcast to so many at Yahoo. */
+  const atYahoo = async (count: number): Promise<{ id: string; mails: string[] }> => {
+    const id = await office.broadcast();
+    return { id, mails: await acceptedMails(office, id, count, { group: 'yahoo' }) };
+  };
+  const KEY = 'complaints:provider:yahoo';
+
+  it('broadcasts that are each too small to tell are paused by what they come to together at one provider: they went on', async () => {
+    const some = [await atYahoo(300), await atYahoo(300), await atYahoo(300)];
+    const [quiet, elsewhere] = [await atYahoo(50), await office.broadcast()];
+    const [atGmail = ''] = await acceptedMails(office, elsewhere, 300);
+    for (const one of [...some.map(({ mails }) => mails[0] ?? ''), atGmail]) await office.complains(one);
+    await watch().look();
+    const states = async (): Promise<string[]> =>
+      Promise.all(some.map(async ({ id }) => broadcastState(office, id)));
+    expect(await states()).toEqual(['paused', 'paused', 'paused']);
+    const reason = '3 of 950 recipients complained at yahoo (0.32 %) in the last 24 hours';
+    expect(await reasonOf(some[0]?.id ?? '')).toBe(reason);
+    expect(await alertOf(`bounces:broadcast:${some[0]?.id}`)).toMatchObject({ severity: 'critical' });
+    expect(await alertOf(KEY)).toMatchObject({ severity: 'critical' });
+    expect(await broadcastState(office, quiet.id)).toBe('running');
+    expect(await broadcastState(office, elsewhere)).toBe('running');
+    // The owner's word holds: from then on it is judged by itself.
+    const { id, mails } = some[0] ?? { id: '', mails: [] };
+    await office.app.get(BroadcastsService, { strict: false }).resume(id);
+    await office.complains(mails[1] ?? '');
+    await watch().look();
+    expect(await broadcastState(office, id)).not.toBe('paused');
+  });
+
+  it('one bad day is told of although the week was good', async () => {
+    await atYahoo(3_000);
+    office.clock.advance(2 * DAY_MS);
+    const [one, other] = [await atYahoo(300), await atYahoo(300)];
+    for (const { mails } of [one, other]) await office.complains(mails[0] ?? '');
+    await watch().look();
+    expect(await alertOf(KEY)).toMatchObject({
+      severity: 'critical',
+      message: '2 of 600 recipients complained at yahoo (0.33 %) in the last 24 hours',
+    });
+  });
+
+  it('complaints about the mails of a month ago are not held against the few of this week', async () => {
+    const { id, mails } = await atYahoo(3_000);
+    office.clock.advance(10 * DAY_MS);
+    await acceptedMails(office, id, 100, { group: 'yahoo', after: 3_000 });
+    for (const one of mails.slice(0, 2)) await office.complains(one);
+    await watch().look();
+    expect(await alertOf(KEY)).toBeUndefined();
     expect(await broadcastState(office, id)).toBe('running');
   });
 });
