@@ -221,18 +221,25 @@ export async function hammeredMails(
   return rows.map(({ id }) => id);
 }
 
-/** Makes all hits of these mails between two instants a scanner's, except those of a proxy. */
+/**
+ * Makes all hits of these mails between two instants a scanner's. Those of a proxy and of a scanner keep their verdict, and
+ * the rules that it is of; any other that is not the first is kept in `earlier`.
+ */
 export async function closeHammered(
   manager: EntityManager,
   messageIds: readonly string[],
   { from, to, reason, ruleVersion }: { from: Date; to: Date; reason: string; ruleVersion: number },
 ): Promise<void> {
   if (messageIds.length === 0) return;
+  const isJudged = `class in ('proxy', 'scanner')`;
   await manager.query(
-    `update tracking_event set settles_at = null, rule_version = $4,
-       class = case when class = 'proxy' then class else 'scanner' end,
-       reason = case when class in ('proxy', 'scanner') then reason else $5 end
-      where message_id = any($1::bigint[]) and at between $2 and $3`,
+    `update tracking_event set settles_at = null,
+       class = case when ${isJudged} then class else 'scanner' end,
+       reason = case when ${isJudged} then reason else $5 end,
+       rule_version = case when ${isJudged} then rule_version else $4 end,
+       earlier = case when ${isJudged} or (class = 'unknown' and settles_at is not null) then earlier
+         else coalesce(earlier, '[]') || jsonb_build_object('class', class, 'reason', reason, 'ruleVersion', rule_version) end
+      where message_id = any($1::bigint[]) and at between $2 and $3 and (settles_at is not null or not ${isJudged})`,
     [messageIds, from, to, ruleVersion, reason],
   );
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { AfterWork } from '../../../src/tracking/after-work.service.js';
+import { HIT_RULE_VERSION } from '../../../src/tracking/hit-class.js';
 import { HitStore } from '../../../src/tracking/hit-store.service.js';
 import { forgetMarks } from '../../../src/tracking/hits.queries.js';
 import { VerdictsService } from '../../../src/tracking/verdicts.service.js';
@@ -219,6 +220,32 @@ describe('what comes back after a mail', () => {
       [mail.id],
     );
     expect(rows).toEqual([{ class: 'scanner', count: 2_500, waiting: 0 }]);
+  });
+
+  it('keeps the verdict on a person’s click that turns out to be one of masses, and the rules of what they do not judge', async () => {
+    const mail = await acceptedMail(t);
+    await t.dataSource.query(
+      `insert into tracking_event (kind, message_id, class, reason, rule_version, at, method, settles_at)
+       select kind, $1::bigint, class, reason, 1, $2::timestamptz, 'GET', settles_at from (values
+         ('click', 'human', 'somebody', null::timestamptz), ('open', 'proxy', 'a proxy', null), ('click', 'scanner', 'a scanner', null),
+         ('click', 'human', 'somebody in waiting', $2)) k (kind, class, reason, settles_at)
+       union all select 'click', $1, 'unknown', 'test', 2, $2, 'GET', $2 from generate_series(1, 1000)`,
+      [mail.id, t.clock.now()],
+    );
+    await settle(t);
+    const rows: object[] = await t.dataSource.query(
+      `select distinct class, reason, rule_version as version, earlier from tracking_event where message_id = $1 order by 1, 2, 4`,
+      [mail.id],
+    );
+    const masses = { class: 'scanner', reason: 'asked for in masses', version: HIT_RULE_VERSION };
+    const was = { class: 'human', ruleVersion: 1 };
+    expect(rows).toEqual([
+      { class: 'proxy', reason: 'a proxy', version: 1, earlier: null },
+      { class: 'scanner', reason: 'a scanner', version: 1, earlier: null },
+      { ...masses, earlier: [{ ...was, reason: 'somebody' }] },
+      { ...masses, earlier: [{ ...was, reason: 'somebody in waiting' }] },
+      { ...masses, earlier: null },
+    ]);
   });
 
   it('takes the readers of a mail that was passed on for no machine, when clicks of hours are judged at once', async () => {
