@@ -15,7 +15,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { isRefusedData } from './refused-data.js';
-import type { Settlement } from '../replies/settlement.js';
+import { withoutWords, type Settlement } from '../replies/settlement.js';
 
 /** Older versions wrote the number of their process into it. */
 const NAME = /^accepted-[0-9a-f-]+\.jsonl$/;
@@ -93,13 +93,24 @@ export class AcceptedJournal {
       const refused = await this.refused(settlements);
       count += settlements.length - refused.length;
       try {
-        if (refused.length > 0) await writeFile(`${path}.refused`, linesOf(refused), { mode: 0o600 });
+        if (refused.length > 0) await writeRefused(path, refused);
         await rm(path, { force: true });
       } catch (error) {
         this.say(name, error);
       }
     }
     return count;
+  }
+
+  /** Ends that PostgreSQL will never take, for whoever looks into it. A file that cannot be written is logged. */
+  async putAside(settlements: readonly Settlement[]): Promise<void> {
+    const path = this.newPath();
+    try {
+      await mkdir(this.folder, { recursive: true, mode: 0o700 });
+      await writeRefused(path, settlements);
+    } catch (error) {
+      this.say(path, error);
+    }
   }
 
   /** Those that PostgreSQL does not take; the others are written. */
@@ -115,7 +126,10 @@ export class AcceptedJournal {
         for (const one of settlements) refused.push(...(await this.refused([one])));
         return refused;
       }
-      this.#logger.error(`message ${settlements[0]?.id}: the ledger refuses its entry`);
+      const [one] = settlements;
+      const bare = one && withoutWords(one);
+      if (bare) return (await this.refused([bare])).length > 0 ? settlements : [];
+      this.#logger.error(`message ${one?.id}: the ledger refuses its entry`);
       return settlements;
     }
   }
@@ -151,6 +165,10 @@ export class AcceptedJournal {
 async function write({ handle }: Journal, lines: string): Promise<void> {
   await handle.appendFile(lines);
   await handle.sync();
+}
+
+async function writeRefused(path: string, settlements: readonly Settlement[]): Promise<void> {
+  await writeFile(`${path}.refused`, linesOf(settlements), { mode: 0o600 });
 }
 
 async function isThere({ path }: Journal): Promise<boolean> {

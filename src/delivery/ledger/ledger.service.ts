@@ -4,7 +4,7 @@ import { AcceptedJournal } from './accepted-journal.service.js';
 import { passing } from './fault-points.js';
 import { LedgerQueries, type Claim } from './ledger.queries.js';
 import { isRefusedData } from './refused-data.js';
-import type { Settlement } from '../replies/settlement.js';
+import { withoutWords, type Settlement } from '../replies/settlement.js';
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
@@ -138,7 +138,7 @@ export class Ledger {
         }
         if (isRefusedData(error)) {
           this.#logger.error(`message ${settlements[0]?.id ?? asked[0]?.id}: the ledger refuses its entry`);
-          return new Set();
+          return await this.#withoutWords(told, again || tries > 0);
         }
         if (tries === 0) {
           this.#logger.error(
@@ -159,6 +159,14 @@ export class Ledger {
     if (this.#away) return;
     [this.#away, this.#returning] = [true, false];
     this.#keep([...ended, ...this.#told.map(({ settlement }) => settlement)]);
+  }
+
+  /** What is refused even so is put aside, for whoever looks into it: nobody may go on as if it were written. */
+  async #withoutWords([refused]: Told[], again: boolean): Promise<Set<string>> {
+    const bare = refused && withoutWords(refused.settlement);
+    if (refused && bare) return this.#untilWritten([], [{ ...refused, settlement: bare }], again);
+    if (refused) await this.journal.putAside([refused.settlement]);
+    return new Set();
   }
 
   /** One entry that PostgreSQL cannot take must not hold up those of all other lanes for ever. */

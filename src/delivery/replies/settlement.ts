@@ -30,6 +30,16 @@ export interface Settlement {
   durationMs: number;
 }
 
+/**
+ * Without what a foreign server has said, which PostgreSQL may not take; null where that is how it is. That the mail was taken
+ * must be known without the words for it: it would be sent once more.
+ */
+export function withoutWords(settlement: Settlement): Settlement | null {
+  const { code, reply, tls } = settlement;
+  const isBare = code === null && reply === null && tls === null;
+  return isBare ? null : { ...settlement, code: null, reply: null, tls: null };
+}
+
 const STAGES: Readonly<Record<string, ReplyStage>> = {
   'MAIL FROM': 'mail',
   'RCPT TO': 'rcpt',

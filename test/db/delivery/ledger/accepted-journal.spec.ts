@@ -99,6 +99,21 @@ describe('the journal of what relays accepted while the database was away', () =
     expect(await files()).toEqual([]);
   });
 
+  it('is not needed for a mail whose relay says 250 in words that the ledger refuses: it was leased on, and sent once more', async () => {
+    const [odd, worse] = [await accepted('odd@example.com'), await accepted('worse@example.com')];
+    const ledger = t.app.get(Ledger, { strict: false });
+    await ledger.settle({ ...odd, code: 3_000_000_000, reply: `250 2.0.0 taken \0 by us` });
+    expect(await t.state(odd.id)).toMatchObject({ state: 'accepted', leaseUntil: null });
+    // Nothing that PostgreSQL could take is left of this one.
+    await ledger.settle({ ...worse, epoch: 3_000_000_000 });
+    await ledger.settled();
+    const [name = ''] = await files();
+    expect(name).toMatch(/^accepted-[0-9a-f-]{36}\.jsonl\.refused$/);
+    const aside = await readFile(join(t.config.dataDir, 'journal', name), 'utf8');
+    expect(JSON.parse(aside)).toMatchObject({ id: worse.id, state: 'accepted' });
+    await rm(join(t.config.dataDir, 'journal', name));
+  });
+
   it('has what could not be written into it when it can be written again', async () => {
     const [one, two] = [await accepted('one@example.com'), await accepted('two@example.com')];
     const folder = join(t.config.dataDir, 'journal');

@@ -125,7 +125,7 @@ describe('the statements of the ledger', () => {
     const named = (n: number): string =>
       `accepted-99999999-${String(n).repeat(8)}-0000-0000-0000-000000000000.jsonl`;
     await mkdir(join(folder, named(1)), { recursive: true });
-    const lines = [{ ...good, code: 99_999_999_999 }, good].map((one) => `${JSON.stringify(one)}\n`);
+    const lines = [{ ...good, epoch: 99_999_999_999 }, good].map((one) => `${JSON.stringify(one)}\n`);
     await writeFile(join(folder, named(2)), lines.join(''));
     const job = t.app.get(JobRegistry, { strict: false }).get('delivery.reap');
     await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal });
