@@ -13,6 +13,8 @@ export interface HarmOptions {
   places: readonly Place[];
   /** Asked for until the place is reached. */
   job: string;
+  /** How many do it at once, 1 when left out. */
+  workers?: number;
   /** Looks at what was left behind, while nobody works on it; returns what is wrong. */
   after?: () => Promise<string[]>;
   /**
@@ -25,12 +27,12 @@ export interface HarmOptions {
 const ASK_EVERY_MS = 500;
 
 /**
- * A worker does the job and is harmed at one place after the other; another one, or itself after a crash of the database,
- * goes on. Between two harms nothing gets further than to the second.
+ * A worker, or several, does the job and is harmed at one place after the other; another one, or itself after a crash of
+ * the database, goes on. Between two harms nothing gets further than to the second.
  */
 export async function harmAtPlaces(
   world: World,
-  { harm, places, job, after, isOver = async () => false }: HarmOptions,
+  { harm, places, job, workers = 1, after, isOver = async () => false }: HarmOptions,
 ): Promise<string[]> {
   const wrong: string[] = [];
   let reached = 0;
@@ -42,7 +44,7 @@ export async function harmAtPlaces(
     world.proxy.statementFault = { ...place, hit, act };
     world.proxy.open();
     if (world.live.length === 0)
-      await world.start().catch((error: unknown) => {
+      await world.start(workers).catch((error: unknown) => {
         if (harms.length === 0) throw error;
       });
     const untilMs = performance.now() + PATIENCE_MS;
@@ -65,7 +67,7 @@ export async function harmAtPlaces(
     wrong.push(...found.map((text) => `${text} after ${place.moment} ${hit} "${place.statement}"`));
   }
   world.proxy.open();
-  if (world.live.length === 0) await world.start();
+  if (world.live.length === 0) await world.start(workers);
   return wrong;
 }
 

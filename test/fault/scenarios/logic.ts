@@ -1,7 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DemoService } from '../../../src/funnels/demo.service.js';
 import { installationKey, secretKey } from '../../../src/infra/secret-key.js';
-import { EnrollmentsService } from '../../../src/sequences/enrollments/enrollments.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { SENDER } from '../../support/mail-seed.js';
 import { SECRET_KEY } from '../../support/worker-process.js';
@@ -172,35 +170,6 @@ export const logicScenarios: readonly Scenario[] = [
       ];
     },
   },
-  {
-    name: 'sequence advanced by two workers at once, kill -9',
-    covers: 'F33 F39',
-    short: false,
-    mails: 10,
-    run: async (world) => {
-      const people = await enrollEverybody(world);
-      await world.start(2);
-      const until = Date.now() + 3_000;
-      while (Date.now() < until) {
-        await world.wake('sequences.advance-due');
-        await sleep(20);
-      }
-      await world.live[0]?.kill();
-      await world.start();
-      await world.wake('sequences.advance-due');
-      const planned = async (): Promise<number> =>
-        (
-          await world.sql<{ count: number }>(
-            `select count(*)::int as count from message where kind = 'sequence'`,
-          )
-        )[0]?.count ?? 0;
-      await comesTrue(async () => (await planned()) >= people);
-      world.mails += people;
-      await world.release();
-      await world.finish();
-      return expectThat((await planned()) === people, `${await planned()} first steps for ${people} people`);
-    },
-  },
 ];
 
 /** To everybody, at once. */
@@ -210,22 +179,6 @@ async function startedByApi(api: ProductApi): Promise<string> {
   });
   await api.owner('POST', `broadcasts/${id}/start`, {});
   return id;
-}
-
-/** The demo funnel's sequence, joined by all readers through the product. */
-async function enrollEverybody(world: World): Promise<number> {
-  return world.inProduct(async ({ app, dataSource }) => {
-    await app.get(DemoService).applyAll();
-    return dataSource.transaction(async (manager) => {
-      const rows: { id: string }[] = await manager.query('select id from subscriber order by id limit 300');
-      const [sequence]: { key: string }[] = await manager.query('select key from sequence');
-      for (const { id } of rows)
-        await app
-          .get(EnrollmentsService)
-          .enroll(manager, { sequenceKey: sequence?.key ?? '', subscriberId: id, data: {} });
-      return rows.length;
-    });
-  });
 }
 
 async function onlyTransactional(world: World, addresses: readonly string[]): Promise<string[]> {

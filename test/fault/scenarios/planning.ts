@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SequenceDefinition } from '../../../src/sequences/steps/definition.js';
 import { SENDER } from '../../support/mail-seed.js';
+import { harmAtPlaces, type Place } from '../harm-at-places.js';
 import { comesTrue } from '../patience.js';
 import { expectThat, type Scenario } from '../scenario.js';
 import type { World } from '../world.js';
@@ -9,9 +10,18 @@ import { audience, startBroadcast } from './broadcasts.js';
 const PEOPLE = 16_000;
 const CRASHES = 3;
 
+const MOVING = 'with quick as materialized';
+/** The first with a whole batch kept of which nobody heard, the others in the middle of one. */
+const PLACES: readonly Place[] = [
+  { statement: MOVING, moment: 'committed', atEnd: true },
+  { statement: MOVING, moment: 'sent' },
+  { statement: MOVING, moment: 'committed' },
+];
+
 /**
  * Planning commits without waiting for the disk, so a crash of PostgreSQL takes its latest batches back while the mails of
- * earlier ones are on their way. What was taken back is planned again; what went out stays planned.
+ * earlier ones are on their way. What was taken back is planned again; what went out stays planned. A kill takes back the
+ * batches under way.
  */
 export const planningScenarios: readonly Scenario[] = [
   {
@@ -26,12 +36,41 @@ export const planningScenarios: readonly Scenario[] = [
       world.mails += PEOPLE;
       await world.start();
       const wrong = await crashWhilePlanning(world, 'sequences.advance-due');
-      const left = await world.sql(
-        `select 1 from enrollment where step_key <> 'offer' or status <> 'active' limit 1`,
+      return [...wrong, ...(await movedOneStep(world))];
+    },
+  },
+  {
+    name: `sequence advanced by two workers at once, kill -9 of both x${PLACES.length}`,
+    covers: 'F33 F39',
+    short: false,
+    mails: 1,
+    run: async (world) => {
+      await audience(world, PEOPLE);
+      await dueSteps(world);
+      world.mails += PEOPLE;
+      const seen: number[] = [];
+      const after = async (): Promise<string[]> => {
+        seen.push(await planned(world));
+        return [];
+      };
+      const wrong = await harmAtPlaces(world, {
+        ...{ harm: 'kill -9', places: PLACES, job: 'sequences.advance-due', workers: 2, after },
+      });
+      const [first = 0, last = PEOPLE] = [seen[0], seen.at(-1)];
+      wrong.push(
+        ...expectThat(
+          first > 0 && last < PEOPLE,
+          `${seen.join(', ')} of ${PEOPLE} were planned at the kills`,
+        ),
       );
+      await world.wake('sequences.advance-due');
+      const all = await comesTrue(async () => (await planned(world)) >= PEOPLE);
+      await world.release();
+      await world.finish();
       return [
         ...wrong,
-        ...expectThat(left.length === 0, 'somebody was not moved on, or further than one step'),
+        ...expectThat(all, `${await planned(world)} of ${PEOPLE} mails were planned`),
+        ...(await movedOneStep(world)),
       ];
     },
   },
@@ -55,31 +94,39 @@ export const planningScenarios: readonly Scenario[] = [
   },
 ];
 
+async function planned(world: World): Promise<number> {
+  const [row] = await world.sql<{ count: number }>(
+    `select count(*)::int as count from message where enrollment_id is not null or broadcast_id is not null`,
+  );
+  return row?.count ?? 0;
+}
+
+async function movedOneStep(world: World): Promise<string[]> {
+  const left = await world.sql(
+    `select 1 from enrollment where step_key <> 'offer' or status <> 'active' limit 1`,
+  );
+  return expectThat(left.length === 0, 'somebody was not moved on, or further than one step');
+}
+
 async function crashWhilePlanning(world: World, job: string): Promise<string[]> {
-  const planned = async (): Promise<number> => {
-    const [row] = await world.sql<{ count: number }>(
-      `select count(*)::int as count from message where enrollment_id is not null or broadcast_id is not null`,
-    );
-    return row?.count ?? 0;
-  };
   await world.release();
   await world.wake(job);
   const seen: number[] = [];
   for (let n = 1; n <= CRASHES; n++) {
     const enough = (n * PEOPLE) / (CRASHES + 2);
-    await comesTrue(async () => (await planned()) >= enough);
+    await comesTrue(async () => (await planned(world)) >= enough);
     await sleep(Math.floor(world.random() * 60));
-    const before = await planned();
+    const before = await planned(world);
     await world.cluster.crash();
     await world.cluster.restart();
-    if (before < PEOPLE) seen.push(before - (await planned()));
+    if (before < PEOPLE) seen.push(before - (await planned(world)));
     await world.wake(job);
   }
-  const all = await comesTrue(async () => (await planned()) >= PEOPLE);
+  const all = await comesTrue(async () => (await planned(world)) >= PEOPLE);
   await world.finish();
   return [
     ...expectThat(seen.length > 0, 'planning was over before the first crash'),
-    ...expectThat(all, `${await planned()} of ${PEOPLE} mails were planned`),
+    ...expectThat(all, `${await planned(world)} of ${PEOPLE} mails were planned`),
   ];
 }
 
