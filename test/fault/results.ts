@@ -107,7 +107,7 @@ export function markdownPage(
   const seeds = [...new Set(results.map(({ seed }) => seed))].toSorted((a, b) => a - b);
   return `# What was broken on purpose, and what came of it
 
-Written by \`npm run fault\` on ${at.toISOString().slice(0, 10)}: ${results.length}${of > results.length ? ` of ${of}` : ''} runs in ${minutes} minutes, seeds ${seeds.join(', ')}. Each run starts real worker processes on a real PostgreSQL with its durable settings, and a relay that counts what it takes by Message-ID. F numbers are those of the fault list the harness was built from.
+Written by \`npm run fault\` on ${at.toISOString().slice(0, 10)}: ${results.length}${of > results.length ? ` of ${of}` : ''} runs in ${minutes} minutes, seed ${seeds.join(', ')}. Each run starts real worker processes on a real PostgreSQL with its durable settings, and a relay that counts what it takes by Message-ID. F numbers are those of the fault list the harness was built from.
 
 | planned | accepted | rejected | suppressed | expired or cancelled | unknown | taken by the relay | sent again on purpose | accepted but lost | taken twice | kill -9 |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |

@@ -4,17 +4,11 @@ import { parseArgs } from 'node:util';
 import { TEMPLATES_DIR } from '../../src/infra/http/templates-dir.js';
 import { DurablePostgres } from '../support/durable-postgres.js';
 import { jsonRow, markdownPage, numbersOf, outcomeOf, textTable, titleOf, type Result } from './results.js';
-import type { Scenario } from './scenario.js';
 import { scenarios } from './scenarios.js';
 import { seedLedger } from './seeded-ledger.js';
+import { seedsOf, tasksOf, type Task } from './tasks.js';
 import { World } from './world.js';
 
-interface Task {
-  scenario: Scenario;
-  seed: number;
-}
-
-const LONG_SEEDS = [1, 2, 3];
 const MOST_MAILS = 2_000;
 const DEFAULT_MAILS = 300;
 /** Scenarios under way at once unless `--at-once` says otherwise; those that crash their server have one beside. */
@@ -23,7 +17,7 @@ const AT_ONCE = 2;
 const PAGE = join(TEMPLATES_DIR, '../docs/faults.md');
 
 /**
- * `npm run fault [-- --short] [-- --json] [-- --only NAME] [-- --seed N] [-- --at-once N]`. Real worker processes, a real PostgreSQL with
+ * `npm run fault [-- --short] [-- --json] [-- --only NAME] [-- --seed N[,N…]] [-- --at-once N]`. Real worker processes, a real PostgreSQL with
  * its durable settings, a relay that counts. Exit code 1 when any promise is broken. The long form, when
  * `--only` leaves nothing out, writes `docs/faults.md`.
  */
@@ -37,11 +31,12 @@ async function main(): Promise<void> {
       'at-once': { type: 'string' },
     },
   });
-  const { short = false, json = false, only = '', seed, 'at-once': atOnce = AT_ONCE } = values;
-  const tasks = scenarios(short)
-    .filter(({ name, covers }) => `${covers} ${name}`.includes(only))
-    .flatMap((scenario) => seedsOf(scenario, short, seed).map((one): Task => ({ scenario, seed: one })));
+  const { short = false, json = false, only = '', seed = '', 'at-once': atOnce = AT_ONCE } = values;
+  const wanted = scenarios(short).filter(({ name, covers }) => `${covers} ${name}`.includes(only));
+  const seeds = seedsOf(seed, short);
+  const tasks = tasksOf(wanted, seeds);
   if (tasks.length === 0) throw new Error(`there is no scenario like ${only}`);
+  console.error(`${tasks.length} runs, seed ${seeds.join(', ')}`);
   const startedMs = Date.now();
   // Also of a run that is ended early something is left.
   const keepPage = (results: readonly Result[]): void => {
@@ -66,15 +61,6 @@ async function main(): Promise<void> {
 
 function minutesSince(startedMs: number): string {
   return ((Date.now() - startedMs) / 60_000).toFixed(1);
-}
-
-function seedsOf(
-  { sameForEverySeed = false }: Scenario,
-  short: boolean,
-  given: string | undefined,
-): number[] {
-  if (given !== undefined) return [Number(given)];
-  return short || sameForEverySeed ? LONG_SEEDS.slice(0, 1) : LONG_SEEDS;
 }
 
 /** In the order of the tasks, whichever ends first. */
