@@ -12,7 +12,7 @@ import { DomainError } from '../../values/domain-error.js';
 import { callerOf } from '../access/caller.js';
 import { apiRouteOf } from './api-route.js';
 import { type KeptAnswer, type KeyClaim, IdempotencyKeys } from './idempotency-keys.js';
-import { PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
+import { instanceOf, PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
 
 const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 const KEY = /^[\x21-\x7e]{1,255}$/;
@@ -37,7 +37,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const outcome = await this.keys.claim(apiKeyId, checkedKey(key), fingerprint(request));
     const reply = context.switchToHttp().getResponse<FastifyReply>();
     if (outcome.kind === 'claimed') return of(await this.runOnce(outcome.claim, reply, next));
-    if (outcome.kind === 'answered') return of(replay(outcome.answer, reply));
+    if (outcome.kind === 'answered') return of(replay(outcome.answer, reply, request));
     throw outcome.kind === 'reused' ? keyReused() : stillRunning();
   }
 
@@ -66,11 +66,12 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 }
 
-function replay({ status, body }: KeptAnswer, reply: FastifyReply): unknown {
+/** A problem is that of this request, and has its name. */
+function replay({ status, body }: KeptAnswer, reply: FastifyReply, request: FastifyRequest): unknown {
   reply.status(status).header('idempotency-replayed', 'true');
   if (status < 400) return body;
   reply.header('content-type', PROBLEM_MEDIA_TYPE);
-  return problemBytes(body);
+  return problemBytes(Object.assign({}, body, { instance: instanceOf(request) }));
 }
 
 function checkedKey(key: string | string[]): string {

@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PageRenderer } from './page-renderer.js';
-import { type Problem, PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
+import { instanceOf, type Problem, PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
 import { sendPrivatePage } from './send-page.js';
 import { urlOf } from '../../values/url.js';
 
@@ -34,7 +34,7 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const { problem, headers, unexpected } = problemAnswerOf(error);
     if (problem.code === 'REQUEST_TOO_LARGE') problem.detail = tooLarge(request);
-    problem.instance = `urn:uuid:${request.id}`;
+    problem.instance = instanceOf(request);
     if (unexpected) this.logBug(error, request);
     if (problem.code === 'DATABASE_UNAVAILABLE') this.logAway(error);
     if (reply.sent || reply.raw.headersSent) return;

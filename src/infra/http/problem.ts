@@ -95,6 +95,11 @@ export function problemAnswerOf(error: unknown): ProblemAnswer {
 }
 
 /** Bytes, because Fastify adds a charset to JSON text, a parameter this media type does not have (RFC 9457, section 6.1). */
+/** The name of a request by which its problem is found in the log. */
+export function instanceOf({ id }: { id: string }): string {
+  return `urn:uuid:${id}`;
+}
+
 export function problemBytes(problem: unknown): Buffer {
   return Buffer.from(JSON.stringify(problem));
 }

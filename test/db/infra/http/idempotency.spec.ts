@@ -167,8 +167,9 @@ describe('Idempotency-Key', () => {
     work.fail = null;
     const again = await send(key);
     expect([again.statusCode, again.headers['content-type']]).toEqual([409, 'application/problem+json']);
-    const { instance: _, ...problem } = refused.json();
-    expect(again.json()).toMatchObject(problem);
+    const instance = `urn:uuid:${String(again.headers['x-request-id'])}`;
+    expect(again.json()).toEqual({ ...refused.json(), instance });
+    expect(refused.json().instance).not.toBe(instance);
     expect(work.done).toBe(0);
   });
 
