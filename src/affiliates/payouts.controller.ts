@@ -2,10 +2,11 @@ import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
-import { idSchema, type Page, pageOf, pageQuery, toPage } from '../infra/http/page.js';
+import { idSchema, type Page, pageOf, pageQuery, pageQueryBy, toPage } from '../infra/http/page.js';
 import { sendCsv } from '../infra/http/send-csv.js';
 import { isCurrency, moneyOf } from '../values/money.js';
 import { type Payout, PAYOUT_STATES } from './affiliate.js';
+import type { DuePlace } from './payouts.queries.js';
 import { PayoutsService } from './payouts.service.js';
 import { money } from '../infra/http/money.schemas.js';
 
@@ -35,19 +36,20 @@ const payoutWithClawbacks = payoutSchema.extend({
     }),
 });
 const dueSchema = z.object({
-  data: z.array(
-    z.object({
-      affiliateId: z.string(),
-      affiliateCode: z.string(),
-      isErased: z.boolean().meta({ description: 'Is in no payout run: nobody knows any more whom to pay.' }),
-      amount: money.meta({
-        description: 'Below zero: refunds of what was paid out, taken off what becomes due next.',
-      }),
-    }),
-  ),
+  affiliateId: z.string(),
+  affiliateCode: z.string(),
+  isErased: z.boolean().meta({ description: 'Is in no payout run: nobody knows any more whom to pay.' }),
+  amount: money.meta({
+    description: 'Below zero: refunds of what was paid out, taken off what becomes due next.',
+  }),
 });
 const made = z.object({ data: z.array(payoutSchema) });
-const dueQuery = z.strictObject({ currency: currency.optional() });
+/** An affiliate and a currency, as in `17 EUR`: what is due has no id. */
+const duePlace = z
+  .string()
+  .regex(/^\d+ [A-Z]{3}$/)
+  .refine((place) => idSchema.safeParse(duePlaceOf(place).affiliateId).success);
+const dueQuery = pageQueryBy(duePlace).extend({ currency: currency.optional() });
 const listQuery = pageQuery.extend({ state: state.optional(), affiliateId: idSchema.optional() });
 const csvQuery = z.strictObject({ state: state.optional() });
 const runBody = z.strictObject({
@@ -81,17 +83,20 @@ export class PayoutsController {
   }
 
   @Get('due')
-  @ApiRoute({ summary: 'What is due to affiliates now', tag: 'payouts', response: dueSchema })
+  @ApiRoute({ summary: 'What is due to affiliates now', tag: 'payouts', response: pageOf(dueSchema) })
   async due(
-    @Query({ schema: dueQuery }) query: z.output<typeof dueQuery>,
-  ): Promise<z.output<typeof dueSchema>> {
-    const rows = await this.payouts.due(query.currency ?? null);
-    return {
-      data: rows.map(({ affiliateId, affiliateCode, isErased, amountMinor, currency }) => ({
+    @Query({ schema: dueQuery }) { cursor, limit, currency }: z.output<typeof dueQuery>,
+  ): Promise<Page<z.output<typeof dueSchema>>> {
+    const behind = cursor === undefined ? null : duePlaceOf(cursor);
+    const rows = await this.payouts.pageOfDue(currency ?? null, { behind, limit: limit + 1 });
+    return toPage(
+      rows.map((row) => ({ id: `${row.affiliateId} ${row.currency}`, ...row })),
+      limit,
+      ({ affiliateId, affiliateCode, isErased, amountMinor, currency }) => ({
         ...{ affiliateId, affiliateCode, isErased },
         amount: moneyOf(amountMinor, currency),
-      })),
-    };
+      }),
+    );
   }
 
   @Get('export.csv')
@@ -168,6 +173,10 @@ export class PayoutsController {
   async cancel(@Param('id', { schema: idSchema }) id: string): Promise<PayoutJson> {
     return payoutJson(await this.payouts.cancel(id));
   }
+}
+
+function duePlaceOf(place: string): DuePlace {
+  return { affiliateId: place.slice(0, -4), currency: place.slice(-3) };
 }
 
 function payoutJson({

@@ -54,6 +54,26 @@ export async function dueBalances(db: EntityManager, when: DueWhen): Promise<Due
   return due(db, when, '');
 }
 
+/** An affiliate's balance of one currency: the place in a list of those that are due, newest affiliate first. */
+export interface DuePlace {
+  affiliateId: string;
+  currency: string;
+}
+
+/** As `dueBalances`, behind a place. */
+export async function pageOfDue(
+  db: EntityManager,
+  { currency, now }: DueWhen,
+  { behind, limit }: { behind: DuePlace | null; limit: number },
+): Promise<DueRow[]> {
+  return db.query(
+    `select * from (${dueSql('')}) d
+      where $3::bigint is null or (d."affiliateId", d.currency) < ($3, $4)
+      order by d."affiliateId" desc, d.currency desc limit $5`,
+    [currency, now, behind?.affiliateId ?? null, behind?.currency ?? null, limit],
+  );
+}
+
 /** As `dueBalances`, for a payout run: each sum with its parts. */
 export async function dueSums(db: EntityManager, when: DueWhen): Promise<DueSum[]> {
   const parts = `, coalesce(array_agg(e.id) filter (where e.amount > 0), '{}') as "commissionIds",
@@ -66,8 +86,12 @@ async function due<Row extends DueRow>(
   { currency, now }: DueWhen,
   more: string,
 ): Promise<Row[]> {
-  return db.query(
-    `select e.affiliate_id as "affiliateId", a.code as "affiliateCode", a.name as "affiliateName",
+  return db.query(`${dueSql(more)} order by 5, 6 desc, 1`, [currency, now]);
+}
+
+/** `$1`: a currency, or all; `$2`: now. */
+function dueSql(more: string): string {
+  return `select e.affiliate_id as "affiliateId", a.code as "affiliateCode", a.name as "affiliateName",
         a.erased as "isErased", e.currency,
         sum(e.amount)::float8 as "amountMinor"${more}
        from (select id, affiliate_id, currency, amount_minor as amount from commission
@@ -76,9 +100,7 @@ async function due<Row extends DueRow>(
              select id, affiliate_id, currency, -amount_minor from clawback
               where payout_id is null and due_at <= $2 and ($1::text is null or currency = $1)) e
        join affiliate a on a.id = e.affiliate_id
-      group by 1, 2, 3, 4, 5 having sum(e.amount) <> 0 order by 5, 6 desc, 1`,
-    [currency, now],
-  );
+      group by 1, 2, 3, 4, 5 having sum(e.amount) <> 0`;
 }
 
 /** Payout runs wait for each other, so that nothing is paid twice. */

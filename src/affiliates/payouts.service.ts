@@ -17,6 +17,7 @@ import {
   insertPayout,
   listPayouts,
   LOCK_PAYOUTS,
+  pageOfDue,
   type PayoutPage,
 } from './payouts.queries.js';
 
@@ -34,6 +35,10 @@ export class PayoutsService {
   /** What is due to each affiliate now, the highest first; below zero what they have to make up for. */
   async due(currency: string | null): Promise<DueRow[]> {
     return dueBalances(this.dataSource.manager, { currency, now: this.clock.now() });
+  }
+
+  async pageOfDue(currency: string | null, page: Parameters<typeof pageOfDue>[2]): Promise<DueRow[]> {
+    return pageOfDue(this.dataSource.manager, { currency, now: this.clock.now() }, page);
   }
 
   /**

@@ -1,10 +1,13 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
+import type { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
+import { toPage } from '../infra/http/page.js';
 import {
   funnelHeadlinesResponse,
   funnelKeyParam,
   funnelReportResponse,
   headlineJson,
+  headlinesQuery,
   periodJson,
   periodOf,
   periodQuery,
@@ -23,14 +26,12 @@ export class AnalyticsController {
     tag: 'analytics',
     response: funnelHeadlinesResponse,
   })
-  async list(@Query({ schema: periodQuery }) query: PeriodQuery): Promise<unknown> {
+  async list(
+    @Query({ schema: headlinesQuery }) { cursor, limit, ...query }: z.output<typeof headlinesQuery>,
+  ): Promise<unknown> {
     const period = periodOf(query);
-    const funnels = await this.analytics.funnels(period);
-    return {
-      data: funnels.map((funnel) => headlineJson(funnel)),
-      nextCursor: null,
-      period: periodJson(period),
-    };
+    const funnels = await this.analytics.page({ beforeId: cursor, limit: limit + 1 }, period);
+    return { ...toPage(funnels, limit, headlineJson), period: periodJson(period) };
   }
 
   @Get(':key')

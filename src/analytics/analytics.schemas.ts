@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { FunnelHeadline, FunnelReport } from './analytics.service.js';
 import type { Period } from './period.js';
 import { money } from '../infra/http/money.schemas.js';
+import { pageOf, pageQuery } from '../infra/http/page.js';
 
 const rate = z.number().min(0).max(1).nullable();
 const count = z.number().int().min(0);
@@ -12,17 +13,16 @@ const instant = z
   })
   .transform((text) => new Date(text));
 
-export const periodQuery = z
-  .strictObject({
-    from: instant
-      .optional()
-      .meta({ description: 'Start, inside the period. A date is its midnight in UTC.' }),
-    to: instant.optional().meta({ description: 'End, outside the period. A date is its midnight in UTC.' }),
-  })
-  .refine(({ from, to }) => from === undefined || to === undefined || from < to, {
-    path: ['to'],
-    error: 'use a time after from',
-  });
+const ends = {
+  from: instant.optional().meta({ description: 'Start, inside the period. A date is its midnight in UTC.' }),
+  to: instant.optional().meta({ description: 'End, outside the period. A date is its midnight in UTC.' }),
+};
+const inOrder = ({ from, to }: { from?: Date | undefined; to?: Date | undefined }): boolean =>
+  from === undefined || to === undefined || from < to;
+const LATER = { path: ['to'], error: 'use a time after from' };
+
+export const periodQuery = z.strictObject(ends).refine(inOrder, LATER);
+export const headlinesQuery = pageQuery.extend(ends).refine(inOrder, LATER);
 
 export type PeriodQuery = z.output<typeof periodQuery>;
 
@@ -82,11 +82,7 @@ export const funnelReportResponse = headline.extend({
     .meta({ description: 'What was offered after orders.' }),
 });
 
-export const funnelHeadlinesResponse = z.object({
-  data: z.array(headline),
-  nextCursor: z.null(),
-  period,
-});
+export const funnelHeadlinesResponse = pageOf(headline).extend({ period });
 
 export function periodOf({ from, to }: PeriodQuery): Period {
   return { from: from ?? null, to: to ?? null };
@@ -96,7 +92,8 @@ export function periodJson({ from, to }: Period): z.infer<typeof period> {
   return { from: from?.toISOString() ?? null, to: to?.toISOString() ?? null };
 }
 
-export function headlineJson({ key, ...rest }: FunnelHeadline): z.infer<typeof headline> {
+export function headlineJson(funnel: FunnelHeadline): z.infer<typeof headline> {
+  const { id: _, key, ...rest } = funnel;
   return { funnel: key, ...rest };
 }
 

@@ -9,6 +9,7 @@ import {
   findFunnel,
   listFunnels,
   mailSteps,
+  pageOfFunnels,
   sumRevenue,
   type FunnelRow,
 } from './funnel.queries.js';
@@ -25,6 +26,7 @@ import {
 import type { Period } from './period.js';
 
 export interface FunnelHeadline extends FunnelCounts {
+  id: string;
   key: string;
   title: string;
   revenue: Money;
@@ -46,12 +48,13 @@ const ALWAYS: Period = { from: null, to: null };
 export class AnalyticsService {
   constructor(private readonly dataSource: DataSource) {}
 
-  async funnels(period: Period = ALWAYS): Promise<FunnelHeadline[]> {
-    const headlines: FunnelHeadline[] = [];
-    // One after the other: a page of figures must not take all connections from the mails.
-    for (const funnel of await listFunnels(this.dataSource.manager))
-      headlines.push(await this.headline(funnel, period));
-    return headlines;
+  /** Of all funnels, by title. */
+  async funnels(): Promise<FunnelHeadline[]> {
+    return this.headlines(await listFunnels(this.dataSource.manager), ALWAYS);
+  }
+
+  async page(page: Parameters<typeof pageOfFunnels>[1], period: Period): Promise<FunnelHeadline[]> {
+    return this.headlines(await pageOfFunnels(this.dataSource.manager, page), period);
   }
 
   /** Throws `FUNNEL_NOT_FOUND`. */
@@ -68,10 +71,18 @@ export class AnalyticsService {
     return { ...headline, steps, upsells };
   }
 
-  private async headline({ key, title, currency }: FunnelRow, period: Period): Promise<FunnelHeadline> {
+  /** One after the other: a page of figures must not take all connections from the mails. */
+  private async headlines(funnels: readonly FunnelRow[], period: Period): Promise<FunnelHeadline[]> {
+    const headlines: FunnelHeadline[] = [];
+    for (const funnel of funnels) headlines.push(await this.headline(funnel, period));
+    return headlines;
+  }
+
+  private async headline({ id, key, title, currency }: FunnelRow, period: Period): Promise<FunnelHeadline> {
     const counts = await countStages(this.dataSource.manager, key, period);
     const revenues = await sumRevenue(this.dataSource.manager, key, period);
     return {
+      id,
       key,
       title,
       ...counts,

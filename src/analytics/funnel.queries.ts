@@ -4,6 +4,7 @@ import type { FunnelCounts, MailStep, StepCounts, UpsellCounts } from './funnel-
 import type { Period } from './period.js';
 
 export interface FunnelRow {
+  id: string;
   key: string;
   title: string;
   createdAt: Date;
@@ -11,7 +12,7 @@ export interface FunnelRow {
   currency: string;
 }
 
-const FUNNEL = `select f.key, f.title, f.created_at as "createdAt",
+const FUNNEL = `select f.id, f.key, f.title, f.created_at as "createdAt",
     coalesce((select p.currency from product p where p.funnel_key = f.key order by p.archived_at nulls first, p.id limit 1), 'EUR') as currency
   from funnel f`;
 
@@ -22,6 +23,17 @@ export async function findFunnel(db: EntityManager, key: string): Promise<Funnel
 
 export async function listFunnels(db: EntityManager): Promise<FunnelRow[]> {
   return db.query(`${FUNNEL} order by f.title, f.key`);
+}
+
+/** Newest first. */
+export async function pageOfFunnels(
+  db: EntityManager,
+  { beforeId, limit }: { beforeId?: string | undefined; limit: number },
+): Promise<FunnelRow[]> {
+  return db.query(`${FUNNEL} where $1::bigint is null or f.id < $1 order by f.id desc limit $2`, [
+    beforeId ?? null,
+    limit,
+  ]);
 }
 
 /** `$2` and `$3` are the period; a null end is open. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idSchema, pageOf } from '../infra/http/page.js';
+import { idSchema, pageOf, pageQueryBy } from '../infra/http/page.js';
 import { moveChoice, movePreviewShape } from '../sequences/moves/people-moves.schemas.js';
 import { formShape, offerShape, productShape } from './schemas/funnel.schemas.js';
 import { RULES, type RuleName } from './lint/rules.js';
@@ -69,14 +69,13 @@ export const fileQuery = z.strictObject({
     .meta({ description: 'The last part of the name that funnels give to it, such as guide.pdf.' }),
 });
 
-export const fileList = z.object({
-  data: z.array(
-    deliveredFile.extend({
-      name: z.string().meta({ description: 'As the funnel names it, such as files/guide.pdf.' }),
-      url: z.string().meta({ description: 'Gives the file for an hour.' }),
-    }),
-  ),
-});
+export const fileList = pageOf(
+  deliveredFile.extend({
+    name: z.string().meta({ description: 'As the funnel names it, such as files/guide.pdf.' }),
+    url: z.string().meta({ description: 'Gives the file for an hour.' }),
+  }),
+);
+export const fileListQuery = pageQueryBy(z.string());
 
 export const exportQuery = z.strictObject({
   templates: z

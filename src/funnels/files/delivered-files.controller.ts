@@ -6,9 +6,10 @@ import type { z } from 'zod';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { FilesService } from '../../infra/files/files.service.js';
 import { ApiRoute } from '../../infra/http/api-route.js';
+import { toPage } from '../../infra/http/page.js';
 import { DomainError } from '../../values/domain-error.js';
 import { DeliveredFiles } from './delivered-files.service.js';
-import { deliveredFile, fileList, fileQuery, funnelKey } from '../funnels.schemas.js';
+import { deliveredFile, fileList, fileListQuery, fileQuery, funnelKey } from '../funnels.schemas.js';
 
 const LINK_MS = 3_600_000;
 
@@ -48,16 +49,25 @@ export class DeliveredFilesController {
   @Get('funnels/:key/files')
   @ApiRoute({
     summary: 'List the files of a funnel, each with a link to it',
-    description: 'With the export of the funnel it is all that another installation needs.',
+    description: 'By name. With the export of the funnel it is all that another installation needs.',
     tag: 'funnels',
     response: fileList,
     errors: ['FUNNEL_NOT_FOUND'],
   })
-  async list(@Param('key', { schema: funnelKey }) key: string): Promise<unknown> {
+  async list(
+    @Param('key', { schema: funnelKey }) key: string,
+    @Query({ schema: fileListQuery }) { cursor, limit }: z.output<typeof fileListQuery>,
+  ): Promise<unknown> {
     const files = await this.delivered.ofFunnel(this.dataSource.manager, key);
     const until = new Date(this.clock.now().getTime() + LINK_MS);
-    return {
-      data: files.map(({ name, file }) => ({ name, ...file, url: this.files.downloadUrl(file.id, until) })),
-    };
+    const behind = files
+      .map((one) => ({ id: one.name, ...one }))
+      .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+      .filter(({ id }) => cursor === undefined || id > cursor);
+    return toPage(behind.slice(0, limit + 1), limit, ({ name, file }) => ({
+      name,
+      ...file,
+      url: this.files.downloadUrl(file.id, until),
+    }));
   }
 }

@@ -206,6 +206,12 @@ describe('the report of a funnel', () => {
       ['other', 0, 0],
       ['sold', 2, 4],
     ]);
+    const period = { from: null, to: null };
+    const [newest] = await analytics.page({ limit: 1 }, period);
+    expect(newest).toMatchObject({ key: 'other', visitors: 0 });
+    const [next] = await analytics.page({ limit: 1, beforeId: newest?.id }, period);
+    expect(next).toMatchObject({ key: 'sold', visitors: 2, orders: 4 });
+    expect(await analytics.page({ limit: 1, beforeId: next?.id }, period)).toEqual([]);
   });
 
   it('refuses a funnel that does not exist', async () => {

@@ -80,13 +80,18 @@ describe('the files that a funnel delivers', () => {
       .expect(201);
     return (body as { id: string }).id;
   };
-  const listed = async (): Promise<{ name: string; url: string }[]> => {
+  interface FilePage {
+    data: { name: string; url: string }[];
+    nextCursor: string | null;
+  }
+  const filesAt = async (query = ''): Promise<FilePage> => {
     const { body } = await t.test.http
-      .get('/api/v1/funnels/course/files')
+      .get(`/api/v1/funnels/course/files${query}`)
       .set('Authorization', `Bearer ${API_KEY}`)
       .expect(200);
-    return (body as { data: { name: string; url: string }[] }).data;
+    return body as FilePage;
   };
+  const listed = async (): Promise<FilePage['data']> => (await filesAt()).data;
   const bytesOf = async (url: string): Promise<string> =>
     (await t.test.http.get(new URL(url).pathname).expect(200)).text;
 
@@ -118,6 +123,24 @@ describe('the files that a funnel delivers', () => {
     expect(answer.status).toBe(422);
     expect(answer.body['detail']).toContain(message);
     expect((await applyFolder()).words).toEqual([]);
+  });
+
+  it('are listed page by page, in the order of their names', async () => {
+    const names = ['files/a.txt', 'files/kit.txt', 'files/z.txt'];
+    for (const name of names) await writeFile(join(folder, name), name);
+    await writeFile(
+      join(folder, 'course.yaml'),
+      YAML.replace('[files/kit.txt]', '[files/z.txt, files/kit.txt, files/a.txt]'),
+    );
+    await applyFolder();
+    const one: { name: string }[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const page = await filesAt(`?limit=1${cursor === '' ? '' : `&cursor=${cursor}`}`);
+      one.push(...page.data);
+      cursor = page.nextCursor;
+    }
+    expect(one.map(({ name }) => name)).toEqual(names);
+    expect(one).toEqual(await listed());
   });
 
   it('go along with an export to a folder, and applied from there to an empty installation it is exported as the same bytes', async () => {
