@@ -14,11 +14,11 @@ export const OUTCOMES = [
   'created',
   'updated',
   'unchanged',
-  /** The table says no of somebody who was written to here: it counts. */
+  /** The table says no of somebody who was written to here, or calls dead or a complainant who only gets no newsletters: it counts. */
   'left',
   /** They said no here, or their address is dead: nothing of the row is taken. */
   'keptOut',
-  /** The address is on the suppression list; nothing of the row is taken, and nobody is made of it. */
+  /** The address is on the suppression list; nothing of the row is taken but that it is dead or complained, and nobody is made of it. */
   'suppressed',
   /** They are here already, and the import was told to leave them. Their no to being counted counts all the same. */
   'skipped',
@@ -40,6 +40,11 @@ function hasDecided(subscriberId: string, topicKey: string): string {
   return `exists (select from consent_event e where e.subscriber_id = ${subscriberId} and e.purpose = 'topic:' || ${topicKey})`;
 }
 
+/** Whether the table says more of somebody than is known here. */
+const SAYS_NO = `coalesce(i.status in ('unsubscribed', 'bounced', 'complained') and s.status in ('pending', 'active')
+  or i.status in ('bounced', 'complained') and s.status in ('unsubscribed', 'bounced')
+    and not exists (select from suppression x where x.email_hash = i.email_hash and x.scope = 'all'), false)`;
+
 /**
  * Each row beside the subscriber of its address, with what is to become of it. The same text for the dry run and the
  * real one, so that they cannot count differently. Served by the primary key of `import_row`, the unique key of
@@ -56,11 +61,10 @@ const JUDGED = `
     coalesce(s.status = 'pending' and i.status = 'active', false) as activates,
     coalesce(not i.tracking_consent and coalesce(s.tracking_consent, true), false) as declines,
     case
-      when exists (select 1 from suppression x where x.email_hash = i.email_hash) and not coalesce(
-        i.status in ('unsubscribed', 'bounced', 'complained') and s.status in ('pending', 'active'), false) then 'suppressed'
+      when exists (select 1 from suppression x where x.email_hash = i.email_hash) and not ${SAYS_NO} then 'suppressed'
       when s.id is null then 'created'
       when i.status in ('unsubscribed', 'bounced', 'complained') then
-        case when s.status in ('pending', 'active') and not coalesce(s.confirmed_at > i.left_at, false)
+        case when ${SAYS_NO} and not coalesce(s.confirmed_at > i.left_at, false)
           then 'left' else 'unchanged' end
       when s.status in ('unsubscribed', 'bounced', 'complained') then 'keptOut'
       when $4 = 'skip' then 'skipped'
@@ -119,7 +123,7 @@ const CHANGE = `
 /** $1 now. */
 const LET_GO = `
   update subscriber s set status = r.status, updated_at = $1 from merge_batch r
-   where r.outcome = 'left' and s.id = r.id and s.status in ('pending', 'active')`;
+   where r.outcome = 'left' and s.id = r.id`;
 
 /** $1 the import, $2 now, $3 the words that everybody agreed to, or null. */
 const EVIDENCE = `
@@ -161,7 +165,8 @@ const BAR = `
   insert into suppression (email_hash, scope, reason, source, created_at)
   select email_hash, case status when 'unsubscribed' then 'marketing' else 'all' end,
     case status when 'unsubscribed' then 'unsubscribed' when 'bounced' then 'hard_bounce' else 'complaint' end, 'import', $1::timestamptz
-  from merge_batch where outcome in ('created', 'left') and status in ('unsubscribed', 'bounced', 'complained')
+  from merge_batch where status in ('unsubscribed', 'bounced', 'complained')
+    and (outcome in ('created', 'left') or (outcome = 'suppressed' and here_id is null and status <> 'unsubscribed'))
   order by email_hash on conflict (email_hash, scope) do nothing`;
 
 /** $1 now. Who is new has no tag yet, and to look for one took as long as to write it. */
@@ -327,7 +332,7 @@ export async function mergeRows(
     await manager.query(EVIDENCE, [batch.importId, batch.now, consentText]);
   if (declines) await byIndex(manager, async () => manager.query(STOP_COUNTING, [batch.importId, batch.now]));
   if (hasTopics && has('created', 'updated')) await manager.query(OPT_OUT, [batch.importId, batch.now]);
-  if (saysNo && has('created', 'left')) await manager.query(BAR, now);
+  if (saysNo && has('created', 'left', 'suppressed')) await manager.query(BAR, now);
   if (has('created')) {
     await manager.query(TAG_NEW, now);
     await manager.query(TELL_TAGS_OF_NEW, now);

@@ -9,6 +9,7 @@ import { forgetImportedRows } from '../../../src/imports/forget.queries.js';
 import type { ImportJob } from '../../../src/imports/import-job.js';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
+import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 
@@ -304,6 +305,31 @@ it('takes a complaint about somebody whom the owner wanted no newsletters to go 
     ({ scope, reason }) => `${scope} ${reason}`,
   );
   expect(reasons).toContain('all complaint');
+});
+
+it('bars all mail to who had left here and whom a table calls dead or a complainant: receipts still went to them', async () => {
+  await t.dataSource.query('delete from subscriber; delete from suppression');
+  const suppressions = t.app.get(SuppressionsService, { strict: false });
+  const names = ['dead', 'angry', 'gone', 'nobody'].map((name) => `${name}@example.com`);
+  await taken(`email\n${names.slice(0, 3).join('\n')}\n`, { status: 'active', consentText: 'Yes.' });
+  const people: { id: string }[] = await t.dataSource.query('select id from subscriber');
+  for (const { id } of people)
+    await t.dataSource.transaction((m) => t.app.get(SubscribersService).unsubscribe(m, id, 'page'));
+  const entry = { emailKey: 'nobody@example.com', scope: 'marketing', reason: 'manual' } as const;
+  await suppressions.add(t.dataSource.manager, { ...entry, source: 'api' });
+  const said = ['bounced', 'complained', 'unsubscribed', 'bounced'];
+  const table = `email,status\n${names.map((name, nth) => `${name},${said[nth]}`).join('\n')}\n`;
+  expect((await taken(table)).counts).toMatchObject({ left: 2, suppressed: 2 });
+  const scopes = names.map(async (name) => (await suppressions.of(name)).map(({ scope }) => scope).join(' '));
+  expect(await Promise.all(scopes)).toEqual([
+    ...['all marketing', 'all marketing', 'marketing', 'all marketing'],
+  ]);
+  expect(await t.dataSource.query('select email, status from subscriber order by id')).toEqual([
+    { email: 'dead@example.com', status: 'bounced' },
+    { email: 'angry@example.com', status: 'complained' },
+    { email: 'gone@example.com', status: 'unsubscribed' },
+  ]);
+  expect((await taken(table)).counts).toMatchObject({ suppressed: 4 });
 });
 
 it('takes the topics that somebody known wants no mails about, and not where they have decided about it here since', async () => {
