@@ -26,8 +26,8 @@ const reasonForm = z.object({ reason: z.enum(LEAVE_REASONS), comment: z.string()
 
 /**
  * RFC 8058: one POST without cookies, login or redirect, in either encoding, and repeating it is harmless. GET and HEAD
- * change nothing for anybody, because scanners send them; they show that the mail came. The link reads nothing either: whoever holds a forwarded mail learns from
- * these pages neither the address nor whether the person is still there.
+ * change nothing for anybody, because scanners send them; they show that the mail came. Whoever holds a forwarded mail learns
+ * from these pages whether its reader has left, as from the page of preferences that the mail leads to, and not the address.
  */
 @Controller('u')
 export class UnsubscribeController {
@@ -42,9 +42,10 @@ export class UnsubscribeController {
   async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
     if (this.leave.read(token) === null) return this.missing(reply);
     // While the database is away the button is there all the same: what it does is kept.
-    const senderName = await this.senderOfMail(token).catch(() => null);
-    const view = { action: `/u/${token}`, ...senderOf(senderName) };
-    sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribe', view));
+    const mail = await this.looked(token).catch(() => null);
+    const view = { action: `/u/${token}`, hasLeft: mail?.hasLeft ?? false, ...senderOf(mail?.senderName) };
+    const page = view.hasLeft ? 'pages/unsubscribed' : 'pages/unsubscribe';
+    sendPrivatePage(reply, 200, await this.pages.render(page, view));
   }
 
   @Post(':token')
@@ -79,11 +80,13 @@ export class UnsubscribeController {
     sendPrivatePage(reply, 200, await this.pages.render('pages/unsubscribed', { thanks: given.success }));
   }
 
-  private async senderOfMail(token: string): Promise<string | null> {
+  private async looked(token: string): Promise<{ senderName: string | null; hasLeft: boolean } | null> {
     const holder = await this.leave.holder('unsubscribe', token);
     if (holder === null) return null;
-    await this.messages.linkUsed(holder.messageId);
-    return holder.senderName;
+    const { messageId, subscriberId, senderName } = holder;
+    await this.messages.linkUsed(messageId);
+    const hasLeft = subscriberId !== null && (await this.unsubscribe.hasLeft(subscriberId));
+    return { senderName, hasLeft };
   }
 
   /** A mailbox provider reads the status at most: one that is told of a success would tell the person so. */

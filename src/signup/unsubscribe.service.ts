@@ -61,4 +61,9 @@ export class UnsubscribeService {
       await this.enrollments.exitOnUnsubscribe(manager, subscriberId);
     });
   }
+  /** Whether pressing the button would change nothing. Of an address that bounced it would: nobody brings it back then. */
+  async hasLeft(subscriberId: string): Promise<boolean> {
+    const person = await this.subscribers.find(subscriberId);
+    return person?.status === 'unsubscribed' || person?.status === 'complained';
+  }
 }

@@ -57,6 +57,15 @@ describe('the unsubscribe link', () => {
     expect(await status()).toBe('active');
   });
 
+  it('tells who has left that they are off the list: it asked once more whether they want to leave', async () => {
+    const link = await unsubscribeLink();
+    await t.http.post(link).type('form').send({ from: 'page' }).expect(200);
+    const page = await t.http.get(link).expect(200);
+    expect(page.text).toContain('is off the list');
+    expect(page.text).not.toContain('<button');
+    expect((await t.http.post(link).expect(200)).text).toBe('Unsubscribed.\n');
+  });
+
   it.each([
     ['a form', (post: PostLink) => post().type('form').send({ 'List-Unsubscribe': 'One-Click' })],
     ['multipart', (post: PostLink) => post().field('List-Unsubscribe', 'One-Click')],
