@@ -71,13 +71,8 @@ export class DataRequestService {
    * and an address that is dead, get no mail of any kind: the owner is told, who has a month to answer (GDPR art. 12 (3)).
    */
   async ask(person: Subscriber, purpose: DataPurpose): Promise<'mailed' | 'unmailable'> {
-    const hash = addressHash(this.config.secretKey, person.emailKey);
-    const blocked: unknown[] = await this.dataSource.query(
-      `select 1 from suppression where email_hash = $1 and scope = 'all' limit 1`,
-      [hash],
-    );
-    if (blocked.length === 0) {
-      await this.mail(person, purpose, hash);
+    if ((await this.blockOf(person)) !== 'all') {
+      await this.mail(person, purpose, addressHash(this.config.secretKey, person.emailKey));
       return 'mailed';
     }
     await this.alerts.raise({
@@ -99,6 +94,15 @@ export class DataRequestService {
       ]);
       if (rows.length === 0 || lastSeenAt < overSince) await this.alerts.resolve(key);
     }
+  }
+
+  /** What is not mailed to the address, whatever the status says: the owner's block leaves that as it is. */
+  async blockOf({ emailKey }: Pick<Subscriber, 'emailKey'>): Promise<'all' | 'marketing' | null> {
+    const rows: { scope: 'all' | 'marketing' }[] = await this.dataSource.query(
+      `select scope from suppression where email_hash = $1 order by scope = 'all' desc limit 1`,
+      [addressHash(this.config.secretKey, emailKey)],
+    );
+    return rows[0]?.scope ?? null;
   }
 
   private async mail({ id, email }: Subscriber, purpose: DataPurpose, hash: Buffer): Promise<void> {

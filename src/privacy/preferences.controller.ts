@@ -14,6 +14,7 @@ import {
   PAUSE_DAYS,
   readPauseForm,
   readPreferencesForm,
+  standingOf,
   TRACKING_WORDS,
   topicWords,
 } from './preferences.js';
@@ -131,7 +132,8 @@ export class PreferencesController {
       exportAction: `${action}/export`,
       eraseAction: `${action}/erase`,
       addressMasked: maskEmailAddress(person.email),
-      status: person.status,
+      standing: standingOf(person.status, await this.requests.blockOf(person)),
+      mayLeave: person.status === 'active' || person.status === 'pending',
       topics: topics.map((topic) => ({ ...topic, words: topicWords(topic.title) })),
       lists: lists.map((list) => ({ ...list, words: listWords(list.title) })),
       trackingConsent: person.trackingConsent,

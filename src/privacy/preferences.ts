@@ -1,4 +1,5 @@
 import type { ListOfPerson } from '../subscribers/list.js';
+import type { SubscriberStatus } from '../subscribers/subscription-status.js';
 import type { Topic } from '../subscribers/topic.js';
 
 /** Where a reader's word came from, as it stands in the history of the person. */
@@ -24,6 +25,16 @@ export type PauseDays = (typeof PAUSE_DAYS)[number];
 export function readPauseForm(body: unknown): PauseDays | null {
   if (typeof body !== 'object' || body === null || !('days' in body)) return null;
   return PAUSE_DAYS.find((days) => String(days) === body.days) ?? null;
+}
+
+/** What reaches the address of a person, as the page of preferences says it: nothing, receipts alone, all, or not yet. */
+export function standingOf(
+  status: SubscriberStatus,
+  block: 'all' | 'marketing' | null,
+): 'unmailable' | 'off' | 'on' | 'pending' {
+  if (block === 'all') return 'unmailable';
+  if (block === null && status === 'active') return 'on';
+  return block === null && status === 'pending' ? 'pending' : 'off';
 }
 
 export interface PreferencesForm {

@@ -5,7 +5,7 @@ import { ErasureService } from '../../../src/privacy/erasure.service.js';
 import { addressHash } from '../../../src/subscribers/address-hash.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
-import { startTestApp, type TestApp } from '../../support/app.js';
+import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { newReader, type Reader } from './reader.js';
 
 describe('who gets no mail of any kind and asks for their data', () => {
@@ -57,6 +57,29 @@ describe('who gets no mail of any kind and asks for their data', () => {
       await t.app.get(ErasureService, { strict: false }).erase(reader.id, 'api');
       await requests.endAnswered();
       expect(await asked()).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['all', 'gets no mail.', 'the sender must answer within a month'],
+    ['marketing', 'gets no newsletters or offers.', 'We mail the link to your address'],
+  ])(
+    'reads what is true while the owner blocks them (%s): it said "on the list"',
+    async (...[scope, ...words]) => {
+      const reader = await newReader(t, `blocked-${scope}@example.com`);
+      const read = async (): Promise<string> => (await t.http.get(reader.preferences).expect(200)).text;
+      expect(await read()).toContain('is on the list.');
+      await t.http
+        .post('/api/v1/suppressions')
+        .set('Authorization', `Bearer ${API_KEY}`)
+        .send({ email: reader.email, scope })
+        .expect(201);
+      const page = await read();
+      for (const said of words) expect(page).toContain(said);
+      expect(page).not.toContain('is on the list.');
+      expect(page).not.toMatch(/What you get|A pause/);
+      // The block may end, and then their own word counts.
+      expect(page).toContain('Stop all of them');
     },
   );
 
