@@ -202,6 +202,7 @@ function lifecycle(facts: MessageFacts): Rule[] {
   const rules = stop === null ? [] : [stop];
   if (message.state === 'leased') return [...rules, underway(facts)];
   if (message.withdrawn !== null) return [cancelled(message.withdrawn, null, broadcast)];
+  if (message.state === 'held' && message.stateReason === BROADCAST_PAUSED && stop !== null) return [stop];
   if (message.state === 'held') return [...rules, held(message.stateReason)];
   if (message.expiresAt !== null && message.expiresAt <= now)
     return [

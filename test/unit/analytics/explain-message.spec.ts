@@ -202,6 +202,14 @@ describe('why a mail was (not) sent', () => {
     expect(answer.answer).toMatch(words);
   });
 
+  it('says once that its broadcast is paused, of a mail that is held for it', () => {
+    const paused = { sequence: null, broadcast: broadcast('paused') };
+    const { chain, answer } = explainMessage(with_({ ...paused, message: held('broadcast paused') }));
+    const codes = chain.map(({ code }) => code).filter((code) => code === 'BROADCAST_PAUSED');
+    expect(codes).toHaveLength(1);
+    expect(answer).toMatch(/“News” is paused/);
+  });
+
   it('tells the whole way in the order in which the engine asks', () => {
     const answer = explainMessage(
       with_({
