@@ -1,5 +1,6 @@
 import { decodeHTML } from 'entities';
 import { convert, type FormatCallback } from 'html-to-text';
+import { splitByTags } from './liquid-tags.js';
 import { addressAsRead } from '../../values/url.js';
 
 /** Cells that touch would be one word: "Course$10". */
@@ -75,7 +76,6 @@ const GOES_ON = /^\{%-?\s*(?:elsif|else|when)\b/;
 const LOOP = /^\{%-?\s*for\b/;
 const LOOP_END = /^\{%-?\s*endfor\b/;
 const CONDITION = /^\{%-?\s*(?:if|elsif|unless|case|when)\b/;
-const LIQUID = /\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}/g;
 /** Of the last two planes of Unicode, which have no letters. */
 const FIRST_MARK = 0xf0000;
 const LAST_MARK = 0x10fffc;
@@ -99,7 +99,7 @@ const SILENT_LINES = new RegExp(`(^|(?<!\\n)\\n+)((?:${SILENT_LINE.source})+)`, 
  */
 export function textOfHtml(html: string): string {
   const tags = new Tags();
-  const marked = html.replace(MARK, '').replace(LIQUID, (tag) => tags.markOf(tag));
+  const marked = tags.marked(html.replace(MARK, ''));
   const { open, looks } = withLooks(marked, tags);
   const hidden: FormatCallback = (elem, _walk, builder) => {
     const tagsLeft = effectOf(wordsIn(elem), tags);
@@ -154,6 +154,12 @@ class Tags {
     return this.#marks.get(tag) ?? tag;
   }
 
+  marked(text: string): string {
+    return splitByTags(text)
+      .map((part, place) => (place % 2 === 1 ? this.markOf(part) : part))
+      .join('');
+  }
+
   of(mark: string): string {
     return this.#tags[(mark.codePointAt(0) ?? 0) - FIRST_MARK] ?? '';
   }
@@ -179,14 +185,7 @@ function withLooks(marked: string, tags: Tags): { open: string; looks: string[] 
       if (!isOpen) look = written;
       return ' ';
     });
-    if (
-      !MAY_HIDE.test(look) ||
-      !isBalanced(
-        look.replace(LIQUID, (one) => tags.markOf(one)),
-        tags,
-      )
-    )
-      return plain;
+    if (!MAY_HIDE.test(look) || !isBalanced(tags.marked(look), tags)) return plain;
     return plain.replace(/^<[^\s>/]+/, (start) => `${start} ${LOOK}="${looks.push(look) - 1}"`);
   });
   return { open, looks };

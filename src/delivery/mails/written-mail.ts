@@ -1,3 +1,5 @@
+import { splitByTags } from './liquid-tags.js';
+
 /** A mail as its owner writes it: plain text with a few signs, dressed as the mails of the folder `templates` are. */
 export interface WrittenMail {
   /** Its template key, `written/sunday-news`. */
@@ -42,7 +44,6 @@ export interface MailPlace {
 }
 
 const LINK = /\[([^\]\n]{1,200})\]\(((?:https?:\/\/|mailto:|\{\{)[^)\s]*(?:\s*[^)\s]+\s*\}\})?)\)/;
-const LIQUID = /(\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\})/;
 
 /**
  * Blocks have an empty line between them: `# ` begins a heading, `- ` a list, a link alone is a button, the rest is
@@ -179,8 +180,7 @@ function emphasised(text: string): string {
 
 /** Of what stands between variables. */
 function escaped(text: string): string {
-  return text
-    .split(LIQUID)
+  return splitByTags(text)
     .map((part, place) =>
       place % 2 === 1 ? part : part.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
     )

@@ -17,6 +17,7 @@ import {
   withoutScriptLinks,
   personalLinks,
 } from '../../../../src/delivery/mails/mail-links.js';
+import { textOfHtml } from '../../../../src/delivery/mails/mail-text.js';
 import { compileMail } from '../../../../src/delivery/mails/mjml.templates.js';
 import { supportNotes } from '../../../../src/delivery/preflight/client-support.js';
 import { linksOf } from '../../../../src/delivery/preflight/mail-checks.js';
@@ -161,6 +162,19 @@ describe('a source that is too much', () => {
   it('is looked through in a moment where style sheets have no end', () => {
     expect(spentMs(() => alwaysShown(repeated('<style>'), '1 Main St, Springfield'))).toBeLessThan(1_500);
   });
+
+  it.each(['{{', '{{{ ', 'a {{ b '])(
+    'has its text in a time that grows as its length, when it has %s without an end: 180,000 characters took seconds',
+    (text) => {
+      const textMs = (length: number): number => {
+        const html = `<p>{% raw %}${repeated(text, length)}{% endraw %}</p>`;
+        return Math.min(...[1, 2, 3].map(() => spentMs(() => textOfHtml(html))));
+      };
+      const shortMs = textMs(15_000);
+      // Eight times as long; where each is compared with all behind it, that is 64 times the work.
+      expect(textMs(120_000)).toBeLessThan(24 * shortMs);
+    },
+  );
 
   it.each([
     ...['<a ', '<img ', '<a href="', '<meta ', '<link rel="', '<!--[if ', "<a href='x"],
