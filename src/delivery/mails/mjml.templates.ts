@@ -79,11 +79,21 @@ async function compileChecked(file: SourceFile, includes: readonly SourceFile[])
       1,
       `the subject in <mj-title>: ${HEADER_TEXT_ADVICE}, at most ${MAX_SUBJECT_CHARS} characters`,
     );
-  const text = textOfHtml(html);
+  const text = textOf(file, html);
   if (text === '') throw invalid(file, 1, 'the mail has no text');
   // Once more on the results: a tag that MJML took apart is whole in the source.
   for (const part of [subject, html, text]) checkLiquid({ ...file, source: part }, 1);
   return { subject, html, text, outside };
+}
+
+/** Elements in elements are walked through by functions that call themselves. */
+function textOf(file: SourceFile, html: string): string {
+  try {
+    return textOfHtml(html);
+  } catch (error) {
+    if (error instanceof RangeError) throw invalid(file, 1, 'its elements stand in each other too deep');
+    throw error;
+  }
 }
 
 async function areAsRead(files: readonly SourceFile[]): Promise<boolean> {

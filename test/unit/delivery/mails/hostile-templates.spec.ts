@@ -126,6 +126,7 @@ describe('a source that is too much', () => {
     ],
     ['opens conditions and closes none', mail(repeated('{% if a %}')), /emails\/draft\.mjml:\d+/],
     ['nests elements without end', mail(repeated('<mj-column>')), /emails\/draft\.mjml:\d+/],
+    ['nests HTML without end', mail(repeated('<div>')), /emails\/draft\.mjml:1: .* too deep/],
     ['opens includes and closes none', repeated('<mj-include '), /emails\/draft\.mjml:\d+/],
     ['opens comments and closes none', repeated('<!--'), /emails\/draft\.mjml:\d+/],
     ['opens tags and closes none', mail(repeated('{{ a')), /emails\/draft\.mjml:\d+/],
