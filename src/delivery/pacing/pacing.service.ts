@@ -192,8 +192,9 @@ export class PacingService {
     const parent = queueOfAll(own);
     this.meter({ queueKey: own, relay }).accepted(count, nowMs, isShared(own) ? domain : undefined);
     if (parent !== null) this.meter({ queueKey: parent, relay }).accepted(count, nowMs);
-    // What was learnt while there was one relay alone holds for all, and is forgotten like any other.
-    const relays = relay === null ? [null] : [null, relay];
+    // What was learnt while there was one relay alone holds for all, and what one of several has learnt holds when it is left
+    // alone; both are forgotten like any other.
+    const relays = by === undefined ? [null] : [null, by];
     for (const one of relays) for (const key of paceKeysOf(own, one)) await this.recover(key, nowMs);
   }
 

@@ -84,10 +84,9 @@ export class RelaysService {
   /**
    * Those by which mails go now, with their shares, as `choose` has it: that one of them is slow says nothing of the others.
    * One that only takes over does so while no other works, not while the others are slow: it would bear all that they do not,
-   * at no pace. None where there is no choice.
+   * at no pace. The only relay, too: it may have a pace of the time when it was one of several.
    */
   async shares(): Promise<Pick<Relay, 'name' | 'weight'>[]> {
-    if (this.#relays.length < 2) return [];
     const states = await this.#states.get();
     const working = this.#relays.filter(({ name }) => (states.get(name)?.state ?? 'closed') === 'closed');
     const sharing = working.filter(({ weight }) => weight > 0);

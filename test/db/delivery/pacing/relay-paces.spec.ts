@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SendingService } from '../../../../src/delivery/pacing/sending.service.js';
 import { openSmtpSink, type SmtpSink } from '../../../support/smtp-sink.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
 
@@ -46,5 +47,34 @@ describe('a relay that only takes over', () => {
     await plan(30);
     expect(await t.sendDue()).toBe(30);
     expect(spare.mails).toHaveLength(30);
+  });
+});
+
+describe('the one relay that is left of several', () => {
+  let left: SmtpSink;
+  beforeEach(async () => {
+    left = await openSmtpSink();
+    t = await openPostOffice({ SMTP_URL: `${left.url}?name=left&lanes=4` });
+  });
+  afterEach(async () => {
+    await t.close();
+    await left.close();
+  });
+
+  it('keeps the pace that it was asked for beside them, which grows again: receivers got all at once', async () => {
+    await slowBy('left');
+    await plan(30);
+    expect(await t.sendDue()).toBe(10);
+    expect(await t.app.get(SendingService, { strict: false }).estimate(null)).toMatchObject({
+      remaining: 20,
+      limitedBy: 'lane:example.com|gmail@',
+    });
+    t.clock.advance(2_000);
+    await t.db.query(
+      `update send_bucket set slow_factor = 0.5, tokens = 2, updated_at = updated_at - interval '2 minutes'`,
+    );
+    expect(await t.sendDue()).toBe(2);
+    const [pace]: { factor: number }[] = await t.db.query(`select slow_factor as factor from send_bucket`);
+    expect(pace?.factor).toBeGreaterThan(0.5);
   });
 });
