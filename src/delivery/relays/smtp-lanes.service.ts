@@ -188,12 +188,17 @@ export class SmtpLanes {
 
   /** The pace of another relay is not kept where this one does not work any more: better too fast for a moment than not at all. */
   private async laneToWanted(wanted: string | undefined, pools: LanePools): Promise<TakenLane | null> {
-    if (wanted === undefined || this.full().has(wanted) || pools.stuck().includes(wanted)) return null;
-    // Where mails of all queues want this one, nothing else would ever try another that is out.
-    if (await this.relays.anyIsDueForTry()) return null;
-    const others = this.relays.all().filter(({ name }) => name !== wanted);
-    const relay = await this.relays.choose(new Set(others.map(({ name }) => name)));
-    return relay === null ? null : this.laneTo(relay, pools);
+    for (;;) {
+      if (wanted === undefined || this.full().has(wanted) || pools.stuck().includes(wanted)) return null;
+      // Where mails of all queues want this one, nothing else would ever try another that is out.
+      if (await this.relays.anyIsDueForTry()) return null;
+      const others = this.relays.all().filter(({ name }) => name !== wanted);
+      const relay = await this.relays.choose(new Set(others.map(({ name }) => name)));
+      if (relay === null) return null;
+      const taken = await this.laneTo(relay, pools);
+      // None where one of its lanes has come to wait for a slow answer, or has got it: the relay works as before.
+      if (taken) return taken;
+    }
   }
 
   private async laneToAny(beyond: ReadonlySet<string>, pools: LanePools): Promise<TakenLane | null> {
