@@ -25,7 +25,9 @@ const key = z.string().min(1).max(200);
 export const messageQuery = pageQuery
   .extend({
     subscriberId: idSchema.optional().meta({ description: 'Only messages to this subscriber.' }),
-    broadcastId: idSchema.optional().meta({ description: 'Only messages of this broadcast.' }),
+    broadcastId: idSchema
+      .optional()
+      .meta({ description: 'Only messages of this broadcast. Does not go with `funnel` and `step`.' }),
     funnel: key
       .optional()
       .meta({ description: 'Only messages of this funnel’s `step`, which goes with it.' }),
@@ -34,4 +36,8 @@ export const messageQuery = pageQuery
   .refine(({ funnel, step }) => (funnel === undefined) === (step === undefined), {
     path: ['step'],
     message: 'name a funnel and a step, or neither',
+  })
+  .refine(({ broadcastId, funnel }) => broadcastId === undefined || funnel === undefined, {
+    path: ['broadcastId'],
+    message: 'no message is of a broadcast and of a step: name one of them',
   });

@@ -103,6 +103,8 @@ describe('a filter', () => {
       ['messages?broadcastId=first', 'broadcastId'],
       ['messages?funnel=course', 'step'],
       ['messages?step=first', 'step'],
+      // No mail is of both: all of the broadcast were read to find none.
+      ['messages?broadcastId=1&funnel=course&step=first', 'broadcastId'],
       ['orders?subscriberId=-1', 'subscriberId'],
       ['orders?broadcastId=1', 'broadcastId'],
     ]) {
