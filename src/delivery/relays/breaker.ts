@@ -47,7 +47,7 @@ export function afterTrouble({ state, failures, pauseSeconds }: Breaker, kind: R
   };
 }
 
-const WAIT = 'Mails wait and lose no attempt; it is tried again by itself.';
+export const WAIT = 'Mails wait and lose no attempt; it is tried again by itself.';
 const TROUBLE_WORDS: Readonly<Record<RelayTrouble, readonly [trouble: string, consequence: string]>> = {
   connect: ['cannot be reached', WAIT],
   silent: [

@@ -92,6 +92,23 @@ export class RelaysQueries {
     });
   }
 
+  /**
+   * Runs `then` where each of these relays is out. One that is just being closed by another worker is waited for: else the owner
+   * is told after that one has taken the word back.
+   */
+  async whereAllAreOut(
+    keys: readonly string[],
+    then: (manager: EntityManager) => Promise<void>,
+  ): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const rows: unknown[] = await manager.query(
+        `select 1 from relay_state where key = any($1) and state <> 'closed' order by key for share`,
+        [keys],
+      );
+      if (rows.length === keys.length) await then(manager);
+    });
+  }
+
   /** Adds what a worker has seen put off to what all have seen, under the row's lock. Returns that. */
   async addPutOffs(key: string, seen: PutOffs): Promise<PutOffs> {
     return this.dataSource.transaction(async (manager) => {

@@ -5,7 +5,7 @@ import type { RelayTrust } from '../../../config/relays.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CONFIG, relaysOf, type Config } from '../../infra/config.js';
 import { Remembered } from '../../infra/remembered.js';
-import { afterTrouble, troubleWords, shownReply } from './breaker.js';
+import { afterTrouble, troubleWords, shownReply, WAIT } from './breaker.js';
 import type { RelayTrouble } from '../replies/settlement.js';
 import { chooseRelay } from './relay-choice.js';
 import { afterTaken, NO_PUT_OFFS, templatesToPassOver, type PutOffs } from './put-offs.js';
@@ -39,6 +39,8 @@ export interface RelayView {
 const STATES_CACHE_MS = 500;
 const NO_RELAYS: ReadonlySet<string> = new Set();
 const CHANCES = 1 << 30;
+/** No relay's name is in it: the alert is about all of them. */
+const NONE_WORKS = 'relays';
 
 /**
  * Chooses among the relays of SMTP_URL those that work. What the workers find out about a relay they share in the
@@ -48,6 +50,8 @@ const CHANCES = 1 << 30;
 export class RelaysService {
   readonly #relays: readonly Relay[];
   readonly #states: Remembered<ReadonlyMap<string, RelayStateRow>>;
+  /** Any of them, since the start. */
+  #hasWorked = false;
 
   constructor(
     private readonly queries: RelaysQueries,
@@ -148,12 +152,14 @@ export class RelaysService {
   /** Something was wrong with the relay, not with the mail, which goes back without having used up an attempt. */
   async failed({ name }: Pick<Relay, 'name'>, kind: RelayTrouble, reason: string): Promise<void> {
     const shown = shownReply(reason);
+    let isOut = false;
     await this.queries.update(
       name,
       shown,
       (breaker) => afterTrouble(breaker, kind),
-      async (manager, pauseSeconds) =>
-        this.alerts.raise(
+      async (manager, pauseSeconds) => {
+        isOut = true;
+        await this.alerts.raise(
           {
             key: `relay:${name}`,
             severity: this.#relays.length === 1 ? 'critical' : 'warning',
@@ -161,9 +167,27 @@ export class RelaysService {
             facts: { relay: name, kind, reply: shown, pauseSeconds },
           },
           manager,
-        ),
+        );
+      },
     );
     this.#states.forget();
+    if (isOut && this.#relays.length > 1) await this.tellIfNoneWorks();
+  }
+
+  /** By itself, as it reads what other workers have found out about the others. */
+  private async tellIfNoneWorks(): Promise<void> {
+    const names = this.#relays.map((relay) => relay.name);
+    await this.queries.whereAllAreOut(names, async (manager) =>
+      this.alerts.raise(
+        {
+          key: NONE_WORKS,
+          severity: 'critical',
+          message: `No mail relay works: ${names.join(', ')}. ${WAIT}`,
+          facts: { relays: names },
+        },
+        manager,
+      ),
+    );
   }
 
   /**
@@ -197,11 +221,17 @@ export class RelaysService {
    */
   async worked({ name }: Pick<Relay, 'name'>, taken: string | null = null): Promise<void> {
     const known = (await this.#states.get()).get(name);
+    // The relays may have been others when it was said.
+    if (!this.#hasWorked) await this.alerts.resolve(NONE_WORKS);
+    this.#hasWorked = true;
     if (known === undefined) return;
     const { state, failures, putOffs } = known;
     const isKnown = putOffs === null || afterTaken(putOffs, taken, false) === putOffs;
     if (state === 'closed' && failures === 0 && isKnown) return;
-    await this.queries.close(name, taken, async (manager) => this.alerts.resolve(`relay:${name}`, manager));
+    await this.queries.close(name, taken, async (manager) => {
+      await this.alerts.resolve(`relay:${name}`, manager);
+      await this.alerts.resolve(NONE_WORKS, manager);
+    });
     this.#states.forget();
   }
 

@@ -188,4 +188,32 @@ describe('several relays', () => {
     await relays.worked({ name: 'one' });
     expect(await t.app.get(AlertsService).open()).toEqual([]);
   });
+
+  it('says as a critical alert that no relay works, until one does: there was a warning of each', async () => {
+    const critical = async (): Promise<string[]> =>
+      (await t.app.get(AlertsService).open())
+        .filter(({ severity }) => severity === 'critical')
+        .map(({ message }) => message);
+    const names = relays.all().map(({ name }) => name);
+    for (const name of names.slice(1)) await fail(name, 'auth', 1);
+    expect(await critical()).toEqual([]);
+    await fail('one', 'connect', 3);
+    expect(await critical()).toEqual([expect.stringMatching(/^No mail relay works/)]);
+    await endPause();
+    await others.view();
+    await others.choose();
+    await others.worked({ name: 'one' });
+    expect(await critical()).toEqual([]);
+  });
+
+  it('is no outage any more when the relays are others after a start, and one of them takes a mail', async () => {
+    const alerts = t.app.get(AlertsService);
+    await fail('one', 'auth', 1);
+    await fail('two.example.com', 'auth', 1);
+    await fail('spare.example.com', 'auth', 1);
+    const later = await openWorker(t.url, { env: { SMTP_URL: 'smtp://new.example.com' } });
+    await later.app.get(RelaysService).worked({ name: 'new.example.com' });
+    expect((await alerts.open()).filter(({ severity }) => severity === 'critical')).toEqual([]);
+    await later.close();
+  });
 });
