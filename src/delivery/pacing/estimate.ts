@@ -82,11 +82,11 @@ function passedToday(bucket: Bucket, count: number, endMs: number): { passed: nu
     const passed = Math.min(count, byDay);
     return { passed, bucket: spend(bucket, passed) };
   }
-  const tokens = Math.max(0, bucket.tokens);
+  const { tokens } = bucket;
   // The mail that midnight comes upon is one of the next day.
   const byRate = Math.floor(tokens + (rate / 1000) * (endMs - bucket.refilledAtMs) + ROUNDING);
-  const passed = Math.min(count, byDay, byRate);
-  const tookMs = Math.max(0, ((passed - tokens) / rate) * 1000);
+  const passed = Math.max(0, Math.min(count, byDay, byRate));
+  const tookMs = passed === 0 ? 0 : Math.max(0, ((passed - tokens) / rate) * 1000);
   const filled = tokens + (tookMs / 1000) * rate;
   const refilledAtMs = Math.min(endMs, bucket.refilledAtMs + tookMs);
   return { passed, bucket: spend({ ...bucket, tokens: filled, refilledAtMs }, passed) };

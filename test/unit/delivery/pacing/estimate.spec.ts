@@ -39,6 +39,8 @@ describe('how long mails take', () => {
     expect(passMs(bucket('global', { ratePerSecond: 10, tokens: 20 }), now(120))).toBe(10_000);
     expect(passMs(bucket('global', { ratePerSecond: 10, slowFactor: 0.5 }), now(100))).toBe(20_000);
     expect(passMs(bucket('global', { ratePerSecond: 10, tokens: 20 }), now(15))).toBe(0);
+    // What was taken beyond the pace is waited for first.
+    expect(passMs(bucket('global', { ratePerSecond: 10, tokens: -50 }), now(100))).toBe(15_000);
   });
 
   it('waits for the next day when the quota is used up', () => {
@@ -152,7 +154,7 @@ describe('how long mails take, beside the bucket that lets them through one by o
   const pace = {
     ratePerSecond: fc.option(fc.double({ min: 0.005, max: 50, noNaN: true })),
     burst: fc.option(fc.integer({ min: 1, max: 40 })),
-    tokens: fc.integer({ min: 0, max: 40 }),
+    tokens: fc.integer({ min: -40, max: 40 }),
     slowFactor: fc.double({ min: 0.2, max: 3, noNaN: true }),
     dailyQuota: fc.option(fc.integer({ min: 5, max: 400 })),
     usedToday: fc.integer({ min: 0, max: 100 }),
