@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { durabilityProblems } from '../../src/infra/database/durable-commits.js';
 import { openDataSource } from '../../src/infra/database/migrate.js';
@@ -38,6 +40,16 @@ describe('what doctor says of the way to the database', () => {
       await pooler.close();
     });
 
+    it('is a fault where several do so behind one address: each gave its one session to one of two connections', async () => {
+      const poolers = await Promise.all([1, 2].map(async () => openPgBouncer(database.url, 'transaction')));
+      const balancer = await openBalancer(poolers.map(({ url }) => Number(new URL(url).port)));
+      const through = new URL(database.url);
+      through.host = `127.0.0.1:${balancer.port}`;
+      expect(await said(through.href)).toMatch(/hands out single transactions/);
+      await balancer.close();
+      for (const pooler of poolers) await pooler.close();
+    });
+
     it('names commits that do not last where our setting went to one connection of four', async () => {
       const owner = await openDataSource(database.url);
       const name = new URL(database.url).pathname.slice(1);
@@ -53,3 +65,20 @@ describe('what doctor says of the way to the database', () => {
     });
   });
 });
+
+/** Leads each connection to the next of these ports in turn. */
+async function openBalancer(ports: readonly number[]): Promise<{ port: number; close: () => Promise<void> }> {
+  let count = 0;
+  const server = createServer((from) => {
+    const to = connect(ports[count++ % ports.length] ?? 0, '127.0.0.1');
+    from.pipe(to).pipe(from);
+    for (const socket of [from, to]) socket.on('error', () => [from, to].forEach((one) => one.destroy()));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const close = async (): Promise<void> => {
+    server.close();
+    await once(server, 'close');
+  };
+  return { port: (server.address() as AddressInfo).port, close };
+}

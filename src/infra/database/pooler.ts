@@ -3,17 +3,19 @@ import { DomainError } from '../../values/domain-error.js';
 
 /** With others at work a pooler of transactions may once have a server process for each by chance. */
 const ROUNDS = 4;
+/** More than poolers behind one address: each would have a server process for its one connection. */
+const CONNECTIONS = 8;
 
 /**
  * What stands between us and PostgreSQL, in words for `doctor`. Throws `DATABASE_POOLER_UNFIT` when it is a pooler that hands out
  * single transactions or statements: it shares one session among clients, so `LISTEN`, advisory locks, prepared statements and
  * settings of a session end up with somebody else. Each start asks it, before anything is written.
  *
- * No protocol tells the mode. Two connections that are both open and both idle are asked for their server process, by turns:
- * only a pooler that gives a session back after each statement lets one process serve both, or one of them by two.
+ * No protocol tells the mode. Some connections that are all open and all idle are asked for their server process, by turns:
+ * only a pooler that gives a session back after each statement lets one process serve two of them, or one of them by two.
  */
 export async function poolerInWords(dataSource: Pick<DataSource, 'createQueryRunner'>): Promise<string> {
-  const runners = [dataSource.createQueryRunner(), dataSource.createQueryRunner()];
+  const runners = Array.from({ length: CONNECTIONS }, () => dataSource.createQueryRunner());
   const served = new Set<number>();
   try {
     for (const runner of runners) await runner.connect();
