@@ -2,9 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { z } from 'zod';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
+import { readPaceKey } from './bucket-keys.js';
 import { joined, joinedKeysOf } from './relay-shares.js';
 import { estimate, withUnwritten, type Estimate, type QueueLoad, type Stop } from './estimate.js';
 import { HeldService } from '../waiting/held.service.js';
+import type { BucketRow } from './pacing.queries.js';
 import { PacingService } from './pacing.service.js';
 import { RelaysService } from '../relays/relays.service.js';
 import { SendingQueries } from './sending.queries.js';
@@ -56,10 +58,12 @@ export class SendingService {
       this.relays.view(),
       this.held.counts(),
     ]);
+    const inUse = new Set([null, ...relays.map(({ name }) => name)]);
+    const isInUse = ({ key }: BucketRow): boolean => inUse.has(readPaceKey(key)?.relay ?? null);
     return {
       maySend: guard.ok,
       reason: guard.ok ? null : guard.reason,
-      buckets: buckets.map((row) => {
+      buckets: buckets.filter(isInUse).map((row) => {
         const bucket = refill(row, row.nowMs);
         const now = available(bucket, 'bulk');
         const quota = quotaOn(bucket, bucket.quotaDay ?? '');

@@ -90,6 +90,17 @@ describe('the page Sending', () => {
     expect(html).not.toContain('<b>reason');
   });
 
+  it('leaves out the pace of a relay that is in use no more', async () => {
+    await shop.db.query(
+      `insert into send_bucket (key, rate_per_second, tokens, refilled_at, slow_factor, updated_at)
+       values ('lane:example.com|yahoo@127.0.0.1', 1, 0, now(), 0.5, now()), ('lane:example.com|yahoo@gone', 1, 0, now(), 0.5, now())`,
+    );
+    const html = await page();
+    expect(html).toContain('From example.com to Yahoo by 127.0.0.1');
+    expect(html).not.toContain('by gone');
+    await shop.db.query(`delete from send_bucket where key like '%yahoo%'`);
+  });
+
   it('says beside its title that no relay works, and not that mails may go out', async () => {
     const relays = shop.app.get(RelaysService, { strict: false });
     for (const { name } of await relays.view())
