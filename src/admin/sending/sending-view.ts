@@ -2,6 +2,7 @@ import { OVERDUE, RESTORED } from '../../delivery/message/overdue.js';
 import { readPaceKey } from '../../delivery/pacing/bucket-keys.js';
 import { UNFIT_REASONS } from '../../delivery/message/state-reasons.js';
 import { DEFAULT_LANES } from '../../delivery/relays/relay-choice.js';
+import { replyWords } from '../../delivery/replies/reply-words.js';
 import { refusedFor } from '../../delivery/replies/sender-refusal.js';
 import type { SendingState } from '../../delivery/pacing/sending.schemas.js';
 
@@ -76,6 +77,7 @@ export interface SendingPage {
   }[];
   relays: (Omit<SendingState['relays'][number], 'state'> & { state: string })[];
   noRelayWorks: boolean;
+  putOff: SendingState['putOff'];
   held: { reason: string; count: number; advice: string | null }[];
   heldTotal: number;
 }
@@ -93,7 +95,7 @@ function adviceOn(reason: string): string | null {
 }
 
 /** What the page Sending shows. */
-export function sendingPage({ buckets, relays, held }: SendingState): SendingPage {
+export function sendingPage({ buckets, relays, putOff, held }: SendingState): SendingPage {
   const byReason = new Map<string, number>();
   for (const { reason, count } of held) byReason.set(reason, (byReason.get(reason) ?? 0) + count);
   return {
@@ -111,6 +113,7 @@ export function sendingPage({ buckets, relays, held }: SendingState): SendingPag
       lanes: relay.lanes ?? DEFAULT_LANES,
     })),
     noRelayWorks: noneWorks(relays),
+    putOff: putOff.map((one) => ({ ...one, reason: replyWords(one.reason) ?? one.reason })),
     held: [...byReason].map(([reason, count]) => ({ reason, count, advice: adviceOn(reason) })),
     heldTotal: held.reduce((sum, { count }) => sum + count, 0),
   };

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { LONGEST_DELAY_MINUTES } from '../message/message.js';
 import { WAITS_FOR_KEY, WAITS_FOR_TEST } from '../message/state-reasons.js';
 import type { QueueLoad } from './estimate.js';
 
@@ -26,10 +27,29 @@ const SLOT = `date_bin(${SPAN}, greatest(due_at, $1::timestamptz) - interval '1 
 const IN_MS = (at: string): string =>
   `date_part('epoch', greatest(${at}, $1::timestamptz) - $1::timestamptz) * 1000`;
 
-/** The SQL behind the estimate. */
+/** Mails that were refused for now, by the reason. */
+export interface PutOffCount {
+  reason: string;
+  count: number;
+  /** When the first and the last of them are tried again. */
+  nextAt: Date;
+  lastAt: Date;
+}
+
+/** The SQL behind how sending stands. */
 @Injectable()
 export class SendingQueries {
   constructor(private readonly dataSource: DataSource) {}
+
+  /** What an answer of 4xx has put off until later than `now`, most first. No delay is longer than `LONGEST_DELAY_MINUTES`, and what is due later is not read. Served by `message_ready`. */
+  async putOff(now: Date): Promise<PutOffCount[]> {
+    return this.dataSource.query(
+      `select state_reason as reason, count(*)::float8 as count, min(due_at) as "nextAt", max(due_at) as "lastAt"
+       from message where state = 'ready' and due_at > $1 and due_at <= $1::timestamptz + $2 * interval '1 minute'
+         and reply_code between 400 and 499 and state_reason is not null group by 1 order by 2 desc, 1`,
+      [now, LONGEST_DELAY_MINUTES],
+    );
+  }
 
   /** Ready mails by queue: all that are due, and what its key has just put off. Served by `message_ready`. */
   async dueLoad(now: Date): Promise<LoadRow[]> {

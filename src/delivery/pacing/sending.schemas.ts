@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { idSchema } from '../../infra/http/page.js';
 import { parseEmailAddress } from '../../values/email-address.js';
 import { UNSENT } from '../generation/generation.js';
+import type { PutOffCount } from './sending.queries.js';
 import { DEFAULT_OVERDUE, OVERDUE_POLICIES } from '../message/overdue.js';
 
 const MAX_PER_SECOND = 100_000;
@@ -157,6 +158,12 @@ export const sendingState = z.object({
       reason: z.string().nullable(),
     }),
   ),
+  putOff: z
+    .array(z.object({ reason: z.string(), count: z.number(), nextAt: z.string(), lastAt: z.string() }))
+    .meta({
+      description:
+        'Mails that a relay or receiver has answered with "come back later" (4xx), by the reason, and when the first and the last of them are tried again.',
+    }),
   held: z.array(z.object({ reason: z.string(), broadcastId: z.string().nullable(), count: z.number() })),
   unknown: z.number(),
   unknownOfSequences: z
@@ -172,7 +179,8 @@ export const sendingState = z.object({
 type StateJson = z.output<typeof sendingState>;
 
 /** As the services know it; instants become text on the way out. */
-export interface SendingState extends Omit<StateJson, 'relays' | 'pausedSequences'> {
+export interface SendingState extends Omit<StateJson, 'relays' | 'pausedSequences' | 'putOff'> {
+  putOff: PutOffCount[];
   pausedSequences: { funnelKey: string; reason: string; pausedAt: Date }[];
   relays: (Omit<StateJson['relays'][number], 'retryAt'> & { retryAt: Date | null })[];
 }

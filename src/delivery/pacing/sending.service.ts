@@ -52,11 +52,12 @@ export class SendingService {
   ) {}
 
   async state(): Promise<SendingState> {
-    const [guard, buckets, relays, counts] = await Promise.all([
+    const [guard, buckets, relays, counts, putOff] = await Promise.all([
       this.guard.state(),
       this.pacing.buckets(),
       this.relays.view(),
       this.held.counts(),
+      this.queries.putOff(this.clock.now()),
     ]);
     const inUse = new Set([null, ...relays.map(({ name }) => name)]);
     const isInUse = ({ key }: BucketRow): boolean => inUse.has(readPaceKey(key)?.relay ?? null);
@@ -79,6 +80,7 @@ export class SendingService {
         };
       }),
       relays,
+      putOff,
       held: counts.held,
       unknown: counts.unknown,
       unknownOfSequences: counts.unknownOfSequences,

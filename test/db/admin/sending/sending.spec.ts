@@ -101,6 +101,49 @@ describe('the page Sending', () => {
     await shop.db.query(`delete from send_bucket where key like '%yahoo%'`);
   });
 
+  it('says how many mails were put off, why, and when they are tried again', async () => {
+    expect(await page()).not.toContain('Put off');
+    const inMinutes = (minutes: number): Date => new Date(OPENED_AT.getTime() + minutes * 60_000);
+    const putOff = { reply_code: 451, attempt: 1, due_at: inMinutes(5) };
+    await insertMessage(shop.db, { ...putOff, state_reason: 'greylisted' });
+    await insertMessage(shop.db, { ...putOff, state_reason: 'greylisted', due_at: inMinutes(15) });
+    await insertMessage(shop.db, { ...putOff, state_reason: 'mailbox_full', reply_code: 452 });
+    // Of these one is due again, and the other waits for its hour, as nobody has said anything of it.
+    await insertMessage(shop.db, { ...putOff, state_reason: 'greylisted', due_at: inMinutes(-1) });
+    await insertMessage(shop.db, { due_at: inMinutes(5) });
+    const html = await page();
+    const rows = [
+      ...html.matchAll(
+        /<th scope="row">([^<]*)<\/th>\s*<td class="number" data-label="Mails">(\d+)<\/td>\s*<td data-label="Next try">([^<]*)<br><span class="small muted">([^<]*)/g,
+      ),
+    ];
+    expect(rows.map(([, ...cells]) => cells)).toEqual([
+      [
+        'the receiver greylists',
+        '2',
+        expect.stringMatching(/09:05/),
+        expect.stringMatching(/^the last .*09:15/),
+      ],
+    ]);
+    expect(html).toMatch(/mailbox full<\/th>\s*<td class="number" data-label="Mails">1</);
+    const { body } = await shop.http.get('/api/v1/sending/state').set('Authorization', `Bearer ${API_KEY}`);
+    expect(body.putOff).toEqual([
+      {
+        reason: 'greylisted',
+        count: 2,
+        nextAt: inMinutes(5).toISOString(),
+        lastAt: inMinutes(15).toISOString(),
+      },
+      {
+        reason: 'mailbox_full',
+        count: 1,
+        nextAt: inMinutes(5).toISOString(),
+        lastAt: inMinutes(5).toISOString(),
+      },
+    ]);
+    await shop.db.query('delete from message where reply_code is not null');
+  });
+
   it('says beside its title that no relay works, and not that mails may go out', async () => {
     const relays = shop.app.get(RelaysService, { strict: false });
     for (const { name } of await relays.view())

@@ -134,6 +134,7 @@ describe('/api/v1/sending', () => {
           reason: null,
         },
       ],
+      putOff: [],
       held: [{ reason: 'overdue after an outage', broadcastId: null, count: 1 }],
       unknown: 1,
       unknownOfSequences: [],

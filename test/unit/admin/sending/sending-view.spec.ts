@@ -31,6 +31,7 @@ describe('sending in the owner’s words', () => {
       reason: null,
       buckets: [],
       relays: [],
+      putOff: [],
       unknown: 0,
       unknownOfSequences: [],
       pausedSequences: [],
