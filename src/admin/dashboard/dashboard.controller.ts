@@ -1,8 +1,12 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AnalyticsService, type FunnelHeadline } from '../../analytics/analytics.service.js';
+import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { type Answer, Page } from '../answers/answer.js';
 import { formSlugOf } from '../people/subscriber-pages.queries.js';
+
+/** The gravest; all of them are on the page Sending. */
+const MOST_ALERTS = 5;
 
 /** The owner's figures. They read and change nothing. */
 @Controller('admin')
@@ -10,11 +14,15 @@ export class DashboardController {
   constructor(
     private readonly analytics: AnalyticsService,
     private readonly dataSource: DataSource,
+    private readonly alerts: AlertsService,
   ) {}
 
   @Get()
   async dashboard(): Promise<Answer> {
-    return new Page('dashboard', { funnels: await this.headlines() });
+    const open = await this.alerts.open();
+    const alerts = open.slice(0, MOST_ALERTS);
+    const moreAlerts = open.length - alerts.length;
+    return new Page('dashboard', { funnels: await this.headlines(), alerts, moreAlerts });
   }
 
   @Get('funnels')

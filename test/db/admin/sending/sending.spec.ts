@@ -164,6 +164,9 @@ describe('the page Sending', () => {
     await alerts.raise({ key: 'latest', severity: 'info', message: 'A remark' });
     const shown = [...(await page()).matchAll(/A grave one|A later one|A remark/g)].map(([text]) => text);
     expect(shown).toEqual(['A grave one', 'A later one', 'A remark']);
+    // Where the owner looks first they did not stand.
+    const dashboard = await shop.http.get('/admin').set('Cookie', cookie).expect(200);
+    expect(dashboard.text).toMatch(/A grave one[^]*A later one[^]*href="\/admin\/sending"/);
     for (const key of ['grave', 'later', 'latest']) await alerts.resolve(key);
   });
 
