@@ -16,6 +16,8 @@ import { PrivacyModule } from '../privacy/privacy.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
+import { AlertMails } from './alerts/alert-mails.service.js';
+import { AlertsJobs } from './alerts/alerts.jobs.js';
 import { AffiliatePage } from './affiliates/affiliate-page.service.js';
 import { AffiliatePagesController } from './affiliates/affiliate-pages.controller.js';
 import { AnswerInterceptor } from './answers/answer.interceptor.js';
@@ -107,6 +109,8 @@ import { WhyController } from './people/why.controller.js';
     OrderPagesController,
   ],
   providers: [
+    AlertMails,
+    AlertsJobs,
     OwnerService,
     OwnerAccess,
     { provide: APP_GUARD, useClass: OwnerGuard },

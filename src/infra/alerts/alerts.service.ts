@@ -69,6 +69,26 @@ export class AlertsService {
     );
   }
 
+  /** Critical ones that are open and of which no mail has told the owner, oldest first; locks them. */
+  async unmailed(manager: EntityManager): Promise<Alert[]> {
+    return manager.query(
+      `${ALERT} where resolved_at is null and severity = 'critical' and mailed_at is null order by id for update`,
+    );
+  }
+
+  async wereMailed(manager: EntityManager, ids: readonly string[]): Promise<void> {
+    await manager.query('update alert set mailed_at = $2 where id = any($1::bigint[])', [
+      ids,
+      this.clock.now(),
+    ]);
+  }
+
+  /** Whether a mail has told of any since then. */
+  async isMailedSince(manager: EntityManager, since: Date): Promise<boolean> {
+    const rows: unknown[] = await manager.query('select 1 from alert where mailed_at > $1 limit 1', [since]);
+    return rows.length > 0;
+  }
+
   /** Open and resolved, newest first, below `beforeId`. */
   async list({ beforeId, limit }: { beforeId: string | undefined; limit: number }): Promise<Alert[]> {
     return this.dataSource.query(`${ALERT} where ($1::bigint is null or id < $1) order by id desc limit $2`, [

@@ -87,6 +87,7 @@ import { WarmUpDays1765660000000 } from './migrations/1765660000000-warm-up-days
 import { InstallationSalt1765711000000 } from './migrations/1765711000000-installation-salt.js';
 import { AmazonReplies1765716000000 } from './migrations/1765716000000-amazon-replies.js';
 import { FilteredLists1765760000000 } from './migrations/1765760000000-filtered-lists.js';
+import { MailedAlerts1765790000000 } from './migrations/1765790000000-mailed-alerts.js';
 import { SeenToForget1765800000000 } from './migrations/1765800000000-seen-to-forget.js';
 import { ImportedChoices1765801000000 } from './migrations/1765801000000-imported-choices.js';
 
@@ -181,6 +182,7 @@ export const migrations = [
   InstallationSalt1765711000000,
   AmazonReplies1765716000000,
   FilteredLists1765760000000,
+  MailedAlerts1765790000000,
   SeenToForget1765800000000,
   ImportedChoices1765801000000,
 ];

@@ -35,6 +35,7 @@ const KINDS: Readonly<Record<string, MessageKind>> = {
   'credit-note': 'receipt',
   'my-data': 'notice',
   erase: 'notice',
+  'owner-alerts': 'notice',
   'owner-notice': 'notice',
   'partner-login': 'notice',
 };
@@ -71,6 +72,7 @@ export function dataWith(text: string): Record<string, unknown> {
     },
     ...{ eraseUrl: `${BASE_URL}/erase/token`, dataUrl: `${BASE_URL}/my-data/token`, minutes: 30 },
     partner: { name: text, url: `${BASE_URL}/partner/token`, minutes: 30 },
+    alerts: { list: [text, text], url: `${BASE_URL}/admin/sending` },
     notice: {
       ...{ count: 2, more: 1, sequence: text, step: text, text },
       people: [{ id: '1', url: `${BASE_URL}/admin/subscribers/1` }],

@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AlertMails } from '../../../../src/admin/alerts/alert-mails.service.js';
+import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
+import { acceptedMails } from '../../bounces/broadcast-mails.js';
+import { openBounceOffice, type BounceOffice } from '../../bounces/bounce-office.js';
+
+const HOUR_MS = 3_600_000;
+const OWNER = 'owner@example.com';
+
+describe('what is critical is mailed to the owner: it stood on the page Sending alone', () => {
+  let office: BounceOffice;
+  let alerts: AlertsService;
+  let mails: AlertMails;
+
+  beforeAll(async () => {
+    office = await openBounceOffice();
+    const { app, db, messages, templates, config, clock } = office;
+    alerts = app.get(AlertsService, { strict: false });
+    mails = new AlertMails(db, alerts, messages, templates, config, clock);
+  });
+  afterAll(async () => office.close());
+
+  /** What the owner has got since the last look. */
+  const got = async (): Promise<string[]> => {
+    await mails.sendWaiting();
+    await office.sendDue();
+    return office.sink.mails
+      .splice(0)
+      .flatMap(({ to, parsed }) => (to.includes(OWNER) ? [`${parsed.subject}\n${parsed.text}`] : []));
+  };
+  const relayOut = { key: 'relay:main', severity: 'critical', message: 'The relay main is out' } as const;
+
+  it('a broadcast that its readers complain about: once, as soon as there is an owner to tell', async () => {
+    const id = await office.broadcast();
+    const [one = '', other = ''] = await acceptedMails(office, id, 200);
+    await office.complains(one);
+    await office.complains(other);
+    expect(await got()).toEqual([]);
+    await office.db.query(
+      `insert into owner (email, email_key, password_hash, created_at) values ($1, $1, 'none', $2)`,
+      [OWNER, office.clock.now()],
+    );
+    const told = await got();
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatch(/^The broadcast "News" is paused: 2 of 200 recipients complained/);
+    expect(told[0]).toContain('https://mail.example.com/admin/sending');
+    expect(await got()).toEqual([]);
+  });
+
+  it('each begin of a trouble, in one mail an hour; nothing of what was over by then or is a warning', async () => {
+    await alerts.raise({ key: 'slow', severity: 'warning', message: 'A warning' });
+    for (let time = 0; time < 3; time++) {
+      await alerts.raise(relayOut);
+      expect(await got()).toEqual([]);
+      await alerts.resolve(relayOut.key);
+      office.clock.advance(60_000);
+    }
+    office.clock.advance(HOUR_MS);
+    expect(await got()).toEqual([]);
+    await alerts.raise(relayOut);
+    await alerts.raise({ key: 'disk', severity: 'critical', message: 'The disk is full' });
+    const [told = ''] = await got();
+    expect(told).toContain('The relay main is out');
+    expect(told).toContain('The disk is full');
+    expect(told).not.toContain('A warning');
+    office.clock.advance(2 * HOUR_MS);
+    await alerts.raise(relayOut);
+    expect(await got()).toEqual([]);
+    await alerts.resolve(relayOut.key);
+    await alerts.raise(relayOut);
+    expect(await got()).toHaveLength(1);
+  });
+
+  it('one that could not go for a day goes no more', async () => {
+    office.clock.advance(2 * HOUR_MS);
+    await alerts.raise({ key: 'late', severity: 'critical', message: 'Nothing goes' });
+    await mails.sendWaiting();
+    office.clock.advance(25 * HOUR_MS);
+    expect(await got()).toEqual([]);
+    const rows: unknown[] = await office.db.query(
+      `select state from message where step_key = 'alerts' order by id desc limit 1`,
+    );
+    expect(rows).toEqual([{ state: 'expired' }]);
+  });
+});
