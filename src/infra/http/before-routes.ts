@@ -1,10 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 
 export interface PlainAnswer {
   status: number;
   /** Names and values in turns; `content-length` among them. */
-  headers: readonly string[];
+  headers: string[];
   /** One character for each byte. */
   body: string;
 }
@@ -29,7 +28,7 @@ export function beforeRoutes(server: Server, look: FirstLook): void {
     for (const [response, answer] of answers) {
       // Else its connection would hold up a server that has closed meanwhile.
       if (!server.listening) response.shouldKeepAlive = false;
-      writePlain(response, randomUUID(), answer);
+      writePlain(response, answer);
     }
   };
   server.removeAllListeners('request');
@@ -44,11 +43,7 @@ export function beforeRoutes(server: Server, look: FirstLook): void {
 }
 
 /** Writes head and body at once, past Fastify's ways for objects, streams and hooks. Node leaves the body out for HEAD. */
-export function writePlain(
-  response: ServerResponse,
-  requestId: string,
-  { status, headers, body }: PlainAnswer,
-): void {
-  response.writeHead(status, ['x-request-id', requestId, ...headers]);
+export function writePlain(response: ServerResponse, { status, headers, body }: PlainAnswer): void {
+  response.writeHead(status, headers);
   response.end(body, 'latin1');
 }

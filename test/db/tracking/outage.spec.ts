@@ -239,9 +239,9 @@ describe('hits on disk', () => {
     } finally {
       time.mockRestore();
     }
-    // Of 400 ms for hits that have just come, a fifth: 24 of 30 seconds have passed.
-    expect(restMs).toBeGreaterThanOrEqual(80);
-    expect(restMs).toBeLessThanOrEqual(81);
+    // Of 1,900 ms for hits that have just come, a fifth: 24 of 30 seconds have passed.
+    expect(restMs).toBeGreaterThanOrEqual(380);
+    expect(restMs).toBeLessThanOrEqual(381);
   });
 });
 

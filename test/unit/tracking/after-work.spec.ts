@@ -37,7 +37,7 @@ describe('the work behind the answers', () => {
     expect(lane.free).toBe(true);
   });
 
-  it('rests in a rush for four times as long as it took, and at no other time', async () => {
+  it('rests in a rush for nineteen times as long as it took, and at no other time', async () => {
     stopTime();
     const lane = new AfterWork();
     lane.arrived(49);
@@ -50,7 +50,7 @@ describe('the work behind the answers', () => {
     const next = lane.run(async () => {
       begun = true;
     });
-    await vi.advanceTimersByTimeAsync(39);
+    await vi.advanceTimersByTimeAsync(189);
     expect(begun).toBe(false);
     await vi.advanceTimersByTimeAsync(1);
     await next;
@@ -87,7 +87,7 @@ describe('the work behind the answers', () => {
     };
     const rests: number[] = [];
     for (const haste of [-Infinity, 0, 0.25, 0.5, 0.75, 1, 2]) rests.push(await restMs(haste));
-    expect(rests).toEqual([80, 80, 60, 40, 20, 0, 0]);
+    expect(rests).toEqual([380, 380, 285, 190, 95, 0, 0]);
   });
 
   it('goes on after ten seconds when a piece hangs, and the hanging one fails', async () => {
