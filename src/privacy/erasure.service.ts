@@ -5,11 +5,13 @@ import { forgetSubscriber as forgetBounces } from '../bounces/forget.queries.js'
 import { MessagesService } from '../delivery/planning/messages.service.js';
 import { forgetImportedRows } from '../imports/forget.queries.js';
 import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
+import { IdempotencyKeys } from '../infra/http/idempotency-keys.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';
 import { OrdersService } from '../orders/orders.service.js';
 import { forgetSignals } from '../sequences/events/forget.queries.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
-import { TrackingService } from '../tracking/tracking.service.js';
+import { forgetSubscriber as forgetHits } from '../tracking/forget.queries.js';
+import { tellsOf } from './tells-of.js';
 
 /** A job that holds the person's enrollments and adds one waits for us, and we for the enrollments. */
 const TRIES = 5;
@@ -20,7 +22,7 @@ export class ErasureService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly subscribers: SubscribersService,
-    private readonly tracking: TrackingService,
+    private readonly answers: IdempotencyKeys,
     private readonly messages: MessagesService,
     private readonly orders: OrdersService,
     private readonly mailbox: MailboxService,
@@ -28,7 +30,8 @@ export class ErasureService {
 
   /**
    * What stays: the hash of the address on the suppression list, the ledger's rows without a recipient, counts, paid
-   * orders as the books need them, and an affiliate whom money is owed to until it is paid. False when there is nobody.
+   * orders as the books need them, an affiliate whom money is owed to until it is paid, and the file of an import that nobody
+   * has taken yet, for a day: its bytes may be a packed archive. Taken, it brings nobody back. False when there is nobody.
    */
   async erase(subscriberId: string, source: string): Promise<boolean> {
     return retriedAfterDeadlock(TRIES, async () =>
@@ -45,7 +48,7 @@ export class ErasureService {
     const person = await this.subscribers.find(subscriberId, manager);
     if (person === null) return false;
     // Hits and bounces are found by the person's mails, so they come before the mails let go of them.
-    await this.tracking.forget(manager, subscriberId);
+    await forgetHits(manager, subscriberId);
     await forgetBounces(manager, subscriberId);
     await this.orders.forget(manager, { subscriberId, email: person.email });
     await this.messages.forget(manager, subscriberId);
@@ -53,6 +56,7 @@ export class ErasureService {
     await forgetImportedRows(manager, person.emailKey);
     await forgetSignals(manager, subscriberId);
     await forgetAffiliateOf(manager, person.emailKey);
+    await this.answers.forget(manager, (answer) => tellsOf(answer, person));
     await this.subscribers.erase(manager, subscriberId, source);
     return true;
   }

@@ -4,7 +4,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { Money } from '../values/money.js';
 import { dailyHash } from './daily-hash.js';
-import { forgetSeen, forgetSubscriber, holdSeen } from './forget.queries.js';
+import { forgetSeen, holdSeen } from './forget.queries.js';
 import { headerFacts, type RequestFacts } from './hit-batch.js';
 import { classifyHit, type HitVerdict, isLoopback } from './hit-class.js';
 import { type ConversionRow, listConversions } from './conversions.queries.js';
@@ -135,10 +135,5 @@ export class TrackingService {
   /** The person does not want to be counted any more, and what was seen of them is not kept. */
   async forgetSeen(manager: EntityManager, subscriberId: string): Promise<void> {
     await forgetSeen(manager, subscriberId);
-  }
-
-  /** The person is erased: their hits still count, and tell nothing about anybody. */
-  async forget(manager: EntityManager, subscriberId: string): Promise<void> {
-    await forgetSubscriber(manager, subscriberId);
   }
 }

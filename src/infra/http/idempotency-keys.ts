@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../clock.js';
 import { CONFIG, type Config } from '../config.js';
 
@@ -11,6 +11,10 @@ const KEPT_MS = 24 * 60 * 60 * 1000;
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+/** Stands without a body where the answer is forgotten: no answer of ours with this status has none. */
+const FORGOTTEN = 410;
+/** Answers that are looked at together; each may hold a whole list. */
+const BATCH = 500;
 
 /** One use of a key. `startedAt` fences it: once another request has taken the key over, this one cannot settle it. */
 export interface KeyClaim {
@@ -30,7 +34,9 @@ export type ClaimOutcome =
   | { kind: 'claimed'; claim: KeyClaim }
   | { kind: 'in_progress' }
   | { kind: 'reused' }
-  | { kind: 'answered'; answer: KeptAnswer };
+  | { kind: 'answered'; answer: KeptAnswer }
+  /** It was done, and what was answered told of somebody who is erased. */
+  | { kind: 'forgotten' };
 
 interface StoredRow {
   requestHash: Buffer;
@@ -68,6 +74,7 @@ export class IdempotencyKeys {
       if (!row) continue;
       if (!row.requestHash.equals(requestHash)) return { kind: 'reused' };
       if (row.status === null) return { kind: 'in_progress' };
+      if (row.status === FORGOTTEN && row.sealed === null) return { kind: 'forgotten' };
       return { kind: 'answered', answer: { status: row.status, body: this.unseal(row.sealed, claim) } };
     }
   }
@@ -89,6 +96,29 @@ export class IdempotencyKeys {
         where api_key_id = $1 and key = $2 and started_at = $3 and finished_at is null`,
       [claim.apiKeyId, claim.key, claim.startedAt],
     );
+  }
+
+  /**
+   * Forgets the answers of the last 24 hours that tell of somebody, in the caller's transaction. The keys stay, so that what
+   * was done is not done again. All are opened for it, some 10 µs each, as no query sees into them.
+   */
+  async forget(manager: EntityManager, tellsOfThem: (answer: unknown) => boolean): Promise<void> {
+    let after = { apiKeyId: '0', key: '' };
+    for (;;) {
+      const rows: { apiKeyId: string; key: string; sealed: string }[] = await manager.query(
+        `select api_key_id as "apiKeyId", key, response->>'sealed' as sealed from idempotency_key
+          where (api_key_id, key) > ($1, $2) and response is not null order by api_key_id, key limit $3`,
+        [after.apiKeyId, after.key, BATCH],
+      );
+      for (const row of rows.filter((one) => tellsOfThem(this.unseal(one.sealed, one))))
+        await manager.query(
+          `update idempotency_key set status = $3, response = null where api_key_id = $1 and key = $2`,
+          [row.apiKeyId, row.key, FORGOTTEN],
+        );
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      after = last;
+    }
   }
 
   /** Removes what is older than 24 hours and returns how many. For housekeeping; an old key is not replayed either way. */
@@ -140,7 +170,7 @@ export class IdempotencyKeys {
     return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64url');
   }
 
-  private unseal(sealed: string | null, claim: KeyClaim): unknown {
+  private unseal(sealed: string | null, claim: Pick<KeyClaim, 'apiKeyId' | 'key'>): unknown {
     if (sealed === null) return undefined;
     const bytes = Buffer.from(sealed, 'base64url');
     const bodyStart = NONCE_BYTES + TAG_BYTES;
@@ -151,6 +181,6 @@ export class IdempotencyKeys {
   }
 }
 
-function rowName({ apiKeyId, key }: KeyClaim): Buffer {
+function rowName({ apiKeyId, key }: Pick<KeyClaim, 'apiKeyId' | 'key'>): Buffer {
   return Buffer.from(`${apiKeyId}:${key}`);
 }

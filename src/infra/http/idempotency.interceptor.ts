@@ -38,6 +38,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const reply = context.switchToHttp().getResponse<FastifyReply>();
     if (outcome.kind === 'claimed') return of(await this.runOnce(outcome.claim, reply, next));
     if (outcome.kind === 'answered') return of(replay(outcome.answer, reply, request));
+    if (outcome.kind === 'forgotten') throw answerGone();
     throw outcome.kind === 'reused' ? keyReused() : stillRunning();
   }
 
@@ -81,6 +82,13 @@ function checkedKey(key: string | string[]): string {
     field: 'Idempotency-Key',
     allowed,
   });
+}
+
+function answerGone(): DomainError {
+  return new DomainError(
+    'IDEMPOTENCY_ANSWER_GONE',
+    'The first request with this Idempotency-Key was answered; the answer told of somebody who was erased since, and is not kept',
+  );
 }
 
 function stillRunning(): DomainError {

@@ -4,7 +4,10 @@ import { PROBLEM_MEDIA_TYPE, statusOfCode } from './problem.js';
 
 /** What the web server itself refuses; their status does not follow from the code. */
 const OF_A_BODY = { REQUEST_MALFORMED: 400, REQUEST_TOO_LARGE: 413, REQUEST_MEDIA_TYPE_UNSUPPORTED: 415 };
-const OF_A_KEY = ['IDEMPOTENCY_IN_PROGRESS', 'IDEMPOTENCY_KEY_INVALID', 'IDEMPOTENCY_KEY_REUSED'];
+const OF_A_KEY = [
+  ...['IDEMPOTENCY_ANSWER_GONE', 'IDEMPOTENCY_IN_PROGRESS', 'IDEMPOTENCY_KEY_INVALID'],
+  'IDEMPOTENCY_KEY_REUSED',
+];
 
 const RETRY_AFTER: JsonObject = {
   'Retry-After': { description: 'Ask again after so many seconds.', schema: { type: 'integer', minimum: 1 } },

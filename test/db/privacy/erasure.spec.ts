@@ -311,6 +311,26 @@ describe('forgetting a person', () => {
     ).toEqual({ n: 0 });
   });
 
+  it('leaves nothing of them in the answers kept for an Idempotency-Key: a repeat gave name and address again', async () => {
+    const create = (key: string, email: string) =>
+      t.http
+        .post('/api/v1/subscribers')
+        .set({ Authorization: `Bearer ${API_KEY}`, 'Idempotency-Key': key })
+        .send({ email, name: 'Kept Answer' });
+    const { body } = await create('theirs', 'Kept@Example.com').expect(201);
+    await create('other', 'kept-too@example.com').expect(201);
+    await erase(body);
+    const again = await create('theirs', 'Kept@Example.com');
+    expect(again.text).not.toMatch(/kept@|Kept Answer/i);
+    expect(again).toMatchObject({ status: 410, body: { code: 'IDEMPOTENCY_ANSWER_GONE' } });
+    expect(
+      await one('select count(*)::int as n from subscriber where email_key = $1', 'kept@example.com'),
+    ).toEqual({ n: 0 });
+    expect((await create('other', 'kept-too@example.com').expect(201)).body.email).toBe(
+      'kept-too@example.com',
+    );
+  });
+
   it('is done by the API too, which also hands out the copy', async () => {
     const reader = await newReader(t, 'by-api@example.com');
     const api = (method: 'get' | 'delete', path: string) =>

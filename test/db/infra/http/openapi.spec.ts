@@ -186,7 +186,7 @@ describe('the OpenAPI document', () => {
     expect(paint).toMatchObject({ summary: 'Paint', description: 'In one colour.', tags: ['Gadgets'] });
     expect(paint.parameters.map((parameter) => parameter.name)).toEqual(['id', 'Idempotency-Key']);
     expect(Object.keys(paint.responses).toSorted()).toEqual([
-      ...['200', '400', '401', '404', '409', '413', '415', '422', '503', 'default'],
+      ...['200', '400', '401', '404', '409', '410', '413', '415', '422', '503', 'default'],
     ]);
     expect(paint.responses['409']).toEqual({
       description: '`IDEMPOTENCY_IN_PROGRESS`, `GADGET_IN_USE_CONFLICT`',
