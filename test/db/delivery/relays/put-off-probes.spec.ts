@@ -78,10 +78,12 @@ describe('a relay that comes back from an outage and puts mails off', () => {
   });
 
   it('but only those of one receiver: it works again with the first mail that it takes', async () => {
-    const [sick = '', fine = ''] = await planned(['grace@sick.example', 'ada@example.org']);
     t.sink.onRecipient = async (address) => (address.endsWith('sick.example') ? FULL : undefined);
-    let sent = 0;
-    while (sent === 0) sent = await tryAgain();
+    // One after the other: of two that are due, either may be the one that tries the relay.
+    const [sick = ''] = await planned(['grace@sick.example']);
+    expect([await tryAgain(), await relayState()]).toEqual([0, 'open']);
+    const [fine = ''] = await planned(['ada@example.org']);
+    expect(await tryAgain()).toBe(1);
     expect(await relayState()).toBe('closed');
     expect(await t.state(fine)).toMatchObject({ state: 'accepted' });
     expect(await t.state(sick)).toMatchObject({ state: 'ready', attempt: 1 });
