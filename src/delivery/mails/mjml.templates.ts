@@ -10,13 +10,13 @@ import { CompiledMails, type SourceFile } from './compiled-mails.js';
 import { foreignBraces, insteadOfTag } from './foreign-tags.js';
 import { deceptiveLink } from './link-check.js';
 import { textOfHtml } from './mail-text.js';
+import { oddTag } from './open-tags.js';
 import { withoutOutsideStyles, type OutsideSheet } from './outside-styles.js';
 import { INCLUDE, includesOther, MAX_SOURCE_CHARS, unreadInclude, unusedPart } from './mjml-includes.js';
 
 /** With its tags; mail programs show some 70. */
 const MAX_SUBJECT_CHARS = 300;
 const KEY = /^[a-z0-9-]+(\/[a-z0-9-]+)*$/;
-const MJ_TAG = /<(\/?)(mjml|mj-[a-z-]+)(?![\w-])((?:"[^"]*"|'[^']*'|[^>"']){0,5000}?)(\/?)>/g;
 
 /** The small pictures of a carousel; they are labels, and their links lead nowhere (M14). */
 const THUMBNAIL = /<a\b[^<>]{0,1000}\bmj-carousel-thumbnail\b[^<>]{0,1000}>/g;
@@ -153,7 +153,8 @@ async function checkSource(
     );
   const source = withoutComments(file.source);
   checkLiquid({ ...file, source }, null);
-  checkTags({ ...file, source });
+  const odd = oddTag(source);
+  if (odd) throw invalid(file, lineAt(source, odd.index), odd.reason);
   const deceptive = deceptiveLink(source);
   if (deceptive)
     throw invalid(file, lineAt(source, deceptive.index), `this link is refused: ${deceptive.href}`);
@@ -243,24 +244,6 @@ function withoutRaw(source: string): string {
   return source.replace(/\{%-?\s*(raw|comment)\s*-?%\}[\s\S]*?\{%-?\s*end\1\s*-?%\}/g, (block) =>
     block.replace(/[^\n]/g, ' '),
   );
-}
-
-function checkTags(file: SourceFile): void {
-  const open: { name: string; line: number }[] = [];
-  for (const { 1: closes, 2: name = '', 4: closesItself, index } of file.source.matchAll(MJ_TAG)) {
-    if (closesItself === '/') continue;
-    if (closes !== '/') {
-      open.push({ name, line: lineAt(file.source, index) });
-      continue;
-    }
-    const last = open.pop();
-    if (last?.name !== name)
-      throw last
-        ? invalid(file, last.line, `<${last.name}> is not closed`)
-        : invalid(file, lineAt(file.source, index), `</${name}> closes nothing`);
-  }
-  const left = open.at(-1);
-  if (left) throw invalid(file, left.line, `<${left.name}> is not closed`);
 }
 
 function lineAt(source: string, index: number): number {

@@ -290,6 +290,30 @@ describe('compiling a mail', () => {
     });
   });
 
+  it('takes comments that name elements, where MJML leaves them alone', async () => {
+    const styles = '<mj-style>/* as <mj-text> in <mj-section> */ p { color: #123456 }</mj-style>';
+    const { html, text } = await compile(
+      mail(
+        `${section('a {% comment %} without <mj-image> {% endcomment %}b')}${section('c')}`,
+        `<mj-title>T</mj-title>${styles}`,
+      ),
+    );
+    expect(html).toContain('color: #123456');
+    expect(fillIn(parseTextPart(text), {})).toMatch(/^a b\s+c$/);
+  });
+
+  it.each([
+    ['where it would be an element', `{% comment %}<mj-image>{% endcomment %}${section('x')}`, 'mj-image'],
+    ['that would end another way', section('a {% comment %} <mj-text> {% endcomment %} b'), 'mj-text'],
+    ['that is none', section('/* <mj-image> */'), 'mj-image'],
+    ['that has no end', section('{% comment %} <mj-image>'), ''],
+  ])('refuses a comment that names an element %s', async (_, body, name) => {
+    await expect(compile(mail(body))).rejects.toMatchObject({
+      code: 'TEMPLATE_INVALID',
+      message: expect.stringContaining(name),
+    });
+  });
+
   it('takes what another language would read where it stands as an example', async () => {
     const { text } = await compile(mail(section(`{% raw %}{% render 'foot' %} {{#if}}{% endraw %}`)));
     expect(text).toContain('{{#if}}');
