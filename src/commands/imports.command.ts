@@ -84,7 +84,7 @@ export function addImportCommands(program: Command, { within, print, out, note }
     .option('--segment <key>', 'only those of a segment')
     .action(async ({ segment }: { segment?: string }) =>
       within(async ({ exports }) => {
-        const pieces = await exports.subscribers(segment ?? null);
+        const pieces = await exports.subscribers(segment ?? null, 'command line');
         for await (const piece of pieces) out(piece);
       }),
     );

@@ -1,6 +1,7 @@
-import { Controller, Get, Query, Res } from '@nestjs/common';
-import type { FastifyReply } from 'fastify';
+import { Controller, Get, Query, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { callerOf, ENVIRONMENT_KEY_ID } from '../infra/access/caller.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { sendCsv } from '../infra/http/send-csv.js';
 import { objectKey } from '../subscribers/subscribers.schemas.js';
@@ -17,7 +18,8 @@ export class ExportsController {
   @Get('subscribers')
   @ApiRoute({
     summary: 'Subscribers as a table',
-    description: 'Spreadsheets cannot execute it, and an import reads it back as the same people.',
+    description:
+      'Spreadsheets cannot execute it, and an import reads it back as the same people. The owner is told who exported it.',
     tag: 'exports',
     response: z.string(),
     produces: 'text/csv',
@@ -25,9 +27,11 @@ export class ExportsController {
   })
   async subscribers(
     @Query({ schema: exportQuery }) { segment }: z.output<typeof exportQuery>,
+    @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const pieces = await this.exports.subscribers(segment ?? null);
+    const by = { apiKeyId: callerOf(request) ?? ENVIRONMENT_KEY_ID };
+    const pieces = await this.exports.subscribers(segment ?? null, by);
     await sendCsv(reply, `${segment ?? 'subscribers'}.csv`, pieces);
   }
 }

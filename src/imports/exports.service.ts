@@ -1,36 +1,71 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { ENVIRONMENT_KEY_ID } from '../infra/access/caller.js';
+import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import type { Condition } from '../segments/condition.js';
 import { SegmentsService } from '../segments/segments.service.js';
 import { FieldsService } from '../subscribers/fields.service.js';
+import { DAY_MS } from '../values/time-units.js';
 import { exportHeader, exportRow, type ExportedPerson } from './export-row.js';
 
 const BATCH = 5_000;
+const EXPORTED_ALERT = 'subscribers:exported:';
+const TOLD_DAYS = 7;
+
+/** Who takes subscribers along: a key of the API by its id, the signed-in owner, or whoever has a shell on the server. */
+export type Exporter = { apiKeyId: string } | 'owner' | 'command line';
 
 /** Tables of subscribers on their way out. */
 @Injectable()
 export class ExportsService {
+  readonly #log = new Logger('Exports');
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly segments: SegmentsService,
     private readonly fields: FieldsService,
+    private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** Everybody, or those of a segment. Throws `SEGMENT_NOT_FOUND` before the first piece. */
-  async subscribers(segmentKey: string | null): Promise<AsyncGenerator<string>> {
-    if (segmentKey === null) return this.people(null);
-    const { [segmentKey]: conditions = null } = await this.segments.conditionsOf([segmentKey]);
-    return this.people(conditions);
+  async subscribers(segmentKey: string | null, by: Exporter): Promise<AsyncGenerator<string>> {
+    const found = segmentKey === null ? {} : await this.segments.conditionsOf([segmentKey]);
+    return this.people(found[segmentKey ?? ''] ?? null, { by, what: segmentKey && `segment ${segmentKey}` });
   }
 
   /**
    * Everybody, or those who meet the conditions, as a table that spreadsheets cannot execute and our own import reads back
    * the same. Holds one batch in memory. Who signs up meanwhile may be in it or not.
    */
-  async people(conditions: Condition | null): Promise<AsyncGenerator<string>> {
+  async people(
+    conditions: Condition | null,
+    { by, what }: { by: Exporter; what: string | null },
+  ): Promise<AsyncGenerator<string>> {
+    await this.tell(by, what);
     if (conditions === null) return this.pieces({ text: 'true', parameters: [] });
     const compiler = await this.segments.compiler();
     return this.pieces(compiler(conditions, 3));
+  }
+
+  /** Whoever has got hold of a key takes the list first. Told once for each exporter, and not anew each night of a backup. */
+  private async tell(by: Exporter, what: string | null): Promise<void> {
+    const { key, who, remedy } = whoIs(by);
+    const of = what === null ? '' : ` (${what})`;
+    this.#log.log(`subscribers are exported by ${who}${of}`);
+    await this.alerts.raise({
+      key: `${EXPORTED_ALERT}${key}`,
+      severity: 'info',
+      message: `Subscribers were exported by ${who}${of}. If you do not know of it, ${remedy}: whoever did it has their addresses.`,
+    });
+  }
+
+  /** Called by a job, hourly. What was told stays among the alerts that are over. */
+  async endTold(): Promise<void> {
+    const before = new Date(this.clock.now().getTime() - TOLD_DAYS * DAY_MS);
+    for (const { key, lastSeenAt } of await this.alerts.open())
+      if (key.startsWith(EXPORTED_ALERT) && lastSeenAt < before) await this.alerts.resolve(key);
   }
 
   private async *pieces(condition: { text: string; parameters: unknown[] }): AsyncGenerator<string> {
@@ -69,4 +104,14 @@ export class ExportsService {
       [after, BATCH, ...condition.parameters],
     );
   }
+}
+
+function whoIs(by: Exporter): { key: string; who: string; remedy: string } {
+  if (by === 'owner')
+    return { key: 'owner', who: 'you, signed in to the web app', remedy: 'change your password' };
+  if (by === 'command line')
+    return { key: 'command', who: 'a command on the server', remedy: 'see who may sign in there' };
+  const { apiKeyId } = by;
+  const who = apiKeyId === ENVIRONMENT_KEY_ID ? 'the API key of the environment' : `API key ${apiKeyId}`;
+  return { key: `key:${apiKeyId}`, who, remedy: 'take that key away' };
 }

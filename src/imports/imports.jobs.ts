@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
+import { ExportsService } from './exports.service.js';
 import { ImportsService, RUN_IMPORTS } from './imports.service.js';
 
 @Injectable()
@@ -7,6 +8,7 @@ export class ImportsJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
     private readonly imports: ImportsService,
+    private readonly exports: ExportsService,
   ) {}
 
   onModuleInit(): void {
@@ -20,7 +22,10 @@ export class ImportsJobs implements OnModuleInit {
       name: 'imports.clean',
       everySeconds: 3_600,
       lockSeconds: 600,
-      run: async () => this.imports.clean(),
+      run: async () => {
+        await this.imports.clean();
+        await this.exports.endTold();
+      },
     });
   }
 }

@@ -46,7 +46,9 @@ export class PeoplePagesController {
   async export(@Query() query: Record<string, unknown>, @Res() reply: FastifyReply): Promise<void> {
     const search = readSearch(query);
     const { segment } = search;
-    const pieces = await this.exports.people(await this.conditionOf(search));
+    const pieces = await this.exports.people(await this.conditionOf(search), {
+      ...{ by: 'owner', what: segment === '' ? null : `segment ${segment}` },
+    });
     await sendCsv(reply, `${segment === '' ? 'subscribers' : segment}.csv`, pieces);
   }
 
