@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, startTestApp, type TestApp } from '../support/app.js';
-import { newReader } from '../db/privacy/reader.js';
+import { newReader } from '../support/reader.js';
 
 interface Schema {
   $ref?: string;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
-import { newReader } from '../privacy/reader.js';
+import { newReader } from '../../support/reader.js';
 import { type OwnerPages, ownerPages } from './owner-pages.js';
 
 let t: TestApp;

@@ -3,7 +3,7 @@ import { OrdersService } from '../../../src/orders/orders.service.js';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
 import { gate, untilWaiting } from '../../support/database.js';
 import { cookieOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
-import { newReader } from '../privacy/reader.js';
+import { newReader } from '../../support/reader.js';
 
 const DAY_MS = 86_400_000;
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { linkIn, START, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
-import { newReader } from '../privacy/reader.js';
+import { newReader } from '../../support/reader.js';
 import { cookieOf, type Door, doorOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
 import { termsFollowTheFile } from './terms.js';
 

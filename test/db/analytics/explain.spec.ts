@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
-import { newReader, preferencesForm, type Reader } from '../privacy/reader.js';
+import { newReader, preferencesForm, type Reader } from '../../support/reader.js';
 
 const DAY_MS = 86_400_000;
 

@@ -4,7 +4,7 @@ import { TrackingChoiceService } from '../../../src/privacy/tracking-choice.serv
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { linkIn, startTestApp, type TestApp } from '../../support/app.js';
-import { newReader, preferencesForm, type Reader } from './reader.js';
+import { newReader, preferencesForm, type Reader } from '../../support/reader.js';
 
 const EVIDENCE = { ip: '127.0.0.1', userAgent: '', pageUrl: '' };
 const GATE = 42;

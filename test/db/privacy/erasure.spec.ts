@@ -7,7 +7,7 @@ import { SuppressionsService } from '../../../src/subscribers/suppressions.servi
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
 import { gate, untilWaiting } from '../../support/database.js';
-import { newReader, type Reader } from './reader.js';
+import { newReader, type Reader } from '../../support/reader.js';
 
 /** Words that occur nowhere else, in everything a person can leave behind. */
 const CANARY = 'zanzibarine';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
-import { newReader, preferencesForm, type Reader } from './reader.js';
+import { newReader, preferencesForm, type Reader } from '../../support/reader.js';
 
 const MINUTE_MS = 60_000;
 

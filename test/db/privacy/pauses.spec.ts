@@ -5,7 +5,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import { LeaveService } from '../../../src/subscribers/leave.service.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
-import { newReader, type Reader } from './reader.js';
+import { newReader, type Reader } from '../../support/reader.js';
 
 const DAY_MS = 86_400_000;
 

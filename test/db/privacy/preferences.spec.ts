@@ -2,7 +2,7 @@ import { createPublicKey, verify } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
-import { newReader, preferencesForm, type Reader } from './reader.js';
+import { newReader, preferencesForm, type Reader } from '../../support/reader.js';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 1_440 * MINUTE_MS;

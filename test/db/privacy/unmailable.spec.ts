@@ -6,7 +6,7 @@ import { addressHash } from '../../../src/subscribers/address-hash.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
-import { newReader, type Reader } from './reader.js';
+import { newReader, type Reader } from '../../support/reader.js';
 
 describe('who gets no mail of any kind and asks for their data', () => {
   let t: TestApp;

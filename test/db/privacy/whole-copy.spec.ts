@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ErasureService } from '../../../src/privacy/erasure.service.js';
 import { PersonalDataService } from '../../../src/privacy/personal-data.service.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
-import { newReader } from './reader.js';
+import { newReader } from '../../support/reader.js';
 
 /** Tables that an erasure changes and the copy need not read, each with the reason. */
 const NOT_READ: Readonly<Record<string, string>> = {

@@ -6,7 +6,8 @@ import { SenderService } from '../../../src/delivery/sending/sender.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
-import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { newReader } from '../../support/reader.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 import { pass } from '../../support/steady-time.js';
 
@@ -56,13 +57,7 @@ describe('mails of readers who have left by a link that the database cannot take
       .answer as string;
   };
   /** Ends with the link to unsubscribe in their first mail. */
-  const joined = async (address: string): Promise<string> => {
-    await t.http.post('/p/niches').type('form').send({ email: address }).expect(200);
-    await t.runDue();
-    await t.http.post(linkIn((await t.mailsTo(address)).at(-1) as TestMail, /\/confirm\//)).expect(200);
-    await t.runDue();
-    return linkIn((await t.mailsTo(address)).at(-1) as TestMail, /\/u\//);
-  };
+  const joined = async (address: string): Promise<string> => (await newReader(t, address)).unsubscribe;
   const oneClick = async (link: string): Promise<void> => {
     const { status, text } = await t.http.post(link).type('form').send(ONE_CLICK);
     expect([status, text]).toEqual([200, 'Unsubscribed.\n']);

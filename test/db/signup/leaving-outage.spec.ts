@@ -5,7 +5,8 @@ import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { freePort } from '../../../src/infra/free-port.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
-import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { joins, newReader } from '../../support/reader.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
@@ -45,17 +46,7 @@ const status = async (): Promise<string> => {
   );
   return rows[0]?.status ?? 'nobody';
 };
-const confirm = async (): Promise<void> => {
-  await t.http.post('/p/niches').type('form').send({ email: reader }).expect(200);
-  await t.runDue();
-  const mail = (await t.mailsTo(reader)).findLast(({ html }) => html.includes('/confirm/')) as TestMail;
-  await t.http.post(linkIn(mail, /\/confirm\//)).expect(200);
-};
-const unsubscribeLink = async (): Promise<string> => {
-  await confirm();
-  await t.runDue();
-  return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, /\/u\//);
-};
+const unsubscribeLink = async (): Promise<string> => (await newReader(t, reader)).unsubscribe;
 const oneClick = async (link: string) => t.http.post(link).type('form').send(ONE_CLICK);
 const kept = async (): Promise<string[]> => readdir(folder).catch(() => []);
 const takeUp = async (): Promise<boolean> => t.app.get(KeptLeavings, { strict: false }).takeUp();
@@ -135,10 +126,7 @@ describe('leaving while the database is away', () => {
     expect(await status()).toBe('active');
   });
 
-  const preferencesLink = async (): Promise<string> => {
-    await unsubscribeLink();
-    return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, /\/preferences\//);
-  };
+  const preferencesLink = async (): Promise<string> => (await newReader(t, reader)).preferences;
   const leave = async (link: string): Promise<string> =>
     (await t.http.post(`${link}/leave`).type('form').send({}).expect(200)).text;
 
@@ -171,7 +159,7 @@ describe('leaving while the database is away', () => {
     // On the disk of a machine that comes back later.
     await rename(folder, `${folder}.elsewhere`);
     t.clock.advance(60_000);
-    await confirm();
+    await joins(t, reader);
     await rename(`${folder}.elsewhere`, folder);
     expect(await kept()).toHaveLength(1);
     await takeUp();

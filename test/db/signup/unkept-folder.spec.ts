@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
-import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { startTestApp, type TestApp } from '../../support/app.js';
+import { newReader } from '../../support/reader.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 
 const READER = 'leaver@example.com';
@@ -14,12 +15,7 @@ describe('leaving while the database takes nothing, with a data folder that is n
   afterAll(async () => t.close());
 
   it('is done as soon as it can be, and told to nobody as done: it was forgotten when the container was replaced', async () => {
-    await t.http.post('/p/niches').type('form').send({ email: READER }).expect(200);
-    await t.runDue();
-    const [asked] = await t.mailsTo(READER);
-    await t.http.post(linkIn(asked as TestMail, /\/confirm\//)).expect(200);
-    await t.runDue();
-    const link = linkIn((await t.mailsTo(READER)).at(-1) as TestMail, /\/u\//);
+    const { unsubscribe: link } = await newReader(t, READER);
     await refuseWrites(t.dataSource, '53100', ['suppression']);
     const answers = [
       await t.http.post(link).type('form').send('List-Unsubscribe=One-Click'),

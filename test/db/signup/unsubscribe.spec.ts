@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { joins, newReader } from '../../support/reader.js';
 
 const DAY_MS = 86_400_000;
 /** What link checkers and mail readers send along when they look ahead. */
@@ -28,17 +29,7 @@ const only = async (
 ): Promise<Record<string, unknown> | undefined> =>
   (await t.dataSource.query<Record<string, unknown>[]>(sql, values))[0];
 const status = async () => (await only('select status from subscriber where email_key = $1'))?.['status'];
-const confirm = async (): Promise<void> => {
-  await t.http.post('/p/niches').type('form').send({ email: reader }).expect(200);
-  await t.runDue();
-  const mail = (await t.mailsTo(reader)).findLast(({ html }) => html.includes('/confirm/')) as TestMail;
-  await t.http.post(linkIn(mail, /\/confirm\//)).expect(200);
-};
-const unsubscribeLink = async (): Promise<string> => {
-  await confirm();
-  await t.runDue();
-  return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, /\/u\//);
-};
+const unsubscribeLink = async (): Promise<string> => (await newReader(t, reader)).unsubscribe;
 const suppressions = async (): Promise<unknown[]> =>
   t.dataSource.query(
     `select x.scope, x.reason, x.source from suppression x where x.email_hash = (select address_hash from message where address = $1 limit 1) order by x.id`,
@@ -257,7 +248,7 @@ describe('after leaving', () => {
     await t.http.post(old).expect(410);
     expect(await status()).toBe('unsubscribed');
     t.clock.advance(DAY_MS);
-    await confirm();
+    await joins(t, reader);
     expect(await status()).toBe('active');
     const kinds: { kind: string }[] = await t.dataSource.query(
       'select kind from consent_event where subscriber_id = $1 order by id',

@@ -7,9 +7,10 @@ import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { signIds } from '../../../src/values/signed-token.js';
-import { linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
+import { startTestApp, type TestApp } from '../../support/app.js';
 import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
+import { newReader } from '../../support/reader.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 import { pass as passOn } from '../../support/steady-time.js';
 
@@ -74,14 +75,7 @@ describe('a leaving that the database does not take', () => {
     );
     return rows[0]?.status ?? 'nobody';
   };
-  const unsubscribeLink = async (): Promise<string> => {
-    await t.http.post('/p/niches').type('form').send({ email: reader }).expect(200);
-    await t.runDue();
-    const asked = (await t.mailsTo(reader)).at(-1) as TestMail;
-    await t.http.post(linkIn(asked, /\/confirm\//)).expect(200);
-    await t.runDue();
-    return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, /\/u\//);
-  };
+  const unsubscribeLink = async (): Promise<string> => (await newReader(t, reader)).unsubscribe;
   const oneClick = async (link: string): Promise<void> => {
     const { status: code, text } = await t.http.post(link).type('form').send(ONE_CLICK);
     expect([code, text]).toEqual([200, 'Unsubscribed.\n']);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestApp, type TestApp } from '../../../support/app.js';
-import { newReader, type Reader } from '../../privacy/reader.js';
+import { newReader, type Reader } from '../../../support/reader.js';
 
 let t: TestApp;
 let cookie = '';

@@ -6,7 +6,7 @@ import { CONFIG, type Config } from '../../../../src/infra/config.js';
 import { linkIn, startTestApp, type TestApp, type TestMail } from '../../../support/app.js';
 import { backUp } from '../../../support/restored-backup.js';
 import { report } from '../../../support/returned-mails.js';
-import { newReader, type Reader } from '../../privacy/reader.js';
+import { newReader, type Reader } from '../../../support/reader.js';
 
 const BOUNCE_DOMAIN = 'bounce.example.com';
 const GONE = report({

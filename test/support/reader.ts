@@ -1,11 +1,25 @@
-import { linkIn, type TestApp, type TestMail } from '../../support/app.js';
+import { linkIn, type TestApp, type TestMail } from './app.js';
 
 export interface Reader {
   email: string;
   id: string;
   welcome: TestMail;
-  /** Path of the link at the end of the welcome mail. */
+  /** Paths of the links at the end of the welcome mail. */
   preferences: string;
+  unsubscribe: string;
+}
+
+/** Somebody signs up and confirms, by the public pages. */
+export async function joins(t: TestApp, email: string, fields: object = {}, cookie = ''): Promise<void> {
+  await t.http
+    .post('/p/niches')
+    .set('Cookie', cookie)
+    .type('form')
+    .send({ email, ...fields })
+    .expect(200);
+  await t.runDue();
+  const asked = (await t.mailsTo(email)).findLast(({ html }) => html.includes('/confirm/')) as TestMail;
+  await t.http.post(linkIn(asked, /\/confirm\//)).expect(200);
 }
 
 /** Somebody who signed up, confirmed and got the welcome mail, all by the public pages. */
@@ -15,21 +29,14 @@ export async function newReader(
   fields: object = {},
   cookie = '',
 ): Promise<Reader> {
-  await t.http
-    .post('/p/niches')
-    .set('Cookie', cookie)
-    .type('form')
-    .send({ email, ...fields })
-    .expect(200);
-  await t.runDue();
-  const confirmation = (await t.mailsTo(email)).at(-1) as TestMail;
-  await t.http.post(linkIn(confirmation, /\/confirm\//)).expect(200);
+  await joins(t, email, fields, cookie);
   await t.runDue();
   const welcome = (await t.mailsTo(email)).at(-1) as TestMail;
   const rows: { id: string }[] = await t.dataSource.query('select id from subscriber where email_key = $1', [
     email,
   ]);
-  return { email, id: rows[0]?.id ?? '', welcome, preferences: linkIn(welcome, /\/preferences\//) };
+  const [preferences, unsubscribe] = [linkIn(welcome, /\/preferences\//), linkIn(welcome, /\/u\//)];
+  return { email, id: rows[0]?.id ?? '', welcome, preferences, unsubscribe };
 }
 
 /** The pages' own form, as a browser sends it. */
