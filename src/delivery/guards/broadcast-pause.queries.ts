@@ -48,34 +48,37 @@ export async function tallyBroadcast(
        select id, state, state_reason, split_part(lane_key, '|', 2) as provider from message
        where broadcast_id = $1 and (state in ('accepted', 'rejected') or state = 'held' and state_reason = any($4::text[]))
          and (settled_at > (select resumed_at from broadcast where id = $1)) is not false limit $3),
-     sent as (
-       select count(*) filter (where state = 'accepted') as accepted, count(*) as tried,
+     at_provider as materialized (
+       select provider, count(*) filter (where state = 'accepted') as accepted, count(*) as tried,
          count(*) filter (where state = 'rejected' and state_reason = any($2::text[])) as refused,
          count(*) filter (where state = 'held') as held
-       from ended),
+       from ended group by 1),
+     sent as (
+       select coalesce(sum(accepted), 0) as accepted, coalesce(sum(tried), 0) as tried, coalesce(sum(refused), 0) as refused,
+         coalesce(sum(held), 0) as held
+       from at_provider),
+     report as materialized (
+       select b.message_id, b.verdict, b.reason, b.source, e.provider from bounce b join ended e on e.id = b.message_id
+       where b.broadcast_id = $1 and b.trusted),
      reported as (
        -- One that may be forged gives up nobody, and is a dead address to the broadcast all the same.
        select count(distinct message_id) filter (where (verdict = 'hard' or verdict = 'soft' and reason = any($2::text[])) and source <> 'smtp_reply') as hard,
          count(distinct message_id) filter (where verdict = 'sender' and source <> 'smtp_reply') as sender
-       from bounce b join ended e on e.id = b.message_id where b.broadcast_id = $1 and b.trusted),
+       from report),
      complained as materialized (
-       select e.provider, count(distinct e.id) as complaints from bounce b join ended e on e.id = b.message_id
-       where b.broadcast_id = $1 and b.trusted and b.verdict = 'complaint' and b.reason <> 'opt_out' group by 1),
-     at_provider as (
-       select c.provider, c.complaints, count(*) as accepted from complained c join ended e using (provider)
-       where e.state = 'accepted' group by 1, 2),
+       select provider, count(distinct message_id) as complaints from report
+       where verdict = 'complaint' and reason <> 'opt_out' group by 1),
      of_sender as (
        select id, state_reason = any($5::text[]) as plainly_us from ended where state = 'held'
        union all
-       select e.id, b.reason = any($6::text[]) from bounce b join ended e on e.id = b.message_id
-       where b.broadcast_id = $1 and b.trusted and b.verdict = 'sender' and b.source <> 'smtp_reply'),
+       select message_id, reason = any($6::text[]) from report where verdict = 'sender' and source <> 'smtp_reply'),
      whose as (
        select count(*) filter (where o.plainly_us) as plainly_us, count(distinct ${domainSql('m.address')}) as domains
        from of_sender o join message m on m.id = o.id)
      select s.accepted::int as accepted, s.tried::int as tried, (s.refused + r.hard)::int as hard,
        (s.held + r.sender)::int as sender, (select coalesce(sum(complaints), 0)::int from complained) as complaints,
        (select coalesce(jsonb_agg(jsonb_build_object('group', provider, 'accepted', accepted, 'complaints', complaints)
-          order by complaints desc), '[]') from at_provider) as providers,
+          order by complaints desc), '[]') from complained join at_provider using (provider)) as providers,
        w.plainly_us::int as "plainlyUs", w.domains::int as "senderDomains"
      from sent s cross join reported r cross join whose w`,
     [id, HARD_REASONS, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
