@@ -53,6 +53,8 @@ export interface LaneSet {
    * lanes it may have waiting.
    */
   take(wanted?: string): Promise<TakenLane | null>;
+  /** Of that relay. Without end where mails that are to go by it go by others: it is stuck, or keeps too many waiting. */
+  lanesTo(relay: string): number;
   /**
    * In place of a lane whose relay cannot take a mail, one to a relay outside of `beyond`, the names of those that cannot.
    * The first is given back before that is waited for, which may be waiting for it. `none`: no relay is left; `later`: what
@@ -143,6 +145,11 @@ export class SmtpLanes {
     return {
       size: this.relays.all().reduce((sum, relay) => sum + lanesOf(relay), 0),
       take: async (wanted) => (await this.laneToWanted(wanted, pools)) ?? (await this.laneToAny(NONE, pools)),
+      lanesTo: (wanted) => {
+        const relay = this.relays.all().find(({ name }) => name === wanted);
+        const isAny = relay === undefined || this.room(relay) === 0 || pools.stuck().includes(wanted);
+        return isAny ? Number.POSITIVE_INFINITY : lanesOf(relay);
+      },
       another: async (taken, beyond) => {
         if (this.relays.all().every(({ name }) => beyond.has(name))) return 'none';
         const relay = await this.relays.choose(new Set([...beyond, ...this.full()]));

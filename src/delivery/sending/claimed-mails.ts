@@ -4,10 +4,22 @@ import type { Claimed, ClaimedMessage } from '../message/message.js';
 const LOW_WATER = 128;
 /** Mails whose pace lets them go later than this wait for the next run. */
 const LONGEST_WAIT_MS = 1_000;
+const NONE: ReadonlySet<string> = new Set();
 
-/** What is claimed and not yet taken by a lane. Fetches ahead, one batch at a time. */
+/** Who takes mails, one after the other, and the next one ahead. */
+export type Taker = object;
+
+/**
+ * What is claimed and not yet taken by a lane. Fetches ahead, one batch at a time. Mails that are to go by one relay are
+ * handed out to as many takers as it has lanes, and to one more: else all would come to wait for it, and the lanes of the
+ * others stand idle.
+ */
 export class ClaimedMails {
   #waiting: ClaimedMessage[] = [];
+  /** By relay, who holds mails that are to go by it, and how many. */
+  readonly #takers = new Map<string, Map<Taker, number>>();
+  /** Of takers that found nothing for them. */
+  readonly #sleepers = new Set<() => void>();
   #fetching: Promise<void> | null = null;
   #exhausted = false;
   #failure: { error: unknown } | null = null;
@@ -18,30 +30,52 @@ export class ClaimedMails {
    * @param goesOn asked before each batch: many in a row may hold nothing for a lane
    * @param moreMayCome waits while lanes are still at work and says whether to look again: a receipt that comes now must
    * not wait for the slowest of them
+   * @param lanesTo lanes of a relay; without end where its mails go by others
    */
   constructor(
     private readonly fetch: () => Promise<Claimed>,
     private readonly pause: (milliseconds: number) => Promise<void>,
     private readonly goesOn: () => boolean = () => true,
     private readonly moreMayCome: () => Promise<boolean> = async () => false,
+    private readonly lanesTo: (relay: string) => number = () => Number.POSITIVE_INFINITY,
   ) {}
 
   /** What `next` would answer with at once. */
-  get first(): ClaimedMessage | undefined {
-    return this.#waiting[0];
+  first(taker: Taker): ClaimedMessage | undefined {
+    return this.#waiting[this.#placeFor(taker)];
   }
 
-  /** The next message for a lane; null when nothing more may go now. Rejects once a claim has failed; see `rest`. */
-  async next(): Promise<ClaimedMessage | null> {
+  /**
+   * The next message for a lane, which is to be told of when it has `ended`; null when nothing more may go now. Rejects once
+   * a claim has failed; see `rest`.
+   */
+  async next(taker: Taker): Promise<ClaimedMessage | null> {
     for (;;) {
-      if (this.#waiting.length < LOW_WATER && !this.#exhausted && this.goesOn())
-        this.#fetching ??= this.#fetch();
+      if (this.#hasRoom() && !this.#exhausted && this.goesOn()) this.#fetching ??= this.#fetch();
       if (this.#failure) throw this.#failure.error;
-      const first = this.#waiting.shift();
-      if (first) return first;
+      const message = this.#taken(taker);
+      if (message) return message;
       if (!this.#fetching) return null;
-      await this.#fetching;
+      await this.#change();
     }
+  }
+
+  /** A lane may be free for another. */
+  ended(taker: Taker, message: ClaimedMessage): void {
+    if (message.relay === undefined) return;
+    this.#count(taker, message, -1);
+    const [wake] = this.#sleepers;
+    if (wake === undefined) return;
+    this.#sleepers.delete(wake);
+    wake();
+  }
+
+  /** Queues of which so many wait for the lanes of one relay that no more of them is to be claimed. */
+  crowded(): Set<string> {
+    const waiting = new Map<string, number>();
+    for (const { queueKey, relay } of this.#waiting)
+      if (relay !== undefined) waiting.set(queueKey, (waiting.get(queueKey) ?? 0) + 1);
+    return new Set([...waiting].filter(([, count]) => count >= LOW_WATER).map(([queueKey]) => queueKey));
   }
 
   /** What no lane has taken; nothing more is handed out afterwards. */
@@ -65,5 +99,58 @@ export class ClaimedMails {
     } finally {
       this.#fetching = null;
     }
+  }
+
+  /** Of those that wait for the lanes of one relay there may be many while the others run dry. */
+  #hasRoom(): boolean {
+    if (this.#waiting.length < LOW_WATER) return true;
+    const busy = this.#busyFor(null);
+    return (
+      busy.size > 0 &&
+      this.#waiting.filter(({ relay }) => relay === undefined || !busy.has(relay)).length < LOW_WATER
+    );
+  }
+
+  #taken(taker: Taker): ClaimedMessage | undefined {
+    // With nothing else to come it waits for a lane as well as here.
+    const place = this.#fetching ? this.#placeFor(taker) : Math.max(0, this.#placeFor(taker));
+    if (place < 0) return undefined;
+    const message = place === 0 ? this.#waiting.shift() : this.#waiting.splice(place, 1)[0];
+    if (message) this.#count(taker, message, 1);
+    return message;
+  }
+
+  #placeFor(taker: Taker): number {
+    const busy = this.#busyFor(taker);
+    if (busy.size === 0) return this.#waiting.length > 0 ? 0 : -1;
+    return this.#waiting.findIndex(({ relay }) => relay === undefined || !busy.has(relay));
+  }
+
+  /** Relays that have no lane for it. Whoever holds one of their mails takes the next by the same. */
+  #busyFor(taker: Taker | null): ReadonlySet<string> {
+    if (this.#takers.size === 0) return NONE;
+    const busy = [...this.#takers].filter(
+      ([relay, takers]) => (taker === null || !takers.has(taker)) && takers.size > this.lanesTo(relay),
+    );
+    return new Set(busy.map(([relay]) => relay));
+  }
+
+  #count(taker: Taker, { relay }: ClaimedMessage, by: 1 | -1): void {
+    if (relay === undefined) return;
+    const takers = this.#takers.get(relay) ?? new Map<Taker, number>();
+    const held = (takers.get(taker) ?? 0) + by;
+    if (held > 0) takers.set(taker, held);
+    else takers.delete(taker);
+    if (takers.size > 0) this.#takers.set(relay, takers);
+    else this.#takers.delete(relay);
+  }
+
+  /** Until a batch has come, or a lane may be free. */
+  async #change(): Promise<void> {
+    let wake = (): void => undefined;
+    const woken = new Promise<void>((resolve) => (wake = resolve));
+    this.#sleepers.add(wake);
+    await Promise.race([this.#fetching, woken]);
+    this.#sleepers.delete(wake);
   }
 }

@@ -22,6 +22,10 @@ const LOST_FOR_MS = 300_000;
 const FASTER_OTHERS_MS = 50;
 const LOOKS_AGAIN = 3;
 
+/** Until so many have gone of a queue that its next ones may be claimed; a relay takes hundreds meanwhile. */
+const CROWDED_MS = 50;
+const NONE: ReadonlySet<string> = new Set();
+
 /** A claim whose answer never came. It may have been committed. */
 interface LostClaim {
   owner: string;
@@ -57,17 +61,26 @@ export class DueMessages {
     return true;
   }
 
-  /** `owner`: the process. `putOff`: templates whose mails are passed over; then one other mail at most. */
-  async claim(owner: string, limit: number, putOff: readonly string[] = []): Promise<Claimed> {
+  /**
+   * `owner`: the process. `putOff`: templates whose mails are passed over; then one other mail at most. `crowded`: queues of
+   * which nothing more is taken but what somebody waits for.
+   */
+  async claim(
+    owner: string,
+    limit: number,
+    putOff: readonly string[] = [],
+    crowded: ReadonlySet<string> = NONE,
+  ): Promise<Claimed> {
     const fence = await this.guard.fence(this.claims.witness);
     if (fence === null) return { taken: 0, messages: [], waitMs: null };
     const now = this.clock.now();
     // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
     const overdue = await this.overdue.parameters();
-    const places = await this.claims.duePlaces(now, limit);
+    const due = await this.claims.duePlaces(now, limit);
+    const places = due.filter(({ queueKey, priority }) => priority === 0 || !crowded.has(queueKey));
     if (places.length === 0) {
       this.#emptyInARow = 0;
-      return { taken: 0, messages: [], waitMs: null };
+      return { taken: 0, messages: [], waitMs: due.length === 0 ? null : CROWDED_MS };
     }
     const paidAtMs = performance.now();
     const isTry = putOff.length > 0;

@@ -3,7 +3,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { UnfitMail } from '../mails/unfit-mail.js';
 import { DomainError } from '../../values/domain-error.js';
-import { ClaimedMails } from './claimed-mails.js';
+import { ClaimedMails, type Taker } from './claimed-mails.js';
 import { SigningRefused } from '../signing/dkim.service.js';
 import { DueMessages } from './due-messages.service.js';
 import { Ledger } from '../ledger/ledger.service.js';
@@ -50,6 +50,7 @@ interface Run {
 
 interface Way {
   run: Run;
+  taker: Taker;
   ahead: OneAhead<Prepared>;
   /** The lane that has begun with this mail, then the one it goes by; null: none, or none any more. */
   taken: TakenLane | null;
@@ -97,6 +98,7 @@ export class SenderService {
       async (milliseconds) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
       () => this.goesOn(run),
       async () => this.moreMayCome(run),
+      (relay) => lanes.lanesTo(relay),
     );
     const lanes = this.lanes.open();
     const nothing = { stopped: false, nothingElse: false, underWay: 0, wake: () => undefined, accepted: 0 };
@@ -124,7 +126,7 @@ export class SenderService {
       run.nothingElse = run.underWay > 0;
       if (run.nothingElse) return claimed;
     }
-    return this.due.claim(await this.presence.name(), BATCH);
+    return this.due.claim(await this.presence.name(), BATCH, [], run.claimed.crowded());
   }
 
   private goesOn({ signal, stopped, deadline }: Run): boolean {
@@ -143,18 +145,19 @@ export class SenderService {
 
   /** One lane's worth of mails, one after the other; bulk mails are composed while the one before waits at the barrier. */
   private async work(run: Run): Promise<void> {
-    const ahead = new OneAhead(async () => this.prepare(run));
+    const taker: Taker = {};
+    const ahead = new OneAhead(async () => this.prepare(run, taker));
     try {
       let taken: TakenLane | null = null;
       for (let mail = await ahead.take(); mail !== null; mail = await ahead.take())
-        taken = await this.sendOne(mail, { run, ahead, taken });
+        taken = await this.sendOne(mail, { run, taker, ahead, taken });
     } catch (error) {
       run.stopped = true;
       throw error;
     } finally {
       const left = await ahead.rest();
       if (left) {
-        this.ended(run);
+        this.ended({ run, taker }, left.message);
         if (left.mail !== null) this.#unsent.push(left.message);
       }
     }
@@ -178,8 +181,8 @@ export class SenderService {
   }
 
   /** Takes one message, and no second one in its place: who prepares ahead has looked at what kind the next is. */
-  private async prepare(run: Run): Promise<Prepared | null> {
-    const message = this.goesOn(run) ? await run.claimed.next() : null;
+  private async prepare(run: Run, taker: Taker): Promise<Prepared | null> {
+    const message = this.goesOn(run) ? await run.claimed.next(taker) : null;
     if (message === null) return null;
     run.underWay++;
     try {
@@ -189,13 +192,14 @@ export class SenderService {
       }
       return { message, mail: await this.composed(message), follows: await run.lanes.mayFollow() };
     } catch (error) {
-      this.ended(run);
+      this.ended({ run, taker }, message);
       this.#unsent.push(message);
       throw error;
     }
   }
 
-  private ended(run: Run): void {
+  private ended({ run, taker }: Pick<Way, 'run' | 'taker'>, message: ClaimedMessage): void {
+    run.claimed.ended(taker, message);
     run.nothingElse = false;
     if (--run.underWay === 0) run.wake();
   }
@@ -219,7 +223,7 @@ export class SenderService {
       else if (way.taken) run.lanes.put(way.taken);
       throw error;
     } finally {
-      this.ended(run);
+      this.ended(way, message);
     }
     if (way.taken) run.lanes.put(way.taken);
     return null;
@@ -321,7 +325,7 @@ export class SenderService {
 
   private async outcomeOf(
     { message, mail: composed, slow }: Handing,
-    { run, ahead }: Way,
+    { run, taker, ahead }: Way,
     { lane }: TakenLane,
   ): Promise<SendOutcome> {
     // What failed ahead of its time may have failed with the database, which the mail before has waited for since.
@@ -331,7 +335,7 @@ export class SenderService {
     const barrier = async (): Promise<boolean> => {
       const may = this.ledger.mayEnterData({ id: message.id, epoch: message.epoch });
       // A receipt does not wait behind a mail whose relay is slow: the next free lane takes it.
-      if (run.claimed.first?.class === 'marketing') ahead.begin();
+      if (run.claimed.first(taker)?.class === 'marketing') ahead.begin();
       return may;
     };
     const following = (): OutgoingMail | null => {

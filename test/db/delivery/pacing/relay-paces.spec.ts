@@ -50,6 +50,40 @@ describe('a relay that only takes over', () => {
   });
 });
 
+describe('a receiver that one of two relays is too slow for, while the other takes long over its mails', () => {
+  let fast: SmtpSink;
+  let other: SmtpSink;
+  let open: () => void;
+  beforeEach(async () => {
+    [fast, other] = await Promise.all([openSmtpSink(), openSmtpSink()]);
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    fast.onBody = async () => {
+      await opened;
+      return undefined;
+    };
+    t = await openPostOffice({
+      SMTP_URL: `${fast.url}?name=fast&lanes=2&weight=1 ${other.url}?name=other&lanes=8&weight=1000`,
+    });
+    await slowBy('other');
+    await t.db.query('update send_bucket set tokens = 0');
+  });
+  afterEach(async () => {
+    await t.close();
+    await Promise.all([fast.close(), other.close()]);
+  });
+
+  it('does not keep a receipt to somebody else waiting: all connections waited with its mails', async () => {
+    await plan(300);
+    const sending = t.sendDue();
+    await expect.poll(() => fast.bodiesBegun, { timeout: 10_000 }).toBe(2);
+    await t.plan('buyer@example.org', { class: 'transactional', kind: 'receipt', priority: 0 });
+    await expect.poll(() => other.mails.length, { timeout: 5_000 }).toBe(1);
+    open();
+    expect(await sending).toBe(301);
+    expect([fast.mails.length, other.mails.length]).toEqual([300, 1]);
+  });
+});
+
 describe('the one relay that is left of several', () => {
   let left: SmtpSink;
   beforeEach(async () => {
