@@ -57,7 +57,7 @@ export const SHOWN_BY_TESTS: readonly ShownByTest[] = [
   {
     covers: 'F35',
     name: 'A sequence edited while people are in it keeps its steps for them.',
-    file: 'test/db/sequences/advance.spec.ts',
+    file: 'test/db/sequences/advance/advance.spec.ts',
     title: 'keeps people in the version they joined, and makes no version of an unchanged definition',
   },
   {
@@ -69,7 +69,7 @@ export const SHOWN_BY_TESTS: readonly ShownByTest[] = [
   {
     covers: 'F39',
     name: 'A tick that runs twice at once plans each step once.',
-    file: 'test/db/sequences/advance.spec.ts',
+    file: 'test/db/sequences/advance/advance.spec.ts',
     title: 'plans each step once when several workers advance at the same time',
   },
   {
