@@ -21,7 +21,7 @@ import { splitScenarios } from './scenarios/splits.js';
 import { timeScenarios } from './scenarios/times.js';
 import { workerScenarios } from './scenarios/workers.js';
 
-/** All of them, or the selection of each kind that fits into two minutes. */
+/** All of them, or some of each kind: a few minutes on two cores. */
 export function scenarios(short: boolean): Scenario[] {
   return [
     ...killScenarios(short),
