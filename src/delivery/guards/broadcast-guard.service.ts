@@ -104,6 +104,8 @@ export class BroadcastGuard {
     // The owner has given their word.
     if (state === 'cancelled') return false;
     const isPaused = state === 'paused';
+    // It stands still for something graver, which they still have to read.
+    if (isPaused && action === 'warn') return false;
     await this.alerts.raise(
       {
         key: REPORTS_ALERT + id,

@@ -109,6 +109,18 @@ describe('complaints, by the provider that tells of them', () => {
     expect(await broadcastState(office, id)).not.toBe('paused');
   });
 
+  it('one that stands still for what its provider has had in all goes on saying so, when a few complaints of its own come', async () => {
+    const some = [await atYahoo(1_000), await atYahoo(100), await atYahoo(100), await atYahoo(100)];
+    for (const { mails } of some) await office.complains(mails[0] ?? '');
+    await watch().look();
+    const [{ id, mails } = { id: '', mails: [] }] = some;
+    await office.complains(mails[1] ?? '');
+    expect(await alertOf(`bounces:broadcast:${id}`)).toMatchObject({
+      severity: 'critical',
+      message: expect.stringMatching(/is paused: 4 of 1300 recipients complained at yahoo .* 24 hours/),
+    });
+  });
+
   it('one bad day is told of although the week was good', async () => {
     await atYahoo(3_000);
     office.clock.advance(2 * DAY_MS);
