@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfig } from '../../config/env.js';
 import { openCommandContext, type CommandContext } from '../../src/application.js';
+import { broadcastMailKey, topicOf } from '../../src/broadcasts/broadcast.js';
+import { addMail, emptyBatch } from '../../src/delivery/message/mail-batch.js';
 import { MessagesService } from '../../src/delivery/planning/messages.service.js';
 import { compileMail } from '../../src/delivery/mails/mjml.templates.js';
 import { TEMPLATES_DIR } from '../../src/infra/http/templates-dir.js';
 import { DurablePostgres } from '../support/durable-postgres.js';
-import { planMails, seedReaders, seedTemplate, SENDER, type Reader } from '../support/mail-seed.js';
+import { seedReaders, seedTemplate, SENDER, type Reader } from '../support/mail-seed.js';
 import { SECRET_KEY, WorkerProcess, workersReady } from '../support/worker-process.js';
 import { cpuSeconds } from './process-usage.js';
 import type { Relay } from './relay.js';
@@ -33,6 +35,7 @@ export interface SendResult {
 const MAILS = join(TEMPLATES_DIR, '../test/bench/mails');
 /** Mails each worker sends before the measured ones, when nothing else is said. */
 export const WARM_UP = 1_000;
+const MAILS_A_BATCH = 1_000;
 const LONGEST_RUN_MS = 300_000;
 /** Looking costs PostgreSQL as much as a dozen mails; when the last was settled is read from its row. */
 const LOOK_EVERY_MS = 500;
@@ -40,7 +43,8 @@ const CITIES = ['Springfield', 'Riverside', 'Fairview', 'Oak Hill', 'Großweiler
 
 /** The product on its own durable PostgreSQL with a list of readers: a broadcast is planned, and the clock runs until the last mail is settled. */
 export class Product {
-  #batches = 0;
+  /** The one that was planned last. */
+  #broadcastId = '';
 
   private constructor(
     private readonly cluster: DurablePostgres,
@@ -123,17 +127,42 @@ export class Product {
     mails: number,
     beforeCommit: () => Promise<void> = async () => undefined,
   ): Promise<Date> {
-    const batch = `b${++this.#batches}`;
     return this.context.dataSource.transaction(async (manager) => {
       const messages = this.context.app.get(MessagesService);
-      const secret = this.context.config.secretKey;
-      const planned = await planMails({ manager, messages, secret }, this.readers.slice(0, mails), {
-        batch,
-        templateId: this.templateId,
-        class: 'marketing',
-        dueAt: new Date(),
-        data: personalFields,
-      });
+      const dueAt = new Date();
+      const broadcast: { id: string }[] = await manager.query(
+        `insert into broadcast (title, email_template_id, sender, state, created_at, started_at)
+         values ('Letter', $1, $2, 'running', $3, $3) returning id`,
+        [this.templateId, JSON.stringify(SENDER), dueAt],
+      );
+      const broadcastId = (this.#broadcastId = broadcast[0]?.id ?? '');
+      let planned = 0;
+      for (let from = 0; from < mails; from += MAILS_A_BATCH) {
+        const batch = emptyBatch();
+        for (const [nth, { id, email }] of this.readers
+          .slice(from, Math.min(from + MAILS_A_BATCH, mails))
+          .entries()) {
+          batch.shared.push({
+            ...{
+              class: 'marketing',
+              kind: 'broadcast',
+              broadcastId,
+              funnelKey: topicOf({ topic: null, audience: {} }),
+              dueAt,
+            },
+            ...{ templateId: this.templateId, sender: SENDER, data: personalFields(from + nth) },
+            dedupeKey: broadcastMailKey(broadcastId),
+          });
+          addMail(batch, {
+            shared: nth,
+            subscriberId: id,
+            enrollmentId: null,
+            address: email,
+            emailKey: email,
+          });
+        }
+        planned += await messages.planBatch(manager, messages.prepareBatch(batch));
+      }
       if (planned !== mails) throw new Error(`${planned} of ${mails} mails were planned: too few readers`);
       await manager.query('analyze message');
       await beforeCommit();
@@ -160,8 +189,8 @@ export class Product {
   private async secondsUntilSettled(startedAt: Date, mails: number): Promise<number> {
     const rows: { seconds: number; accepted: number }[] = await this.context.dataSource.query(
       `select extract(epoch from max(settled_at) - $2)::float8 as seconds, count(*) filter (where state = 'accepted')::int as accepted
-       from message where step_key = $1`,
-      [`b${this.#batches}`, startedAt],
+       from message where broadcast_id = $1`,
+      [this.#broadcastId, startedAt],
     );
     const { seconds = 0, accepted = 0 } = rows[0] ?? {};
     if (accepted !== mails) throw new Error(`only ${accepted} of ${mails} mails were accepted`);
