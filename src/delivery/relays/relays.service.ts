@@ -221,8 +221,7 @@ export class RelaysService {
    */
   async worked({ name }: Pick<Relay, 'name'>, taken: string | null = null): Promise<void> {
     const known = (await this.#states.get()).get(name);
-    // The relays may have been others when it was said.
-    if (!this.#hasWorked) await this.alerts.resolve(NONE_WORKS);
+    if (!this.#hasWorked) await this.resolveOfOthers();
     this.#hasWorked = true;
     if (known === undefined) return;
     const { state, failures, putOffs } = known;
@@ -233,6 +232,14 @@ export class RelaysService {
       await this.alerts.resolve(NONE_WORKS, manager);
     });
     this.#states.forget();
+  }
+
+  /** The relays may have been others before the start: what was said of those would stand for ever. */
+  private async resolveOfOthers(): Promise<void> {
+    await this.alerts.resolve(NONE_WORKS);
+    const names = new Set<unknown>(this.#relays.map(({ name }) => name));
+    for (const { key, facts } of await this.alerts.open())
+      if (typeof facts['relay'] === 'string' && !names.has(facts['relay'])) await this.alerts.resolve(key);
   }
 
   /** There was no mail to try the relay with. */
