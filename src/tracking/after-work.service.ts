@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 
-/** Hits within one flush from which on they count as a rush: below, all of the work takes a few percent of a core. */
-const RUSH_HITS = 50;
+/** Hits within one flush, 12,500 a second, from which on they count as a rush: below, all of them are stored as they come. */
+const RUSH_HITS = 500;
 const RUSH_MS = 250;
 /**
  * In a rush the database works for a twentieth of the time at first, which stores some 4,000 hits a second, and the answers

@@ -40,10 +40,10 @@ describe('the work behind the answers', () => {
   it('rests in a rush for nineteen times as long as it took, and at no other time', async () => {
     stopTime();
     const lane = new AfterWork();
-    lane.arrived(49);
+    lane.arrived(499);
     await lane.run(() => work(10));
     expect(lane.free).toBe(true);
-    lane.arrived(50);
+    lane.arrived(500);
     await lane.run(() => work(10));
     expect(lane.free).toBe(false);
     let begun = false;
