@@ -33,7 +33,7 @@ export const importOptions = z
     }),
     existing: z.enum(['fill', 'overwrite', 'skip']).default('fill').meta({
       description:
-        'What is known of people who are here already: gaps are filled, it is replaced, or left alone. A no, to mails or to being counted, counts in each of the three; `trackingConsent` true makes nobody counted who is not.',
+        'What is known of people who are here already: gaps are filled, it is replaced, or left alone. A no, to mails, also for a while, or to being counted, counts in each of the three; `trackingConsent` true makes nobody counted who is not.',
     }),
     tags: z.array(tagName).max(20).default([]).meta({ description: 'Put on everybody of the table.' }),
     lists: z

@@ -20,7 +20,7 @@ export const OUTCOMES = [
   'keptOut',
   /** The address is on the suppression list; nothing of the row is taken but that it is dead or complained, and nobody is made of it. */
   'suppressed',
-  /** They are here already, and the import was told to leave them. Their no to being counted counts all the same. */
+  /** They are here already, and the import was told to leave them. Their no to being counted, and to mails for a while, counts all the same. */
   'skipped',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
@@ -45,6 +45,9 @@ const SAYS_NO = `coalesce(i.status in ('unsubscribed', 'bounced', 'complained') 
   or i.status in ('bounced', 'complained') and s.status in ('unsubscribed', 'bounced')
     and not exists (select from suppression x where x.email_hash = i.email_hash and x.scope = 'all'), false)`;
 
+/** Whether the table knows of a pause that lasts longer than the one that is known here. What is over is none. */
+const PAUSES = `coalesce(i.paused_until > $5 and (s.paused_until is null or i.paused_until > s.paused_until), false)`;
+
 /**
  * Each row beside the subscriber of its address, with what is to become of it. The same text for the dry run and the
  * real one, so that they cannot count differently. Served by the primary key of `import_row`, the unique key of
@@ -60,6 +63,7 @@ const JUDGED = `
     case when s.id is null then i.fields when $4 = 'overwrite' then s.fields || i.fields else i.fields || s.fields end as fields,
     coalesce(s.status = 'pending' and i.status = 'active', false) as activates,
     coalesce(not i.tracking_consent and coalesce(s.tracking_consent, true), false) as declines,
+    ${PAUSES} as pauses,
     case
       when exists (select 1 from suppression x where x.email_hash = i.email_hash) and not ${SAYS_NO} then 'suppressed'
       when s.id is null then 'created'
@@ -68,7 +72,7 @@ const JUDGED = `
           then 'left' else 'unchanged' end
       when s.status in ('unsubscribed', 'bounced', 'complained') then 'keptOut'
       when $4 = 'skip' then 'skipped'
-      when (s.status = 'pending' and i.status = 'active') or (not i.tracking_consent and s.tracking_consent)
+      when (s.status = 'pending' and i.status = 'active') or (not i.tracking_consent and s.tracking_consent) or ${PAUSES}
         or (case when $4 = 'overwrite' then coalesce(i.name, s.name) else coalesce(s.name, i.name) end) is distinct from s.name
         or (case when $4 = 'overwrite' then coalesce(i.time_zone, s.time_zone) else coalesce(s.time_zone, i.time_zone) end)
           is distinct from s.time_zone
@@ -82,7 +86,7 @@ const JUDGED = `
              join list_member m on m.list_id = l.id and m.subscriber_id = s.id where l.key = n))
       then 'updated' else 'unchanged' end as outcome
   from import_row i left join lateral (
-      select x.id, x.xmin, x.name, x.time_zone, x.locale, x.fields, x.status, x.confirmed_at, x.tracking_consent
+      select x.id, x.xmin, x.name, x.time_zone, x.locale, x.fields, x.status, x.confirmed_at, x.tracking_consent, x.paused_until
         from subscriber x where x.email_key = i.email_key offset 0) s on true
   where i.import_id = $1 and i.line > $2 and i.line <= $3 and i.problem is null`;
 
@@ -92,8 +96,8 @@ function countsOf(rows: readonly { outcome: Outcome; count: number }[]): Map<Out
   return new Map(rows.map(({ outcome, count }) => [outcome, count]));
 }
 
-function parametersOf({ importId, from, to, existing }: MergeBatch): unknown[] {
-  return [importId, from, to, existing];
+function parametersOf({ importId, from, to, existing, now }: MergeBatch): unknown[] {
+  return [importId, from, to, existing, now];
 }
 
 /** What would become of the rows. Changes nothing and takes no lock. */
@@ -110,7 +114,7 @@ const MAKE = `
     paused_until)
   overriding system value select id, email, email_key, name, status, time_zone, locale, fields, coalesce(tracking_consent, true),
     coalesce(created_at, consent_at, $1), coalesce(confirmed_at, case when status = 'active' then coalesce(consent_at, $1) end), $1,
-    case when paused_until > $1 then paused_until end
+    case when pauses then paused_until end
   from merge_batch where outcome = 'created' order by email_key collate "C"`;
 
 /** $1 now. */
@@ -139,7 +143,7 @@ const EVIDENCE = `
     from merge_batch where outcome in ('created', 'left') and status = 'unsubscribed') e`;
 
 /** Of `merge_batch`, those who are here and whom the file changes. */
-const CHANGED = `(r.outcome in ('updated', 'left') or (r.outcome = 'skipped' and r.declines))`;
+const CHANGED = `(r.outcome in ('updated', 'left') or (r.outcome = 'skipped' and (r.declines or r.pauses)))`;
 
 /** $1 the import, $2 now. Nobody is counted again by it. What was seen of them goes by itself, see `seen_to_forget`. */
 const STOP_COUNTING = `with known as (
@@ -150,6 +154,11 @@ const STOP_COUNTING = `with known as (
     select id, 'withdrawn', 'tracking', 'import:' || $1::bigint, $2::timestamptz from (
       select id from known union all select id from merge_batch where declines and outcome = 'created') e)
   insert into seen_to_forget (subscriber_id) select id from known on conflict do nothing`;
+
+/** $1 now. What waits for the end of a shorter pause comes up then, and waits for the new end. */
+const PAUSE = `
+  update subscriber s set paused_until = r.paused_until, updated_at = $1 from merge_batch r
+   where r.pauses and ${CHANGED} and s.id = r.id`;
 
 /** $1 the import, $2 now. */
 const OPT_OUT = `with refused as (
@@ -252,12 +261,13 @@ async function byIndex<T>(manager: EntityManager, work: () => Promise<T>): Promi
   return result;
 }
 
-/** What a batch has. `saysNo`: somebody left, bounced or complained; `declines`: is not to be counted; `hasLists`: joins a list;
- * `hasTopics`: wants no mails about something. */
+/** What a batch has. `saysNo`: somebody left, bounced or complained; `declines`: is not to be counted; `pauses`: wants no mails
+ * for a while; `hasLists`: joins a list; `hasTopics`: wants no mails about something. */
 interface Judged {
   became: Map<Outcome, number>;
   saysNo: boolean;
   declines: boolean;
+  pauses: boolean;
   hasLists: boolean;
   hasTopics: boolean;
 }
@@ -280,17 +290,19 @@ async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<
     );
     await manager.query('analyze merge_batch (line, outcome, id)');
     const rows: (Omit<Judged, 'became'> & { outcome: Outcome; count: number })[] = await manager.query(
-      `select outcome, count(*)::int as count, bool_or(lists <> '{}') as "hasLists", bool_or(topics_off <> '{}') as "hasTopics", bool_or(declines) as declines,
+      `select outcome, count(*)::int as count, bool_or(lists <> '{}') as "hasLists", bool_or(topics_off <> '{}') as "hasTopics", bool_or(declines) as declines, bool_or(pauses) as pauses,
            bool_or(status in ('unsubscribed', 'bounced', 'complained')) as "saysNo" from merge_batch group by outcome`,
     );
     const judged = {
       became: countsOf(rows),
       saysNo: rows.some((row) => row.saysNo),
       declines: rows.some((row) => row.declines),
+      pauses: rows.some((row) => row.pauses),
       hasLists: rows.some((row) => row.hasLists),
       hasTopics: rows.some((row) => row.hasTopics),
     };
-    if (!judged.declines && !judged.became.has('updated') && !judged.became.has('left')) return judged;
+    const saysNoToSome = judged.declines || judged.pauses;
+    if (!saysNoToSome && !judged.became.has('updated') && !judged.became.has('left')) return judged;
     const [{ stale }] = await byIndex(manager, async (): Promise<[{ stale: boolean }]> =>
       manager.query(IS_STALE),
     );
@@ -317,7 +329,7 @@ export async function mergeRows(
   await manager.query(
     `select set_config('jit', 'off', true), set_config('work_mem', '64MB', true), set_config('synchronous_commit', 'off', true)`,
   );
-  const { became, saysNo, declines, hasLists, hasTopics } = await judgeAndLock(manager, batch);
+  const { became, saysNo, declines, pauses, hasLists, hasTopics } = await judgeAndLock(manager, batch);
   const now = [batch.now];
   const has = (...outcomes: readonly Outcome[]): boolean => outcomes.some((outcome) => became.has(outcome));
   if (has('created')) await manager.query(MAKE, now);
@@ -331,6 +343,7 @@ export async function mergeRows(
   if (has('created', 'updated', 'left'))
     await manager.query(EVIDENCE, [batch.importId, batch.now, consentText]);
   if (declines) await byIndex(manager, async () => manager.query(STOP_COUNTING, [batch.importId, batch.now]));
+  if (pauses) await byIndex(manager, async () => manager.query(PAUSE, now));
   if (hasTopics && has('created', 'updated')) await manager.query(OPT_OUT, [batch.importId, batch.now]);
   if (saysNo && has('created', 'left', 'suppressed')) await manager.query(BAR, now);
   if (has('created')) {
