@@ -71,6 +71,26 @@ describe('what is critical is mailed to the owner: it stood on the page Sending 
     expect(await got()).toHaveLength(1);
   });
 
+  it('one that begins anew while a lesser trouble of that key is still open is mailed, at the hour: nobody was told of it', async () => {
+    const critical = { key: 'complaints', severity: 'critical', message: 'Too many complain' } as const;
+    office.clock.advance(2 * HOUR_MS);
+    await alerts.raise(critical);
+    expect(await got()).toHaveLength(1);
+    await alerts.raise({ ...critical, severity: 'warning', message: 'Some complain' });
+    office.clock.advance(HOUR_MS / 2);
+    await alerts.raise(critical);
+    expect(await got()).toEqual([]);
+    office.clock.advance(HOUR_MS);
+    await alerts.raise(critical);
+    const [told] = await got();
+    expect(told).toContain('Too many complain');
+    await alerts.raise(critical);
+    office.clock.advance(2 * HOUR_MS);
+    expect(await got()).toEqual([]);
+    const open = (await alerts.open()).filter(({ key }) => key === critical.key);
+    expect(open).toMatchObject([{ severity: 'critical' }]);
+  });
+
   it('one that could not go for a day goes no more', async () => {
     office.clock.advance(2 * HOUR_MS);
     await alerts.raise({ key: 'late', severity: 'critical', message: 'Nothing goes' });
