@@ -20,7 +20,7 @@ export const OUTCOMES = [
   'keptOut',
   /** The address is on the suppression list; nothing of the row is taken but that it is dead or complained, and nobody is made of it. */
   'suppressed',
-  /** They are here already, and the import was told to leave them. Their no to being counted, and to mails for a while, counts all the same. */
+  /** They are here already, and the import was told to leave them. Their no to being counted, and to mails for a while or about something, counts all the same. */
   'skipped',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
@@ -48,6 +48,9 @@ const SAYS_NO = `coalesce(i.status in ('unsubscribed', 'bounced', 'complained') 
 /** Whether the table knows of a pause that lasts longer than the one that is known here. What is over is none. */
 const PAUSES = `coalesce(i.paused_until > $5 and (s.paused_until is null or i.paused_until > s.paused_until), false)`;
 
+/** Whether the table says that they want no mails about something that they have not decided about here. */
+const REFUSES = `(i.topics_off <> '{}' and exists (select from unnest(i.topics_off) k where not ${hasDecided('s.id', 'k')}))`;
+
 /**
  * Each row beside the subscriber of its address, with what is to become of it. The same text for the dry run and the
  * real one, so that they cannot count differently. Served by the primary key of `import_row`, the unique key of
@@ -63,7 +66,7 @@ const JUDGED = `
     case when s.id is null then i.fields when $4 = 'overwrite' then s.fields || i.fields else i.fields || s.fields end as fields,
     coalesce(s.status = 'pending' and i.status = 'active', false) as activates,
     coalesce(not i.tracking_consent and coalesce(s.tracking_consent, true), false) as declines,
-    ${PAUSES} as pauses,
+    ${PAUSES} as pauses, ${REFUSES} as refuses,
     case
       when exists (select 1 from suppression x where x.email_hash = i.email_hash) and not ${SAYS_NO} then 'suppressed'
       when s.id is null then 'created'
@@ -72,7 +75,7 @@ const JUDGED = `
           then 'left' else 'unchanged' end
       when s.status in ('unsubscribed', 'bounced', 'complained') then 'keptOut'
       when $4 = 'skip' then 'skipped'
-      when (s.status = 'pending' and i.status = 'active') or (not i.tracking_consent and s.tracking_consent) or ${PAUSES}
+      when (s.status = 'pending' and i.status = 'active') or (not i.tracking_consent and s.tracking_consent) or ${PAUSES} or ${REFUSES}
         or (case when $4 = 'overwrite' then coalesce(i.name, s.name) else coalesce(s.name, i.name) end) is distinct from s.name
         or (case when $4 = 'overwrite' then coalesce(i.time_zone, s.time_zone) else coalesce(s.time_zone, i.time_zone) end)
           is distinct from s.time_zone
@@ -81,7 +84,6 @@ const JUDGED = `
         or (case when $4 = 'overwrite' then s.fields || i.fields else i.fields || s.fields end) <> s.fields
         or exists (select 1 from unnest(i.tags) n where not exists (select 1 from tag t
              join subscriber_tag st on st.tag_id = t.id and st.subscriber_id = s.id where t.name = n))
-        or exists (select from unnest(i.topics_off) k where not ${hasDecided('s.id', 'k')})
         or exists (select 1 from unnest(i.lists) n where not exists (select 1 from list l
              join list_member m on m.list_id = l.id and m.subscriber_id = s.id where l.key = n))
       then 'updated' else 'unchanged' end as outcome
@@ -143,7 +145,7 @@ const EVIDENCE = `
     from merge_batch where outcome in ('created', 'left') and status = 'unsubscribed') e`;
 
 /** Of `merge_batch`, those who are here and whom the file changes. */
-const CHANGED = `(r.outcome in ('updated', 'left') or (r.outcome = 'skipped' and (r.declines or r.pauses)))`;
+const CHANGED = `(r.outcome in ('updated', 'left') or (r.outcome = 'skipped' and (r.declines or r.pauses or r.refuses)))`;
 
 /** $1 the import, $2 now. Nobody is counted again by it. What was seen of them goes by itself, see `seen_to_forget`. */
 const STOP_COUNTING = `with known as (
@@ -164,7 +166,7 @@ const PAUSE = `
 const OPT_OUT = `with refused as (
     insert into topic_opt_out (subscriber_id, topic_key, created_at)
     select r.id, r.key, $2::timestamptz from (
-      select id, unnest(topics_off) as key from merge_batch r where ${TOUCHED} and topics_off <> '{}') r
+      select id, unnest(topics_off) as key from merge_batch r where refuses and (outcome = 'created' or ${CHANGED})) r
     where not ${hasDecided('r.id', 'r.key')} on conflict do nothing returning subscriber_id, topic_key)
   insert into consent_event (subscriber_id, kind, purpose, page_url, at)
   select subscriber_id, 'withdrawn', 'topic:' || topic_key, 'import:' || $1::bigint, $2::timestamptz from refused`;
@@ -262,14 +264,14 @@ async function byIndex<T>(manager: EntityManager, work: () => Promise<T>): Promi
 }
 
 /** What a batch has. `saysNo`: somebody left, bounced or complained; `declines`: is not to be counted; `pauses`: wants no mails
- * for a while; `hasLists`: joins a list; `hasTopics`: wants no mails about something. */
+ * for a while; `refuses`: wants none about something; `hasLists`: joins a list. */
 interface Judged {
   became: Map<Outcome, number>;
   saysNo: boolean;
   declines: boolean;
   pauses: boolean;
+  refuses: boolean;
   hasLists: boolean;
-  hasTopics: boolean;
 }
 
 /**
@@ -290,7 +292,7 @@ async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<
     );
     await manager.query('analyze merge_batch (line, outcome, id)');
     const rows: (Omit<Judged, 'became'> & { outcome: Outcome; count: number })[] = await manager.query(
-      `select outcome, count(*)::int as count, bool_or(lists <> '{}') as "hasLists", bool_or(topics_off <> '{}') as "hasTopics", bool_or(declines) as declines, bool_or(pauses) as pauses,
+      `select outcome, count(*)::int as count, bool_or(lists <> '{}') as "hasLists", bool_or(declines) as declines, bool_or(pauses) as pauses, bool_or(refuses) as refuses,
            bool_or(status in ('unsubscribed', 'bounced', 'complained')) as "saysNo" from merge_batch group by outcome`,
     );
     const judged = {
@@ -298,10 +300,10 @@ async function judgeAndLock(manager: EntityManager, batch: MergeBatch): Promise<
       saysNo: rows.some((row) => row.saysNo),
       declines: rows.some((row) => row.declines),
       pauses: rows.some((row) => row.pauses),
+      refuses: rows.some((row) => row.refuses),
       hasLists: rows.some((row) => row.hasLists),
-      hasTopics: rows.some((row) => row.hasTopics),
     };
-    const saysNoToSome = judged.declines || judged.pauses;
+    const saysNoToSome = judged.declines || judged.pauses || judged.refuses;
     if (!saysNoToSome && !judged.became.has('updated') && !judged.became.has('left')) return judged;
     const [{ stale }] = await byIndex(manager, async (): Promise<[{ stale: boolean }]> =>
       manager.query(IS_STALE),
@@ -329,7 +331,7 @@ export async function mergeRows(
   await manager.query(
     `select set_config('jit', 'off', true), set_config('work_mem', '64MB', true), set_config('synchronous_commit', 'off', true)`,
   );
-  const { became, saysNo, declines, pauses, hasLists, hasTopics } = await judgeAndLock(manager, batch);
+  const { became, saysNo, declines, pauses, refuses, hasLists } = await judgeAndLock(manager, batch);
   const now = [batch.now];
   const has = (...outcomes: readonly Outcome[]): boolean => outcomes.some((outcome) => became.has(outcome));
   if (has('created')) await manager.query(MAKE, now);
@@ -344,7 +346,7 @@ export async function mergeRows(
     await manager.query(EVIDENCE, [batch.importId, batch.now, consentText]);
   if (declines) await byIndex(manager, async () => manager.query(STOP_COUNTING, [batch.importId, batch.now]));
   if (pauses) await byIndex(manager, async () => manager.query(PAUSE, now));
-  if (hasTopics && has('created', 'updated')) await manager.query(OPT_OUT, [batch.importId, batch.now]);
+  if (refuses) await manager.query(OPT_OUT, [batch.importId, batch.now]);
   if (saysNo && has('created', 'left', 'suppressed')) await manager.query(BAR, now);
   if (has('created')) {
     await manager.query(TAG_NEW, now);
