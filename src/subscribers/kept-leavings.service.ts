@@ -95,7 +95,8 @@ export class KeptLeavings implements OnApplicationShutdown {
     const path = join(this.#folder, `${createHash('sha256').update(token).digest('hex')}.json`);
     const text = JSON.stringify({ token, via, at: this.clock.now() });
     try {
-      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      // Made anew in place of one that is gone, it would be a folder in which nobody waits.
+      if (this.#waiting.size === 0) await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       await writeDurably(path, text, `${path}.${randomUUID()}`);
     } catch (error) {
       this.#log.error(`A leaving cannot be kept on disk: ${wordsOf(error)}`);
@@ -133,7 +134,7 @@ export class KeptLeavings implements OnApplicationShutdown {
 
   private async takeUpAll(): Promise<boolean> {
     const why = new Map<string, unknown>();
-    const names = await namesIn(this.#folder).catch((error: unknown) => {
+    const names = await this.names().catch((error: unknown) => {
       why.set(this.#folder, error);
       return [...this.#waiting.keys()];
     });
@@ -145,7 +146,11 @@ export class KeptLeavings implements OnApplicationShutdown {
       let kept = this.#waiting.get(name) ?? null;
       try {
         const text = await readFile(path, 'utf8').catch(nullIfMissing);
-        if (text === null) continue;
+        if (text === null) {
+          // Another process did it, unless the folder is gone, too.
+          await stat(this.#folder);
+          continue;
+        }
         kept = readKept(text);
         if (spentMs < LOOK_SPENDS_MS) {
           await this.takeUpOne(path, kept);
@@ -172,6 +177,12 @@ export class KeptLeavings implements OnApplicationShutdown {
     return this.mayGoOn(why);
   }
 
+  /** Gone while some wait there, as a disk that is not mounted any more, the folder is not an empty one: they have left still. */
+  private async names(): Promise<string[]> {
+    const names = await readdir(this.#folder).catch(this.#waiting.size > 0 ? undefined : nullIfMissing);
+    return names ?? [];
+  }
+
   /** Two processes may do the same one: leaving twice is leaving once. Rejects when it has to wait. */
   private async takeUpOne(path: string, kept: Kept | null): Promise<void> {
     if (kept !== null && (await this.isDone(kept))) {
@@ -195,7 +206,7 @@ export class KeptLeavings implements OnApplicationShutdown {
    * replaced by one that knows the mail. What has to wait stands among the others again; the rest stays as it is.
    */
   private async takeUpFailed(): Promise<void> {
-    const names = await namesIn(this.#folder).catch(() => []);
+    const names = await this.names().catch(() => []);
     let spentMs = 0;
     for (const name of names.filter((one) => FAILED.test(one))) {
       const path = join(this.#folder, name);
@@ -256,7 +267,7 @@ export class KeptLeavings implements OnApplicationShutdown {
   }
 
   private async tellOfFailed(): Promise<void> {
-    const names = await namesIn(this.#folder).catch(() => null);
+    const names = await this.names().catch(() => null);
     // Of a folder that cannot be read nobody knows.
     if (names === null) return;
     const times = await Promise.all(
@@ -305,10 +316,6 @@ function readKept(text: string): Kept | null {
 function nullIfMissing(error: unknown): null {
   if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
   throw error;
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return (await readdir(folder).catch(nullIfMissing)) ?? [];
 }
 
 /** All leavings, round from the one behind `name`. */

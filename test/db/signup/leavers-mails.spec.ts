@@ -1,4 +1,4 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LeaversMails } from '../../../src/delivery/sending/leavers-mails.service.js';
@@ -40,12 +40,20 @@ describe('mails of readers who have left by a link that the database cannot take
     vi.restoreAllMocks();
     await takeWrites(t.dataSource);
     await rm(folder, { recursive: true, force: true });
+    // Whose folder is gone is not forgotten.
+    await mkdir(folder);
     await takeUp();
   });
 
   const takeUp = async (): Promise<boolean> => t.app.get(KeptLeavings, { strict: false }).takeUp();
   const notWritable = async (): Promise<void> => refuseWrites(t.dataSource, 'P0001', ['suppression']);
   const mails = async (address: string): Promise<number> => (await t.mailsTo(address)).length;
+  const waitingTold = async (): Promise<string | null> => {
+    const told: { message: string }[] = await t.dataSource.query(
+      `select message from alert where key = 'leavings:waiting' and resolved_at is null`,
+    );
+    return told[0]?.message ?? null;
+  };
   /** In the words of the API, of the last mail that was planned for them. */
   const whyNot = async (address: string): Promise<string> => {
     const rows: { id: string }[] = await t.dataSource.query(
@@ -128,13 +136,31 @@ describe('mails of readers who have left by a link that the database cannot take
     await t.runDue();
     expect(await mails(other)).toBeGreaterThan(theirs);
     expect(await mails(reader)).toBe(own);
-    const told: { message: string }[] = await t.dataSource.query(
-      `select message from alert where key = 'leavings:waiting' and resolved_at is null`,
-    );
-    expect(told[0]?.message).toContain(
+    expect(await waitingTold()).toContain(
       'some cannot be read: whoever left there is not known, and gets mails',
     );
     await rm(`${folder}.elsewhere`, { recursive: true });
+  });
+
+  it('sends them none either when that folder is gone, as a disk that is not mounted: they were forgotten', async () => {
+    const [link, theirLink] = [await joined(reader), await joined(other)];
+    const [own, theirs] = [await mails(reader), await mails(other)];
+    await notWritable();
+    await oneClick(link);
+    expect(await takeUp()).toBe(false);
+    await rename(folder, `${folder}.elsewhere`);
+    // Kept in a new folder in its place, it would be forgotten with the disk's return, and the first at once.
+    await t.http.post(theirLink).type('form').send(ONE_CLICK).expect(503);
+    pass(t.clock, 2 * MINUTE_MS);
+    expect([await takeUp(), await takeUp()]).toEqual([false, false]);
+    expect(await waitingTold()).toContain('ENOENT');
+    pass(t.clock, 7 * DAY_MS);
+    await t.runDue();
+    expect(await mails(other)).toBeGreaterThan(theirs);
+    expect(await mails(reader)).toBe(own);
+    await takeWrites(t.dataSource);
+    await rename(`${folder}.elsewhere`, folder);
+    expect([await takeUp(), await waitingTold()]).toEqual([true, null]);
   });
 
   it('explains the mail of somebody else that waits for them by that: nothing held it back, it said', async () => {

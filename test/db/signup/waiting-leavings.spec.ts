@@ -54,6 +54,8 @@ describe('a leaving that the database does not take', () => {
     vi.restoreAllMocks();
     await writable();
     await rm(folder, { recursive: true, force: true });
+    // Whose folder is gone is not forgotten.
+    await mkdir(folder);
     await takeUp();
     await empty(t.dataSource, 'alert');
   });
