@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { LONGEST_DELAY_MINUTES } from '../message/message.js';
+import { REPLY_REASONS } from '../replies/reply-reason.js';
 import { WAITS_FOR_KEY, WAITS_FOR_TEST } from '../message/state-reasons.js';
 import type { QueueLoad } from './estimate.js';
 
@@ -41,13 +42,13 @@ export interface PutOffCount {
 export class SendingQueries {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** What an answer of 4xx has put off until later than `now`, most first. No delay is longer than `LONGEST_DELAY_MINUTES`, and what is due later is not read. Served by `message_ready`. */
+  /** What an answer of 4xx has put off until later than `now`, most first; not what waits for its hours or its worker since. No delay is longer than `LONGEST_DELAY_MINUTES`, and what is due later is not read. Served by `message_ready`. */
   async putOff(now: Date): Promise<PutOffCount[]> {
     return this.dataSource.query(
       `select state_reason as reason, count(*)::float8 as count, min(due_at) as "nextAt", max(due_at) as "lastAt"
        from message where state = 'ready' and due_at > $1 and due_at <= $1::timestamptz + $2 * interval '1 minute'
-         and reply_code between 400 and 499 and state_reason is not null group by 1 order by 2 desc, 1`,
-      [now, LONGEST_DELAY_MINUTES],
+         and reply_code between 400 and 499 and state_reason = any($3) group by 1 order by 2 desc, 1`,
+      [now, LONGEST_DELAY_MINUTES, REPLY_REASONS],
     );
   }
 

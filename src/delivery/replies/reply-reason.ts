@@ -79,6 +79,9 @@ export const HARD_REASONS: readonly string[] = Object.entries(VERDICT_OF).flatMa
   verdict === 'hard' ? [reason] : [],
 );
 
+/** Whatever else a mail waits for is said in other words, see `state-reasons.ts`. */
+export const REPLY_REASONS: readonly string[] = Object.keys(VERDICT_OF);
+
 export function isReplyReason(text: string): text is ReplyReason {
   return Object.hasOwn(VERDICT_OF, text);
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdminModule } from '../../../../src/admin/admin.module.js';
 import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
 import { AlertsService } from '../../../../src/infra/alerts/alerts.service.js';
+import { FREQUENCY_CAP, LEFT_BEHIND, OUTSIDE_HOURS } from '../../../../src/delivery/message/state-reasons.js';
 import { insertMessage } from '../../delivery/pacing/pacing-app.js';
 import { API_KEY, OPENED_AT, openShop, type Shop } from '../../orders/shop.js';
 import { empty } from '../../../support/database.js';
@@ -142,6 +143,15 @@ describe('the page Sending', () => {
       },
     ]);
     await shop.db.query('delete from message where reply_code is not null');
+  });
+
+  it('counts no mail as put off that waits for its hours or for its worker, though it was put off before', async () => {
+    const waits = { reply_code: 451, due_at: new Date(OPENED_AT.getTime() + 5 * 60_000) };
+    const reasons = [OUTSIDE_HOURS, `${FREQUENCY_CAP}: 1 a day`, LEFT_BEHIND];
+    for (const reason of reasons) await insertMessage(shop.db, { ...waits, state_reason: reason });
+    const { body } = await shop.http.get('/api/v1/sending/state').set('Authorization', `Bearer ${API_KEY}`);
+    await shop.db.query('delete from message where reply_code is not null');
+    expect(body.putOff).toEqual([]);
   });
 
   it('says beside its title that no relay works, and not that mails may go out', async () => {
