@@ -103,6 +103,11 @@ export class RelaysService {
     return this.#relays.some(({ name }) => states.get(name)?.mayProbe === true);
   }
 
+  /** As the states were last read: mails that are to go by it go by others meanwhile. */
+  isKnownOut(name: string): boolean {
+    return (this.#states.last?.get(name)?.state ?? 'closed') !== 'closed';
+  }
+
   /** Whether any is believed to work, so that a mail would not be a mere try. */
   async anyWorks(): Promise<boolean> {
     const states = await this.#states.get();

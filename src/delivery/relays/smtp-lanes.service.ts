@@ -53,7 +53,7 @@ export interface LaneSet {
    * lanes it may have waiting.
    */
   take(wanted?: string): Promise<TakenLane | null>;
-  /** Of that relay. Without end where mails that are to go by it go by others: it is stuck, or keeps too many waiting. */
+  /** Of that relay. Without end where mails that are to go by it go by others: it is out or stuck, or keeps too many waiting. */
   lanesTo(relay: string): number;
   /**
    * In place of a lane whose relay cannot take a mail, one to a relay outside of `beyond`, the names of those that cannot.
@@ -147,7 +147,8 @@ export class SmtpLanes {
       take: async (wanted) => (await this.laneToWanted(wanted, pools)) ?? (await this.laneToAny(NONE, pools)),
       lanesTo: (wanted) => {
         const relay = this.relays.all().find(({ name }) => name === wanted);
-        const isAny = relay === undefined || this.room(relay) === 0 || pools.stuck().includes(wanted);
+        if (relay === undefined || this.relays.isKnownOut(wanted)) return Number.POSITIVE_INFINITY;
+        const isAny = this.room(relay) === 0 || pools.stuck().includes(wanted);
         return isAny ? Number.POSITIVE_INFINITY : lanesOf(relay);
       },
       another: async (taken, beyond) => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, describe, it } from 'vitest';
 import { ParkedLanes } from '../../../../src/delivery/relays/parked-lanes.service.js';
+import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
 import {
   SmtpLanes,
   type LaneSet,
@@ -72,6 +73,14 @@ describe('a mail that is to go by the faster of two relays, all of whose lanes a
     const waits = lanes.take('fast');
     await lanes.park(slow, CLAIM, Promise.resolve());
     expect((await waits)?.relay.name).toBe('fast');
+  });
+
+  it('is with as many as there are once that relay is out: three alone handed out all that waited for it', async () => {
+    const relays = t.app.get(RelaysService, { strict: false });
+    expect(lanes.lanesTo('fast')).toBe(2);
+    for (let time = 0; time < 5; time++) await relays.failed({ name: 'fast' }, 'connect', 'no answer');
+    expect((await lanes.take('fast'))?.relay.name).toBe('slow');
+    expect(lanes.lanesTo('fast')).toBe(Number.POSITIVE_INFINITY);
   });
 
   it('still does when an answer comes that another has waited for', async () => {
