@@ -2,6 +2,11 @@ import type { Claimed, ClaimedMessage } from '../message/message.js';
 
 /** Below this many the next batch is fetched: as long as that takes on a busy disk, no lane must wait for it. */
 const LOW_WATER = 128;
+/**
+ * So many that wait for lanes of relays, and nothing more is claimed but what somebody waits for: their leases run meanwhile,
+ * for five minutes, and what a relay has not taken by then comes up anew.
+ */
+const MOST_WAITING = 1_024;
 /** Mails whose pace lets them go later than this wait for the next run. */
 const LONGEST_WAIT_MS = 1_000;
 const NONE: ReadonlySet<string> = new Set();
@@ -70,12 +75,16 @@ export class ClaimedMails {
     wake();
   }
 
-  /** Queues of which so many wait for the lanes of one relay that no more of them is to be claimed. */
-  crowded(): Set<string> {
+  /** Queues of which so many wait for the lanes of one relay that no more of them is to be claimed; all, where all together do. */
+  crowded(): Pick<ReadonlySet<string>, 'has'> {
     const waiting = new Map<string, number>();
-    for (const { queueKey, relay } of this.#waiting)
-      if (relay !== undefined) waiting.set(queueKey, (waiting.get(queueKey) ?? 0) + 1);
-    return new Set([...waiting].filter(([, count]) => count >= LOW_WATER).map(([queueKey]) => queueKey));
+    let all = 0;
+    for (const { queueKey, relay } of this.#waiting) {
+      if (relay === undefined) continue;
+      waiting.set(queueKey, (waiting.get(queueKey) ?? 0) + 1);
+      all++;
+    }
+    return { has: (queueKey) => all >= MOST_WAITING || (waiting.get(queueKey) ?? 0) >= LOW_WATER };
   }
 
   /** What no lane has taken; nothing more is handed out afterwards. */

@@ -69,7 +69,7 @@ export class DueMessages {
     owner: string,
     limit: number,
     putOff: readonly string[] = [],
-    crowded: ReadonlySet<string> = NONE,
+    crowded: Pick<ReadonlySet<string>, 'has'> = NONE,
   ): Promise<Claimed> {
     const fence = await this.guard.fence(this.claims.witness);
     if (fence === null) return { taken: 0, messages: [], waitMs: null };

@@ -74,3 +74,22 @@ it('mails of one relay are with as many as it has lanes, and with one more, unti
   come();
   expect(new Set((await Promise.all(waits)).map((mail) => mail?.id))).toEqual(new Set(['fast2', 'fast3']));
 });
+
+it('no more than about a thousand wait for a slow relay, of however many queues: their leases might run out before it took them', async () => {
+  let claims = 0;
+  const queue: ClaimedMails = new ClaimedMails(
+    async () => {
+      const queueKey = `queue${claims}`;
+      if (claims === 40 || queue.crowded().has(queueKey)) return { taken: 0, messages: [], waitMs: null };
+      claims++;
+      const messages = Array.from({ length: 100 }, () => ({ relay: 'slow', queueKey }) as ClaimedMessage);
+      return { taken: messages.length, messages, waitMs: null };
+    },
+    async () => undefined,
+    () => true,
+    undefined,
+    () => 1,
+  );
+  for (let taker = 0; taker < 3; taker++) await queue.next({});
+  expect(claims).toBe(11);
+});
