@@ -121,7 +121,10 @@ export class StagingService {
     });
   }
 
-  /** Answers with the number of rows left out for another with their address: of several a no is kept, unless a yes came after it, else the first. */
+  /**
+   * Answers with the number of rows left out for another with their address: of several a no is kept, unless a yes came
+   * after it, else the first. The one that is kept takes over what the others do not want.
+   */
   private async copy(id: string, lines: AsyncGenerator<string>): Promise<number> {
     const client = await pgPool(this.dataSource).connect();
     try {
@@ -146,9 +149,16 @@ export class StagingService {
          ranked as (
            select v.email_key, (array_agg(r.line order by (r.status in ('bounced', 'complained')) is true desc,
                (r.status = 'unsubscribed' and not coalesce(r.left_at < v.agreed_at, false)) is true desc,
-               r.status is not distinct from 'unsubscribed', r.line))[1] as kept
+               r.status is not distinct from 'unsubscribed', r.line))[1] as kept,
+               bool_and(r.tracking_consent) as counted, max(r.paused_until) as paused_until,
+               coalesce(array_agg(distinct k) filter (where k is not null), '{}') as topics_off
              from several v join import_row r on r.import_id = $1 and r.problem is null and r.email_key = v.email_key
-            group by 1)
+               left join lateral unnest(r.topics_off) k on true
+            group by 1),
+         told as (
+           update import_row r set tracking_consent = s.counted, paused_until = s.paused_until, topics_off = s.topics_off
+             from ranked s where r.import_id = $1 and r.line = s.kept
+              and (r.tracking_consent, r.paused_until, r.topics_off) is distinct from (s.counted, s.paused_until, s.topics_off))
          update import_row r set problem = '${SAME_ADDRESS} ' || s.kept
          from ranked s where r.import_id = $1 and r.problem is null and r.email_key = s.email_key and r.line <> s.kept`,
         [id],

@@ -16,9 +16,9 @@ export const OUTCOMES = [
   'unchanged',
   /** The table says no of somebody who was written to here, or calls dead or a complainant who only gets no newsletters: it counts. */
   'left',
-  /** They said no here, or their address is dead: nothing of the row is taken. */
+  /** They said no here, or their address is dead: nothing of the row is taken but another no, see `skipped`. */
   'keptOut',
-  /** The address is on the suppression list; nothing of the row is taken but that it is dead or complained, and nobody is made of it. */
+  /** The address is on the suppression list; nothing of the row is taken but a no and that it is dead or complained, and nobody is made of it. */
   'suppressed',
   /** They are here already, and the import was told to leave them. Their no to being counted, and to mails for a while or about something, counts all the same. */
   'skipped',
@@ -144,8 +144,8 @@ const EVIDENCE = `
     union all select id, 'withdrawn', null, null, coalesce(left_at, $2)
     from merge_batch where outcome in ('created', 'left') and status = 'unsubscribed') e`;
 
-/** Of `merge_batch`, those who are here and whom the file changes. */
-const CHANGED = `(r.outcome in ('updated', 'left') or (r.outcome = 'skipped' and (r.declines or r.pauses or r.refuses)))`;
+/** Of `merge_batch`, those who are here and whom the file changes. A no counts whatever else becomes of the row. */
+const CHANGED = `(r.outcome in ('updated', 'left') or (r.here_id is not null and (r.declines or r.pauses or r.refuses)))`;
 
 /** $1 the import, $2 now. Nobody is counted again by it. What was seen of them goes by itself, see `seen_to_forget`. */
 const STOP_COUNTING = `with known as (

@@ -78,3 +78,41 @@ it('takes the topics that somebody wants no mails about also when told to leave 
     told: ['topic:niche-ebook'],
   });
 });
+
+it('takes the noes of who has left or gets no newsletters, and of a row that changes nothing else: they were lost', async () => {
+  const names = ['left', 'barred', 'leaves'].map((name) => `${name}@example.com`);
+  await imported(`email\n${names.join('\n')}\n`, ACTIVE);
+  await imported('email,status\nleft@example.com,unsubscribed\nleaves@example.com,unsubscribed\n');
+  await t.dataSource.query('delete from suppression');
+  await t.http
+    .post('/api/v1/suppressions')
+    .set('Authorization', `Bearer ${API_KEY}`)
+    .send({ email: 'barred@example.com', scope: 'marketing' })
+    .expect(({ status }) => expect(status).toBeLessThan(300));
+  const [noes, paused] = ['false,niche-ebook', inDays(9)];
+  const said = ['active', 'active', 'unsubscribed'];
+  const rows = names.map((name, nth) => `${name},${noes},${said[nth]},${paused}\n`).join('');
+  const counts = { keptOut: 1, suppressed: 1, unchanged: 1 };
+  expect(await imported(`email,counted,topics,status,paused\n${rows}`)).toMatchObject(counts);
+  expect(await pausesOf(names)).toEqual([paused, paused, paused]);
+  for (const name of names)
+    expect(await noesOf(name)).toEqual({
+      counted: false,
+      off: ['niche-ebook'],
+      told: ['topic:niche-ebook', 'tracking'],
+    });
+});
+
+it('takes the noes of every row of an address that stands twice in a table: those of the row left out were lost', async () => {
+  const rows = [`,true,`, `niche-ebook,,${inDays(5)}`, `launch-kit,false,${inDays(3)}`];
+  const table = `email,topics,counted,paused\n${rows.map((row) => `twofold@example.com,${row}\n`).join('')}single@example.com,,true,\n`;
+  expect(await imported(table, ACTIVE)).toMatchObject({ created: 2, duplicate: 2 });
+  const told = ['topic:launch-kit', 'topic:niche-ebook', 'tracking'];
+  expect(await noesOf('twofold@example.com')).toEqual({
+    counted: false,
+    off: ['launch-kit', 'niche-ebook'],
+    told,
+  });
+  expect(await pausesOf(['twofold@example.com'])).toEqual([inDays(5)]);
+  expect(await noesOf('single@example.com')).toEqual({ counted: true, off: [], told: [] });
+});
