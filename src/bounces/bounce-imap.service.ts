@@ -118,13 +118,10 @@ export class BounceImap {
     await this.putAwayRead(client, uids, shelves);
     for (const uid of unread) {
       if (signal.aborted || inARow >= FAILURES_IN_A_ROW) break;
-      if (await this.readOne(client, uid)) {
-        read++;
-        inARow = 0;
-      } else {
-        failed.add(uid);
-        inARow++;
-      }
+      const outcome = await this.readOne(client, uid);
+      if (outcome === 'read') read++;
+      else failed.add(uid);
+      inARow = outcome === 'failed' ? inARow + 1 : 0;
       if (read > 0 && read % AWAY_AT_ONCE === 0) await this.putAwayRead(client, unread, shelves);
     }
     await this.putAwayRead(client, unread, shelves);
@@ -138,17 +135,17 @@ export class BounceImap {
     return read;
   }
 
-  /** False when the mail could not be taken. A mail that is gone was taken by another worker. */
-  private async readOne(client: ImapFlow, uid: number): Promise<boolean> {
+  /** `left`: it says nothing of those behind it. A mail that is gone was taken by another worker. */
+  private async readOne(client: ImapFlow, uid: number): Promise<'read' | 'left' | 'failed'> {
     const key = keyOf(client, uid);
     const first = await fetchPages(client, uid, FIRST_BYTES);
-    if (!first) return true;
+    if (!first) return 'read';
     try {
       const head = first.source ?? Buffer.alloc(0);
       const isCut = head.length >= FIRST_BYTES;
       const wanted = isCut ? this.intake.bytesToKeep(head) : FIRST_BYTES;
       const mail = wanted > FIRST_BYTES ? await fetchPages(client, uid, wanted) : first;
-      if (!mail) return true;
+      if (!mail) return 'read';
       const taken = await this.intake.receive({
         raw: mail.source ?? Buffer.alloc(0),
         envelopeTo: [],
@@ -156,15 +153,15 @@ export class BounceImap {
         arrivedAt: mail.internalDate instanceof Date ? mail.internalDate : undefined,
       });
       // Stays there until the owner has done it, or the database that knows the mail is back.
-      if (taken === 'lost') return false;
+      if (taken === 'lost') return 'left';
       this.#read.set(key, taken === 'nothing' ? 'other' : 'counted');
-      return true;
+      return 'read';
     } catch (error) {
       this.#logger.error(
         'a mail in the bounce mailbox could not be taken',
         error instanceof Error ? error.stack : '',
       );
-      return false;
+      return 'failed';
     }
   }
 

@@ -133,16 +133,14 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
     expect(kept).toMatchObject({ verdict: 'hard', source: 'imap', messageId: null });
   });
 
+  /** Somebody wants to leave, by an address that stood in a mail of which this database does not know. */
+  const lost = (): string => {
+    const token = signIds(office.config.secretKey as Buffer, 'unsubscribe', ['987654321', '987654322']);
+    return `From: ada@example.net\nTo: ${unsubscribeAddress(token, BOUNCE_DOMAIN)}\nSubject: unsubscribe\n\n`;
+  };
+
   it('a mail by which somebody wants to leave, and nobody knows who, stays and the owner is told: it was put away', async () => {
-    const secret = office.config.secretKey as Buffer;
-    const lost = unsubscribeAddress(
-      signIds(secret, 'unsubscribe', ['987654321', '987654322']),
-      BOUNCE_DOMAIN,
-    );
-    await put(
-      `From: ada@example.net\nTo: ${lost}\nSubject: unsubscribe\n\n`,
-      await bounceOf('besides@example.org'),
-    );
+    await put(lost(), await bounceOf('besides@example.org'));
     expect(await read()).toBe(1);
     expect(await contents()).toEqual({ INBOX: 1, 'INBOX.Other': 0, 'INBOX.Processed': 1 });
     expect(await office.alertKeys()).toContain('bounces:imap-mail');
@@ -152,6 +150,14 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
     });
     expect(await read()).toBe(0);
     expect(await office.alertKeys()).not.toContain('bounces:imap-mail');
+  });
+
+  it('however many such mails there are, those behind them are read in the same look: three held up all for a minute', async () => {
+    await put(lost(), lost(), lost(), lost(), await bounceOf('after.those@example.org'));
+    expect(await read()).toBe(1);
+    expect(await office.suppressed('after.those@example.org')).toEqual(['all hard_bounce']);
+    expect(await contents()).toEqual({ INBOX: 4, 'INBOX.Other': 0, 'INBOX.Processed': 1 });
+    expect(await office.alertKeys()).toContain('bounces:imap-mail');
   });
 
   it('what was counted and not yet put away when the process died is counted once', async () => {
