@@ -49,13 +49,16 @@ export class ExportsService {
     return this.pieces(compiler(conditions, 3));
   }
 
-  /** Whoever has got hold of a key takes the list first. Told once for each exporter, and not anew each night of a backup. */
+  /**
+   * Whoever has got hold of a key takes the list first. Told once for each exporter, and not anew each night of a backup; of
+   * the whole list by an alert of its own, which a small part that is taken after must not cover up.
+   */
   private async tell(by: Exporter, what: string | null): Promise<void> {
     const { key, who, remedy } = whoIs(by);
     const of = what === null ? '' : ` (${what})`;
     this.#log.log(`subscribers are exported by ${who}${of}`);
     await this.alerts.raise({
-      key: `${EXPORTED_ALERT}${key}`,
+      key: `${EXPORTED_ALERT}${key}${what === null ? '' : ':part'}`,
       severity: 'info',
       message: `Subscribers were exported by ${who}${of}. If you do not know of it, ${remedy}: whoever did it has their addresses.`,
     });

@@ -9,7 +9,6 @@ import { forgetImportedRows } from '../../../src/imports/forget.queries.js';
 import type { ImportJob } from '../../../src/imports/import-job.js';
 import { importOptions } from '../../../src/imports/imports.schemas.js';
 import { ImportsService } from '../../../src/imports/imports.service.js';
-import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
@@ -212,24 +211,6 @@ it('exports a segment alone, over REST', async () => {
   expect(text.match(/^"P\d/gm)).toEqual(['"P1']);
   await key('?segment=gone').expect(404);
   await t.http.get('/api/v1/exports/subscribers').expect(401);
-});
-
-it('tells the owner who took the list along, for a week after the last time: nothing said that it was exported', async () => {
-  const api = (path: string) => t.http.get(`/api/v1/${path}`).set('Authorization', `Bearer ${API_KEY}`);
-  const told = async (): Promise<string[]> => {
-    const { body } = await api('alerts').expect(200);
-    return (body.data as { key: string; message: string; resolvedAt: string | null }[])
-      .filter(({ key, resolvedAt }) => key.startsWith('subscribers:exported:key:') && resolvedAt === null)
-      .map(({ message }) => message);
-  };
-  await api('exports/subscribers').expect(200);
-  await api('exports/subscribers?segment=only').expect(200);
-  expect(await told()).toEqual([
-    expect.stringMatching(/^Subscribers were exported by the API key of the environment \(segment only\)/),
-  ]);
-  t.clock.advance(8 * 86_400_000);
-  await t.app.get(JobRunner).run('imports.clean');
-  expect(await told()).toEqual([]);
 });
 
 it('writes new people in the order of addresses, in which two imports of the same people cannot end in a deadlock, with ids in that of the file', async () => {

@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+
+let t: TestApp;
+beforeAll(async () => {
+  t = await startTestApp();
+  await t.dataSource.query(
+    `insert into subscriber (email, email_key, status, created_at, updated_at)
+     values ('ann@example.com', 'ann@example.com', 'active', now(), now())`,
+  );
+  await t.http
+    .post('/api/v1/segments')
+    .set('Authorization', `Bearer ${API_KEY}`)
+    .send({ key: 'only', title: 'Only', conditions: { status: ['active'] } })
+    .expect(201);
+});
+afterAll(async () => t.close());
+
+const api = (path: string) => t.http.get(`/api/v1/${path}`).set('Authorization', `Bearer ${API_KEY}`);
+const told = async (): Promise<string[]> => {
+  const { body } = await api('alerts').expect(200);
+  return (body.data as { key: string; message: string; resolvedAt: string | null }[])
+    .filter(({ key, resolvedAt }) => key.startsWith('subscribers:exported:key:') && resolvedAt === null)
+    .map(({ message }) => message);
+};
+
+it('tells the owner who took the list along, for a week after the last time: nothing said that it was exported', async () => {
+  await api('exports/subscribers').expect(200);
+  await api('exports/subscribers').expect(200);
+  expect(await told()).toEqual([
+    expect.stringMatching(/^Subscribers were exported by the API key of the environment\./),
+  ]);
+  t.clock.advance(8 * 86_400_000);
+  await t.app.get(JobRunner).run('imports.clean');
+  expect(await told()).toEqual([]);
+});
+
+it('goes on saying that all were exported when a part is taken after: who took everybody covered it up by a small segment', async () => {
+  await api('exports/subscribers').expect(200);
+  await api('exports/subscribers?segment=only').expect(200);
+  expect(await told()).toEqual([
+    expect.stringMatching(/^Subscribers were exported by the API key of the environment \(segment only\)/),
+    expect.stringMatching(/^Subscribers were exported by the API key of the environment\./),
+  ]);
+});
