@@ -57,11 +57,18 @@ export class ExportsService {
     const { key, who, remedy } = whoIs(by);
     const of = what === null ? '' : ` (${what})`;
     this.#log.log(`subscribers are exported by ${who}${of}`);
-    await this.alerts.raise({
-      key: `${EXPORTED_ALERT}${key}${what === null ? '' : ':part'}`,
-      severity: 'info',
-      message: `Subscribers were exported by ${who}${of}. If you do not know of it, ${remedy}: whoever did it has their addresses.`,
-    });
+    try {
+      await this.alerts.raise({
+        key: `${EXPORTED_ALERT}${key}${what === null ? '' : ':part'}`,
+        severity: 'info',
+        message: `Subscribers were exported by ${who}${of}. If you do not know of it, ${remedy}: whoever did it has their addresses.`,
+      });
+    } catch (error) {
+      // A disk that is full takes no alert, and then the list is what the owner wants to save.
+      this.#log.error(
+        `the alert about an export cannot be written: ${error instanceof Error ? error.message : ''}`,
+      );
+    }
   }
 
   /** Called by a job, hourly. What was told stays among the alerts that are over. */

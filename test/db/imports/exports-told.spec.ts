@@ -44,3 +44,13 @@ it('goes on saying that all were exported when a part is taken after: who took e
     expect.stringMatching(/^Subscribers were exported by the API key of the environment\./),
   ]);
 });
+
+it('the list can be taken along from a server whose disk is full, when it is needed most: the word to the owner broke it off', async () => {
+  await t.dataSource.query(
+    `create function full_disk() returns trigger language plpgsql as
+       $$ begin raise 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$;
+     create trigger full_disk before insert on alert for each row execute function full_disk()`,
+  );
+  const { text } = await api('exports/subscribers').expect(200);
+  expect(text).toContain('ann@example.com');
+});
