@@ -4,6 +4,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CONFIG, type Config } from '../infra/config.js';
 import { beforeRoutes, type PlainAnswer, writePlain } from '../infra/http/before-routes.js';
+import { clientAddress, type Trust, trustIn } from '../infra/http/client-address.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { locationOf } from './click-target.js';
@@ -61,12 +62,13 @@ export class ClicksController implements OnModuleInit {
     await Promise.all([this.links.start(), this.recorder.start()]);
     server.get<{ Params: { token: string } }>('/c/:token', (request, reply) => this.click(request, reply));
     server.get<{ Params: { file: string } }>('/o/:file', (request, reply) => this.open(request, reply));
-    beforeRoutes(server.server, (request) => this.firstLook(request));
+    const trust = trustIn(this.config.trustedProxies);
+    beforeRoutes(server.server, (request) => this.firstLook(request, trust));
   }
 
-  /** The same answers as the routes give, where token and link are good and no proxy has to be asked who is there. */
-  private firstLook(request: IncomingMessage): PlainAnswer | null {
-    const plain = plainRequest(request, { behindProxy: this.config.trustedProxies !== null });
+  /** The same answers as the routes give, where token and link are good. */
+  private firstLook(request: IncomingMessage, trust: Trust | null): PlainAnswer | null {
+    const plain = plainRequest(request, () => clientAddress(request, trust));
     if (plain === null) return null;
     return plain.kind === 'click' ? this.plainClick(plain) : this.plainOpen(plain);
   }

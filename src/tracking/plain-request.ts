@@ -10,16 +10,25 @@ export interface PlainRequest {
 
 /**
  * The request for a mail's link or picture, when it can be answered without a router: the address as it stands in the
- * mail, with nothing behind it, and no proxy to be asked who is there. Null for any other, which the routes look at.
+ * mail, with nothing behind it. Null for any other, which the routes look at. `addressOf`: who asks.
  */
-export function plainRequest(
-  { url = '', method = '', headers, socket }: Pick<IncomingMessage, 'url' | 'method' | 'headers' | 'socket'>,
-  { behindProxy }: { behindProxy: boolean },
+export function plainRequest<Request extends Pick<IncomingMessage, 'url' | 'method' | 'headers'>>(
+  request: Request,
+  addressOf: (request: Request) => string,
 ): PlainRequest | null {
+  const { url = '', method = '', headers } = request;
   if (url.charAt(2) !== '/' || (method !== 'GET' && method !== 'HEAD')) return null;
-  if (behindProxy && headers['x-forwarded-for'] !== undefined) return null;
-  const from = { ip: socket.remoteAddress ?? '', method, headers };
-  if (url.startsWith('/c/')) return { kind: 'click', token: url.slice(3), from };
-  if (url.startsWith('/o/') && url.endsWith('.gif')) return { kind: 'open', token: url.slice(3, -4), from };
+  if (url.startsWith('/c/'))
+    return {
+      kind: 'click',
+      token: url.slice(3),
+      from: { ip: addressOf(request), method, headers },
+    };
+  if (url.startsWith('/o/') && url.endsWith('.gif'))
+    return {
+      kind: 'open',
+      token: url.slice(3, -4),
+      from: { ip: addressOf(request), method, headers },
+    };
   return null;
 }

@@ -5,9 +5,9 @@ import fastifyCookie from '@fastify/cookie';
 import fastifyStatic from '@fastify/static';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { trustsHop } from '../../../config/trusted-proxies.js';
 import type { Config } from '../config.js';
 import { SWAGGER_UI_DIR } from './api-docs.controller.js';
+import { trustIn } from './client-address.js';
 import { ASSETS_DIR } from './page-renderer.js';
 import { PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
 
@@ -41,10 +41,7 @@ const MAX_PARAM_LENGTH = 1_000;
  */
 export function createWebAdapter({ trustedProxies }: Pick<Config, 'trustedProxies'>): FastifyAdapter {
   return new FastifyAdapter({
-    trustProxy:
-      typeof trustedProxies === 'number'
-        ? (address, hop) => trustsHop(trustedProxies, address, hop)
-        : (trustedProxies ?? false),
+    trustProxy: trustIn(trustedProxies) ?? false,
     bodyLimit: BODY_LIMIT_BYTES,
     genReqId: () => randomUUID(),
     // Taken from the caller, an id could put anything into the log.

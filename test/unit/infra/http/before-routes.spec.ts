@@ -1,8 +1,11 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { fastify, type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { TrustedProxies } from '../../../../config/trusted-proxies.js';
 import { beforeRoutes, type PlainAnswer } from '../../../../src/infra/http/before-routes.js';
+import { clientAddress, trustIn } from '../../../../src/infra/http/client-address.js';
 import { plainRequest } from '../../../../src/tracking/plain-request.js';
 
 let server: FastifyInstance;
@@ -180,11 +183,14 @@ describe('answers before the routes', () => {
 });
 
 describe('a plain request for a link or a picture', () => {
-  const look = (url: string, { method = 'GET', headers = {}, behindProxy = false } = {}) =>
-    plainRequest(
-      { url, method, headers, socket: { remoteAddress: '203.0.113.9' } as Socket },
-      { behindProxy },
-    );
+  const look = (
+    url: string,
+    { method = 'GET', headers = {}, proxies = null as TrustedProxies | null } = {},
+  ) => {
+    const socket = { remoteAddress: '203.0.113.9' } as Socket;
+    const request = { url, method, headers, socket } as IncomingMessage;
+    return plainRequest(request, () => clientAddress(request, trustIn(proxies)));
+  };
 
   it('is GET or HEAD of the address as it stands in the mail', () => {
     expect(look('/c/abc')).toMatchObject({ kind: 'click', token: 'abc', from: { ip: '203.0.113.9' } });
@@ -202,9 +208,24 @@ describe('a plain request for a link or a picture', () => {
     expect(look('/c/abc', { headers })?.from.ip).toBe('203.0.113.9');
   });
 
-  it('is left to the routes when a trusted proxy names the client, and only then', () => {
-    const headers = { 'x-forwarded-for': '198.51.100.7' };
-    expect(look('/c/abc', { headers, behindProxy: true })).toBeNull();
-    expect(look('/c/abc', { behindProxy: true })?.from.ip).toBe('203.0.113.9');
-  });
+  it.each([
+    ['198.51.100.7', ['203.0.113.9'], '198.51.100.7'],
+    ['192.0.2.1, 198.51.100.7', ['203.0.113.9'], '198.51.100.7'],
+    ['192.0.2.1, 198.51.100.7', ['203.0.113.0/24', '198.51.100.7'], '192.0.2.1'],
+    ['192.0.2.1', ['loopback'], '203.0.113.9'],
+    // A number counts behind a near connection alone.
+    ['192.0.2.1, 198.51.100.7', 1, '203.0.113.9'],
+    [undefined, ['203.0.113.9'], '203.0.113.9'],
+    ['nobody', ['203.0.113.9'], 'nobody'],
+  ] satisfies [string | undefined, TrustedProxies, string][])(
+    'is counted for whom trusted proxies name: %s by %j is %s, as the routes have it',
+    async (forwarded, proxies, ip) => {
+      const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
+      expect(look('/c/abc', { headers, proxies })?.from.ip).toBe(ip);
+      const routes = fastify({ trustProxy: trustIn(proxies) ?? false });
+      routes.get('/', (request, reply) => reply.send(request.ip));
+      const answer = await routes.inject({ url: '/', headers, remoteAddress: '203.0.113.9' });
+      expect(answer.body).toBe(ip);
+    },
+  );
 });
