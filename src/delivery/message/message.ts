@@ -129,7 +129,6 @@ export type SendOutcome =
   | { kind: 'unknown'; reason: string };
 
 const RETRY_MINUTES = [1, 5, 15, 60, 240, 480, 720];
-export const LONGEST_DELAY_MINUTES = Math.max(...RETRY_MINUTES);
 
 /** Minutes until the next attempt after `attempt` refusals for now; null when it is time to give up (about 25 hours). */
 export function retryDelayMinutes(attempt: number): number | null {

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { LONGEST_DELAY_MINUTES } from '../message/message.js';
 import { REPLY_REASONS } from '../replies/reply-reason.js';
 import { WAITS_FOR_KEY, WAITS_FOR_TEST } from '../message/state-reasons.js';
 import type { QueueLoad } from './estimate.js';
@@ -37,19 +36,20 @@ export interface PutOffCount {
   lastAt: Date;
 }
 
+/** Served by `message_put_off`, whose condition is this one: by `message_ready` all would be read that is planned for later. */
+export const PUT_OFF = `
+select state_reason as reason, count(*)::float8 as count, min(due_at) as "nextAt", max(due_at) as "lastAt"
+from message where state = 'ready' and reply_code between 400 and 499 and due_at > $1 and state_reason = any($2)
+group by 1 order by 2 desc, 1`;
+
 /** The SQL behind how sending stands. */
 @Injectable()
 export class SendingQueries {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** What an answer of 4xx has put off until later than `now`, most first; not what waits for its hours or its worker since. No delay is longer than `LONGEST_DELAY_MINUTES`, and what is due later is not read. Served by `message_ready`. */
+  /** What an answer of 4xx has put off until later than `now`, most first; not what waits for its hours or its worker since. */
   async putOff(now: Date): Promise<PutOffCount[]> {
-    return this.dataSource.query(
-      `select state_reason as reason, count(*)::float8 as count, min(due_at) as "nextAt", max(due_at) as "lastAt"
-       from message where state = 'ready' and due_at > $1 and due_at <= $1::timestamptz + $2 * interval '1 minute'
-         and reply_code between 400 and 499 and state_reason = any($3) group by 1 order by 2 desc, 1`,
-      [now, LONGEST_DELAY_MINUTES, REPLY_REASONS],
-    );
+    return this.dataSource.query(PUT_OFF, [now, REPLY_REASONS]);
   }
 
   /** Ready mails by queue: all that are due, and what its key has just put off. Served by `message_ready`. */

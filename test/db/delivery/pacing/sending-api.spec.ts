@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PacingService } from '../../../../src/delivery/pacing/pacing.service.js';
+import { PUT_OFF } from '../../../../src/delivery/pacing/sending.queries.js';
+import { REPLY_REASONS } from '../../../../src/delivery/replies/reply-reason.js';
 import { API_KEY, openShop, type Shop } from '../../orders/shop.js';
 import { insertMessage, OPENED_AT } from './pacing-app.js';
 import { empty } from '../../../support/database.js';
@@ -139,6 +141,29 @@ describe('/api/v1/sending', () => {
       unknown: 1,
       unknownOfSequences: [],
     });
+  });
+
+  it('reads no mail that is planned for later to say what was put off: each look read a whole broadcast', async () => {
+    await insertMessage(shop.db, { due_at: new Date(OPENED_AT.getTime() + 3_600_000) });
+    await shop.db.query(
+      `insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header, due_at, created_at, lane_key)
+       select 'planned:' || n, class, kind, email_template_id, sender, address, address_hash, '<' || n || '@example.com>',
+         due_at + n * interval '1 second', created_at, lane_key from message, generate_series(1, 3000) n`,
+    );
+    await insertMessage(shop.db, {
+      due_at: new Date(OPENED_AT.getTime() + 60_000),
+      ...{ reply_code: 451, state_reason: 'greylisted' },
+    });
+    await shop.db.query('analyze message');
+    const lines: Record<string, string>[] = await shop.db.query(`explain (analyze) ${PUT_OFF}`, [
+      OPENED_AT,
+      REPLY_REASONS,
+    ]);
+    const plan = lines.map((line) => line['QUERY PLAN']).join('\n');
+    expect(plan).toContain('message_put_off');
+    expect(plan).not.toContain('Rows Removed');
+    const { body } = await call('get', 'sending/state').expect(200);
+    expect(body.putOff).toMatchObject([{ reason: 'greylisted', count: 1 }]);
   });
 
   it('releases and cancels held messages by reason', async () => {
