@@ -11,7 +11,6 @@ import {
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/steps/definition.js';
-import { HOLD_MS } from '../subscribers/kept-leavings.service.js';
 import { LEAVINGS_WAIT } from '../subscribers/leavings-alerts.service.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { BroadcastAbsence } from './explain-broadcast.js';
@@ -200,12 +199,12 @@ export async function sequencePaused(
  * The alert comes a minute after the first of them. By `alert_open`.
  */
 export async function leavingsHoldUntil(db: EntityManager, now: Date): Promise<Date | null> {
-  const [open]: { raisedAt: Date }[] = await db.query(
-    `select raised_at as "raisedAt" from alert where key = $1 and resolved_at is null`,
+  const [open]: { until: Date | null }[] = await db.query(
+    `select (facts ->> 'holdUntil')::timestamptz as until from alert where key = $1 and resolved_at is null`,
     [LEAVINGS_WAIT],
   );
-  const until = open && new Date(open.raisedAt.getTime() + HOLD_MS);
-  return until && until > now ? until : null;
+  const until = open?.until ?? null;
+  return until !== null && until > now ? until : null;
 }
 
 /** What the claim's rules about late mails make of it; null when they let it go. By primary key. */

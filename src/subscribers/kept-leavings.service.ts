@@ -17,7 +17,7 @@ const LOOK_MS = 1_000;
 /** A deadlock and the like is over by then. */
 const TELL_AFTER_MS = MINUTE_MS;
 /** So long the mails of others wait. */
-export const HOLD_MS = HOUR_MS;
+const HOLD_MS = HOUR_MS;
 /** So long a look spends on what has to wait: a start and the sending of mails wait for it, and an outage leaves thousands. */
 const LOOK_SPENDS_MS = 2_000;
 /** So long the owner is told of one that cannot be done. */
@@ -57,6 +57,8 @@ export class KeptLeavings implements OnApplicationShutdown {
   #stoppedAt = '';
   /** So long some have waited in this process without a break, one or another, while the database answered. */
   #waitedMs = 0;
+  /** When these make an hour, as told last: the clock and the counter differ by a little at each look. */
+  #ownHoldEndsMs = 0;
   /** By the name of the file, which may be past reading at the next look. */
   #waiting: ReadonlyMap<string, Kept> = new Map();
   readonly #listeners = new Set<() => void>();
@@ -244,6 +246,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     await this.said.say(
       LEAVINGS_WAIT,
       this.#waitedMs >= TELL_AFTER_MS ? waiting(this.#folder, reason, this.knowsAll(why)) : null,
+      { holdUntil: this.holdEnds() },
     );
     await this.tellOfFailed();
     return why.size === 0 || this.hasHeldLong();
@@ -258,6 +261,16 @@ export class KeptLeavings implements OnApplicationShutdown {
   private hasHeldLong(): boolean {
     const overSince = new Date(this.clock.now().getTime() - HOLD_MS);
     return this.#waitedMs >= HOLD_MS || [...this.#waiting.values()].some(({ at }) => at <= overSince);
+  }
+
+  /** As it looks now; null when it is over. Said once while it stays the same: each change of it writes to the alert. */
+  private holdEnds(): Date | null {
+    if (this.hasHeldLong()) return null;
+    const ownMs = this.clock.now().getTime() + HOLD_MS - this.#waitedMs;
+    if (Math.abs(ownMs - this.#ownHoldEndsMs) > MINUTE_MS) this.#ownHoldEndsMs = ownMs;
+    let endsMs = this.#ownHoldEndsMs;
+    for (const { at } of this.#waiting.values()) endsMs = Math.min(endsMs, at.getTime() + HOLD_MS);
+    return new Date(endsMs);
   }
 
   private count(someWait: boolean): void {

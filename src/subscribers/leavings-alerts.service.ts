@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { AlertsService, type Alert } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { HOUR_MS } from '../values/time-units.js';
 
@@ -7,7 +7,7 @@ const SAY_EVERY_MS = HOUR_MS;
 /** Whoever's folder it is about says so every hour. */
 const OVER_AFTER_MS = 2 * HOUR_MS;
 
-/** Open while readers who left by a link cannot be taken off the list. */
+/** Open while readers who left by a link cannot be taken off the list. Its `holdUntil`: when the mails of others go on; null when they do. */
 export const LEAVINGS_WAIT = 'leavings:waiting';
 
 type Key = typeof LEAVINGS_WAIT | 'leavings:failed';
@@ -20,7 +20,7 @@ type Key = typeof LEAVINGS_WAIT | 'leavings:failed';
 @Injectable()
 export class LeavingsAlerts {
   readonly #log = new Logger('Leavings');
-  readonly #said = new Map<Key, { message: string | null; at: number }>();
+  readonly #said = new Map<Key, { message: string | null; facts: string; at: number }>();
   #saidUnwritten = false;
 
   constructor(
@@ -29,15 +29,16 @@ export class LeavingsAlerts {
   ) {}
 
   /** Null: there is nothing to tell. Asks the database nothing while what was said last is true still. Never rejects. */
-  async say(key: Key, message: string | null): Promise<void> {
+  async say(key: Key, message: string | null, facts: Alert['facts'] = {}): Promise<void> {
     const now = this.clock.now().getTime();
     const last = this.#said.get(key);
-    if (last?.message === message && now - last.at < SAY_EVERY_MS) return;
+    const told = message === null ? '' : JSON.stringify(facts);
+    if (last?.message === message && last.facts === told && now - last.at < SAY_EVERY_MS) return;
     try {
-      if (message !== null) await this.alerts.raise({ key, severity: 'critical', message });
+      if (message !== null) await this.alerts.raise({ key, severity: 'critical', message, facts });
       else if (typeof last?.message === 'string') await this.alerts.resolve(key);
       else await this.closeOld(key, now - OVER_AFTER_MS);
-      this.#said.set(key, { message, at: now });
+      this.#said.set(key, { message, facts: told, at: now });
       this.#saidUnwritten = false;
     } catch (error) {
       if (!this.#saidUnwritten) this.#log.error(`The owner cannot be told yet: ${String(error)}`);

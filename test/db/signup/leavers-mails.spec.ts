@@ -1,8 +1,10 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { instantText } from '../../../src/analytics/explanation.js';
 import { LeaversMails } from '../../../src/delivery/sending/leavers-mails.service.js';
 import { SenderService } from '../../../src/delivery/sending/sender.service.js';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
@@ -180,5 +182,46 @@ describe('mails of readers who have left by a link that the database cannot take
     await takeWrites(t.dataSource);
     await takeUp();
     expect(await whyNot(other)).toMatch(/^Nothing holds the mail back/);
+  });
+
+  it('explains it so until an hour after the leaving and no longer: an hour after the owner was told, though mails went', async () => {
+    const link = await joined(reader);
+    await notWritable();
+    await oneClick(link);
+    const overAt = instantText(new Date(t.clock.now().getTime() + HOUR_MS));
+    await takeUp();
+    // As a process that was started only then: it tells the owner a minute later.
+    t.clock.advance(50 * MINUTE_MS);
+    await takeUp();
+    pass(t.clock, 2 * MINUTE_MS);
+    await t.http.post('/p/niches').type('form').send({ email: other }).expect(200);
+    await t.runDue();
+    expect([await mails(other), await whyNot(other)]).toEqual([
+      0,
+      expect.stringContaining(`All mails wait for that, until ${overAt} at the latest.`),
+    ]);
+    pass(t.clock, 8 * MINUTE_MS);
+    expect([await takeUp(), await whyNot(other)]).toEqual([
+      true,
+      expect.stringMatching(/^Nothing holds the mail back/),
+    ]);
+  });
+
+  it('explains it so while the hold lasts: it said that nothing does once the alert was an hour old', async () => {
+    const link = await joined(reader);
+    const alerts = t.app.get(AlertsService, { strict: false });
+    // As of leavers of before, the last of whom a process that ended meanwhile had taken up.
+    await alerts.raise({ key: 'leavings:waiting', severity: 'critical', message: 'of those before' });
+    pass(t.clock, HOUR_MS);
+    await notWritable();
+    await oneClick(link);
+    await takeUp();
+    pass(t.clock, 2 * MINUTE_MS);
+    await t.http.post('/p/niches').type('form').send({ email: other }).expect(200);
+    await t.runDue();
+    expect([await mails(other), await whyNot(other)]).toEqual([
+      0,
+      expect.stringMatching(/^Readers who left by a link cannot be taken off the list yet\./),
+    ]);
   });
 });
