@@ -61,6 +61,8 @@ export interface ImportAdvice {
   withoutConsent: number;
   /** Time zones that are none (IANA): their mails go by the sequence's own zone, UTC when it names none. */
   unknownZone: number;
+  /** Topics that they want no mails about and that are no funnel here, or none yet: nothing stops until there is one. */
+  unknownTopic: number;
 }
 
 /** Rows by what became of them; those that were refused, and those that repeat an address, are counted at once. */

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { type FieldDefinition, isStorable, readFieldText } from '../subscribers/field.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
+import { objectKey } from '../subscribers/subscribers.schemas.js';
 import type { SubscriberStatus } from '../subscribers/subscription-status.js';
 import { adviseOnAddress, type AddressAdvice } from '../values/email-address-advice.js';
 import { parseEmailAddress } from '../values/email-address.js';
@@ -43,6 +44,8 @@ export interface RowOptions {
   tags: readonly string[];
   lists: readonly string[];
   listKeys: ReadonlySet<string>;
+  /** Of the funnels that are here. */
+  topicKeys: ReadonlySet<string>;
   /** The owner has said what everybody agreed to. */
   hasConsent: boolean;
   now: Date;
@@ -56,6 +59,8 @@ export type RowRead =
       withoutConsent: boolean;
       /** A time zone was given that is none; the person has none now. */
       unknownZone: boolean;
+      /** They want no mails about something that is no topic here, or none yet. */
+      unknownTopic: boolean;
     }
   | { ok: false; problem: string };
 
@@ -151,11 +156,12 @@ function personOf(
     confirmedIp: ipOf(values.get('confirmedIp')),
     leftAt,
     trackingConsent: yesOrNo(values.get('trackingConsent')),
-    topicsOff: values.has('topicsOff') ? namesOf('topicsOff', values.get('topicsOff'), NONE) : NONE,
+    topicsOff: topicsOf(values.get('topicsOff'), options),
     pausedUntil: timeOf('pausedUntil', values.get('pausedUntil'), options),
   };
   const unknownZone = person.timeZone === null && values.has('timeZone');
-  return { ok: true, person, advice: adviseOnAddress(parsed), withoutConsent, unknownZone };
+  const unknownTopic = person.topicsOff.some((key) => !options.topicKeys.has(key));
+  return { ok: true, person, advice: adviseOnAddress(parsed), withoutConsent, unknownZone, unknownTopic };
 }
 
 function setField(fields: SubscriberFields, definition: FieldDefinition | undefined, text: string): void {
@@ -269,6 +275,15 @@ function listsOf(text: string | undefined, { lists, listKeys }: RowOptions): str
   const keys = namesOf('lists', text, lists);
   const unknown = keys.find((key) => !listKeys.has(key));
   if (unknown !== undefined) throw new Refused(`lists: there is no list "${unknown}"`);
+  return keys;
+}
+
+/** Keys of funnels, which may come later than the people. Our own export has what is here, and gives it back as it was. */
+function topicsOf(text: string | undefined, { columns }: RowOptions): string[] {
+  if (text === undefined) return NONE;
+  const keys = namesOf('topicsOff', text, NONE);
+  if (columns.shape !== 'wellspring' && !keys.every((key) => objectKey.safeParse(key).success))
+    throw new Refused('topicsOff: use the keys of funnels, such as niche-ebook');
   return keys;
 }
 

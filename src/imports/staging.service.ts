@@ -7,6 +7,7 @@ import { pgPool } from '../infra/database/pg-pool.js';
 import { addressHashHex } from '../subscribers/address-hash.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import { ListsService } from '../subscribers/lists.service.js';
+import { TopicsService } from '../subscribers/topics.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { type Columns, readTables } from './columns.js';
 import type { CsvRecord } from './csv.js';
@@ -34,6 +35,7 @@ export class StagingService {
     private readonly dataSource: DataSource,
     private readonly fields: FieldsService,
     private readonly lists: ListsService,
+    private readonly topics: TopicsService,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -111,6 +113,7 @@ export class StagingService {
     const read = await this.checkColumns(opened, options);
     const common = {
       ...{ definitions: await this.fields.definitions(), listKeys: await this.lists.keys() },
+      topicKeys: await this.topics.keys(),
       ...{ status: options.status, dateOrder: options.dateOrder, tags: options.tags, lists: options.lists },
       ...{ hasConsent: options.consentText !== null, now: this.clock.now() },
     };
@@ -185,7 +188,14 @@ class RowsOfImport {
   #lastLine = 0;
   /** Lines of the tables before each, so that every row of an archive has a line of its own. */
   readonly before: number[] = [];
-  readonly advice: ImportAdvice = { suspect: 0, disposable: 0, role: 0, withoutConsent: 0, unknownZone: 0 };
+  readonly advice: ImportAdvice = {
+    suspect: 0,
+    disposable: 0,
+    role: 0,
+    withoutConsent: 0,
+    unknownZone: 0,
+    unknownTopic: 0,
+  };
 
   constructor(
     private readonly importId: string,
@@ -219,12 +229,13 @@ class RowsOfImport {
       this.refused += 1;
       return refusedLine(place, read.problem, record.cells);
     }
-    const { person, advice, withoutConsent, unknownZone } = read;
+    const { person, advice, withoutConsent, unknownZone, unknownTopic } = read;
     if (advice.suggestion !== null) this.advice.suspect += 1;
     if (advice.disposable) this.advice.disposable += 1;
     if (advice.role) this.advice.role += 1;
     if (withoutConsent) this.advice.withoutConsent += 1;
     if (unknownZone) this.advice.unknownZone += 1;
+    if (unknownTopic) this.advice.unknownTopic += 1;
     return personLine(place, person, addressHashHex(this.secret, person.emailKey));
   }
 }

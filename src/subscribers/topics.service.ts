@@ -17,6 +17,12 @@ export class TopicsService {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
+  /** Of every funnel. */
+  async keys(): Promise<Set<string>> {
+    const rows: { key: string }[] = await this.dataSource.query('select key from funnel');
+    return new Set(rows.map(({ key }) => key));
+  }
+
   /** By title. Served by message_subscriber, the unique key of enrollment and that of topic_opt_out. */
   async of(subscriberId: string, manager: EntityManager = this.dataSource.manager): Promise<Topic[]> {
     return manager.query(

@@ -52,6 +52,10 @@ const REPORTED = ['skipped', 'left', 'keptOut', 'suppressed', ...UNREADABLE];
 const ADVICE: readonly (readonly [name: keyof ImportJob['advice'], words: string])[] = [
   ['withoutConsent', 'marked active without a word on what was agreed to: pending, and no mail'],
   ['unknownZone', 'with a time zone that is none: mails by the zone of the sequence, or UTC'],
+  [
+    'unknownTopic',
+    'who want no mails about a topic that is no funnel here: it stops nothing until there is one',
+  ],
   ['suspect', 'with an address that looks mistyped, such as one at gmial.com'],
   ['disposable', 'with a mailbox that is thrown away after minutes'],
   ['role', 'with the address of a function such as info@, read by several people or by nobody'],

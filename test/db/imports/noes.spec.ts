@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ImportJson } from '../../../src/imports/imports.schemas.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 
@@ -8,8 +9,7 @@ beforeAll(async () => {
 });
 afterAll(async () => t.close());
 
-/** What became of the rows of a table, with the columns of an export. */
-async function imported(csv: string, options: object = {}, dryRun = false): Promise<Record<string, number>> {
+async function jobOf(csv: string, options: object = {}, dryRun = false): Promise<ImportJson> {
   const api = (path: string) => `/api/v1/imports${path}`;
   const columns = {
     ...{ paused: 'pausedUntil', topics: 'topicsOff', counted: 'trackingConsent', status: 'status' },
@@ -25,8 +25,12 @@ async function imported(csv: string, options: object = {}, dryRun = false): Prom
     .get(api(`/${body.id}`))
     .set('Authorization', `Bearer ${API_KEY}`)
     .expect(200);
-  return ended.counts as Record<string, number>;
+  return ended as ImportJson;
 }
+
+/** What became of the rows of a table, with the columns of an export. */
+const imported = async (...how: Parameters<typeof jobOf>): Promise<ImportJson['counts']> =>
+  (await jobOf(...how)).counts;
 
 const ACTIVE = { status: 'active', consentText: 'Yes.' };
 const inDays = (days: number): string => new Date(t.clock.now().getTime() + days * 86_400_000).toISOString();
@@ -115,4 +119,14 @@ it('takes the noes of every row of an address that stands twice in a table: thos
   });
   expect(await pausesOf(['twofold@example.com'])).toEqual([inDays(5)]);
   expect(await noesOf('single@example.com')).toEqual({ counted: true, off: [], told: [] });
+});
+
+it('refuses a word that is no key of a topic, and tells of topics that are not here: a mistyped one stopped nothing, and nobody was told', async () => {
+  const table =
+    'email,topics\nknown@example.com,niche-ebook\nlater@example.com,"niche-ebook,to-come"\ntyped@example.com,Niche E-Book\n';
+  const { advice, counts } = await jobOf(table, {}, true);
+  expect(counts).toMatchObject({ created: 2, rejected: 1 });
+  expect(advice).toMatchObject({ unknownTopic: 1 });
+  await jobOf(table);
+  expect(await noesOf('later@example.com')).toMatchObject({ off: ['niche-ebook', 'to-come'] });
 });

@@ -31,7 +31,13 @@ function row(
       tags: [],
       lists: [],
     },
-    ...{ listKeys: new Set(['news']), hasConsent: false, now: NOW, ...rest },
+    ...{
+      listKeys: new Set(['news']),
+      topicKeys: new Set(['niche-ebook']),
+      hasConsent: false,
+      now: NOW,
+      ...rest,
+    },
   });
 }
 
