@@ -209,14 +209,15 @@ export class BouncesQueries {
   }
 
   /**
-   * Broadcasts under way of which somebody at the provider complained, about a mail that it took since `since`, without those
-   * that the owner has let go on. Served by `bounce_complaint` and primary keys.
+   * Broadcasts under way of which somebody at the provider complained, about a mail that it took since `since` and since the
+   * owner last let it go on, without those that were paused for a provider before. Served by `bounce_complaint` and primary keys.
    */
   async complainedBroadcasts(group: string, since: Date): Promise<string[]> {
     const rows: { id: string }[] = await this.dataSource.query(
       `select distinct k.id from bounce b join message m on m.id = b.message_id join broadcast k on k.id = b.broadcast_id
        where ${COMPLAINED} and b.received_at > $2 and m.accepted_at > $2 and b.provider_group = $1
-         and k.state in ('scheduled', 'planning', 'running') and k.resumed_at is null`,
+         and k.state in ('scheduled', 'planning', 'running') and k.paused_for_provider is null
+         and (m.settled_at > k.resumed_at) is not false`,
       [group, since],
     );
     return rows.map(({ id }) => id);

@@ -54,8 +54,8 @@ export class RatesWatch {
 
   /**
    * Where a provider has had too many complaints, one more is too many: each broadcast under way that has brought one there is
-   * paused, and none that nobody complained about. Once the owner has let it go on it is judged by itself, or each later
-   * complaint would stop it for days. So are sequences, whose mails are few at a time, and whose pause would keep people for
+   * paused, and none that nobody complained about. Once the owner has let it go on after that it is judged by itself, or each
+   * later complaint would stop it for days. So are sequences, whose mails are few at a time, and whose pause would keep people for
    * weeks for the sake of one reader. Answers the keys of what is told.
    */
   private async lookAtProviders(now: number): Promise<ReadonlySet<string>> {

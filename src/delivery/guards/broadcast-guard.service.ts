@@ -1,7 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
-import { broadcastHealth, type HealthVerdict, type RefusedTally } from './sending-health.js';
+import {
+  broadcastHealth,
+  type HealthVerdict,
+  type ProviderTally,
+  type RefusedTally,
+} from './sending-health.js';
 import { pauseBroadcast, SAMPLE, standOfBroadcast, tallyBroadcast } from './broadcast-pause.queries.js';
 
 /** Of one with too many reports. */
@@ -86,18 +91,24 @@ export class BroadcastGuard {
     return this.check(this.dataSource.manager, id, { sample: null });
   }
 
-  /** Pauses one for what it did together with others, and tells the owner. True when it was not paused before. */
-  async stop(id: string, { reason, tally }: { reason: string; tally: object }): Promise<boolean> {
-    return this.apply(this.dataSource.manager, id, { action: 'pause', reason, tally });
+  /** Pauses one for what it did together with others at a provider, and tells the owner. True when it was not paused before. */
+  async stop(id: string, { reason, tally }: { reason: string; tally: ProviderTally }): Promise<boolean> {
+    return this.apply(
+      this.dataSource.manager,
+      id,
+      { action: 'pause', reason, tally },
+      { provider: tally.group },
+    );
   }
 
   private async apply(
     manager: EntityManager,
     id: string,
     { action, reason, tally }: HealthVerdict & { tally: object },
+    { provider = null }: { provider?: string | null } = {},
   ): Promise<boolean> {
     if (action === 'none' || reason === null) return false;
-    const paused = action === 'pause' && (await pauseBroadcast(manager, id, reason));
+    const paused = action === 'pause' && (await pauseBroadcast(manager, id, reason, provider));
     if (paused) this.#stopped.set(id, performance.now());
     // What was under way ends after the pause and is counted anew: the owner still has to read that it is paused.
     const { title, state } = await standOfBroadcast(manager, id);

@@ -109,6 +109,27 @@ describe('complaints, by the provider that tells of them', () => {
     expect(await broadcastState(office, id)).not.toBe('paused');
   });
 
+  it('one that the owner had paused for another reason is paused once as the others are: each resumption exempted it for good', async () => {
+    const some = [await atYahoo(300), await atYahoo(300), await atYahoo(300)];
+    const [{ id, mails } = { id: '', mails: [] }] = some;
+    const broadcasts = office.app.get(BroadcastsService, { strict: false });
+    const endsNow = async (ids: string[]): Promise<unknown> =>
+      office.db.query('update message set settled_at = clock_timestamp() where id = any($1::bigint[])', [
+        ids,
+      ]);
+    await broadcasts.pause(id);
+    await broadcasts.resume(id);
+    await endsNow(mails);
+    for (const one of some) await office.complains(one.mails[0] ?? '');
+    await watch().look();
+    expect(await broadcastState(office, id)).toBe('paused');
+    await broadcasts.resume(id);
+    await endsNow(mails.slice(1));
+    await office.complains(mails[1] ?? '');
+    await watch().look();
+    expect(await broadcastState(office, id)).not.toBe('paused');
+  });
+
   it('one that stands still for what its provider has had in all goes on saying so, when a few complaints of its own come', async () => {
     const some = [await atYahoo(1_000), await atYahoo(100), await atYahoo(100), await atYahoo(100)];
     for (const { mails } of some) await office.complains(mails[0] ?? '');
