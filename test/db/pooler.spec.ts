@@ -1,10 +1,13 @@
 import { once } from 'node:events';
+import { appendFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { durabilityProblems } from '../../src/infra/database/durable-commits.js';
 import { openDataSource } from '../../src/infra/database/migrate.js';
 import { poolerInWords } from '../../src/infra/database/pooler.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { DurablePostgres } from '../support/durable-postgres.js';
 import { hasPgBouncer, openPgBouncer } from '../support/pgbouncer.js';
 
 describe('what doctor says of the way to the database', () => {
@@ -26,6 +29,31 @@ describe('what doctor says of the way to the database', () => {
   it('is good without a pooler', async () => {
     expect(await said(database.url)).toBe('each connection has a session of its own');
   });
+
+  it(
+    'is good on a server with places for three alone: it took eight, and each start ended with the words of the driver',
+    { timeout: 120_000 },
+    async () => {
+      // A limit of connections holds for nobody who may do everything, and others are not let in.
+      const cluster = await DurablePostgres.start();
+      const name = await cluster.createDatabase();
+      const rules = join(cluster.dataDir, 'postgres/pg_hba.conf');
+      await appendFile(rules, '\nhost all few 127.0.0.1/32 scram-sha-256\n');
+      await cluster.as(name, async (client) => {
+        await client.query('select pg_reload_conf()');
+        await client.query(`create role few login password 'few' connection limit 3`);
+      });
+      const url = new URL(cluster.url(name));
+      [url.username, url.password] = ['few', 'few'];
+      const told = await said(url.href);
+      await cluster.as(name, async (client) => client.query('alter role few connection limit 1'));
+      const alone = await said(url.href);
+      await cluster.close();
+      expect(told).toBe('each connection has a session of its own');
+      // It shows nothing.
+      expect(alone).toMatch(/too many connections/);
+    },
+  );
 
   describe.skipIf(!hasPgBouncer())('with PgBouncer', () => {
     it('is good where it hands out whole sessions', async () => {

@@ -1,10 +1,13 @@
-import type { DataSource } from 'typeorm';
+import type { DataSource, QueryRunner } from 'typeorm';
 import { DomainError } from '../../values/domain-error.js';
+import { isDatabaseAway } from './lost-connection.js';
 
 /** With others at work a pooler of transactions may once have a server process for each by chance. */
 const ROUNDS = 4;
 /** More than poolers behind one address: each would have a server process for its one connection. */
 const CONNECTIONS = 8;
+/** What one alone would say of itself proves nothing. */
+const FEWEST = 2;
 
 /**
  * What stands between us and PostgreSQL, in words for `doctor`. Throws `DATABASE_POOLER_UNFIT` when it is a pooler that hands out
@@ -15,10 +18,14 @@ const CONNECTIONS = 8;
  * only a pooler that gives a session back after each statement lets one process serve two of them, or one of them by two.
  */
 export async function poolerInWords(dataSource: Pick<DataSource, 'createQueryRunner'>): Promise<string> {
-  const runners = Array.from({ length: CONNECTIONS }, () => dataSource.createQueryRunner());
+  const runners: QueryRunner[] = [];
   const served = new Set<number>();
   try {
-    for (const runner of runners) await runner.connect();
+    while (runners.length < CONNECTIONS) {
+      const runner = await opened(dataSource, runners.length >= FEWEST);
+      if (runner === null) break;
+      runners.push(runner);
+    }
     for (let round = 0; round < ROUNDS; round++)
       for (const runner of runners) {
         const rows: { pid: number }[] = await runner.query('select pg_backend_pid() as pid');
@@ -32,4 +39,20 @@ export async function poolerInWords(dataSource: Pick<DataSource, 'createQueryRun
     'DATABASE_POOLER_UNFIT',
     'DATABASE_URL: a connection pooler hands out single transactions: locks, prepared statements and settings of one connection would end up with another. Set pool_mode = session for this database, or connect to PostgreSQL itself',
   );
+}
+
+/** Null where the server has no place for it and `canDoWithout`: a small plan that other processes use has few, and work gets by with them. */
+async function opened(
+  dataSource: Pick<DataSource, 'createQueryRunner'>,
+  canDoWithout: boolean,
+): Promise<QueryRunner | null> {
+  const runner = dataSource.createQueryRunner();
+  try {
+    await runner.connect();
+    return runner;
+  } catch (error) {
+    await runner.release();
+    if (canDoWithout && isDatabaseAway(error)) return null;
+    throw error;
+  }
 }
