@@ -2,6 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { DataRequestService } from './data-request.service.js';
 import { PausesService } from './pauses.service.js';
+import { TopicChoicesService } from './topic-choices.service.js';
 import { TrackingChoiceService } from './tracking-choice.service.js';
 
 @Injectable()
@@ -11,6 +12,7 @@ export class PrivacyJobs implements OnModuleInit {
     private readonly pauses: PausesService,
     private readonly requests: DataRequestService,
     private readonly tracking: TrackingChoiceService,
+    private readonly topics: TopicChoicesService,
   ) {}
 
   onModuleInit(): void {
@@ -25,6 +27,12 @@ export class PrivacyJobs implements OnModuleInit {
       everySeconds: 60,
       lockSeconds: 600,
       run: async ({ signal }) => this.tracking.forgetDeclined(signal),
+    });
+    this.registry.add({
+      name: 'privacy.leave-topics',
+      everySeconds: 60,
+      lockSeconds: 600,
+      run: async ({ signal }) => this.topics.leaveImported(signal),
     });
     this.registry.add({
       name: 'privacy.end-alerts',

@@ -1,15 +1,20 @@
 import { Injectable } from '@nestjs/common';
-import type { EntityManager } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
+import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
+import { takeTopicToLeave } from '../subscribers/subscribers.queries.js';
 import type { Topic } from '../subscribers/topic.js';
 import { TopicsService } from '../subscribers/topics.service.js';
 import { topicChanges, topicWords, type PreferencesForm } from './preferences.js';
 import type { Evidence } from './tracking-choice.service.js';
 
+const TRIES = 5;
+
 /** What people want to hear about. */
 @Injectable()
 export class TopicChoicesService {
   constructor(
+    private readonly dataSource: DataSource,
     private readonly topics: TopicsService,
     private readonly enrollments: EnrollmentsService,
   ) {}
@@ -31,5 +36,18 @@ export class TopicChoicesService {
       await this.topics.set(manager, subscriberId, decision);
       if (!wanted) await this.enrollments.exitOnTopicOptOut(manager, subscriberId, topicKey);
     }
+  }
+
+  /** Of those who said so in an imported table: the import stands before the sequences, and cannot reach them. */
+  async leaveImported(signal: AbortSignal): Promise<void> {
+    const leaveOne = async (manager: EntityManager): Promise<boolean> => {
+      const left = await takeTopicToLeave(manager);
+      if (left === null) return false;
+      if (!left.isWanted) await this.enrollments.exitOnTopicOptOut(manager, left.subscriberId, left.topicKey);
+      return true;
+    };
+    let isMore = true;
+    while (isMore && !signal.aborted)
+      isMore = await retriedAfterDeadlock(TRIES, async () => this.dataSource.transaction(leaveOne));
   }
 }

@@ -162,12 +162,15 @@ const PAUSE = `
   update subscriber s set paused_until = r.paused_until, updated_at = $1 from merge_batch r
    where r.pauses and ${CHANGED} and s.id = r.id`;
 
-/** $1 the import, $2 now. */
+/** $1 the import, $2 now. Running series of the topic end by themselves, see `topic_to_leave`. */
 const OPT_OUT = `with refused as (
     insert into topic_opt_out (subscriber_id, topic_key, created_at)
     select r.id, r.key, $2::timestamptz from (
       select id, unnest(topics_off) as key from merge_batch r where refuses and (outcome = 'created' or ${CHANGED})) r
-    where not ${hasDecided('r.id', 'r.key')} on conflict do nothing returning subscriber_id, topic_key)
+    where not ${hasDecided('r.id', 'r.key')} on conflict do nothing returning subscriber_id, topic_key),
+  noted as (
+    insert into topic_to_leave (subscriber_id, topic_key)
+    select subscriber_id, topic_key from refused where ${isInSequence('subscriber_id')} on conflict do nothing)
   insert into consent_event (subscriber_id, kind, purpose, page_url, at)
   select subscriber_id, 'withdrawn', 'topic:' || topic_key, 'import:' || $1::bigint, $2::timestamptz from refused`;
 

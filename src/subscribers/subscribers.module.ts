@@ -21,7 +21,7 @@ import { UndeliverableService } from './undeliverable.service.js';
  * Who we may write to: status, evidence of consent, tags, suppression. Owns `subscriber`, `consent_event`, `tag`,
  * `subscriber_tag`,
  * `suppression`, `topic_opt_out`, `leave_reason`, `subscriber_field`, `list`, `list_member`, `listened_tag`, `tag_signal`,
- * `listened_field`, `field_signal` and `seen_to_forget`.
+ * `listened_field`, `field_signal`, `seen_to_forget` and `topic_to_leave`.
  */
 @Module({
   controllers: [

@@ -140,6 +140,22 @@ export async function listKeys(db: EntityManager): Promise<Set<string>> {
 }
 
 /**
+ * A topic that an import says somebody wants no mails about, if one is left: the caller ends their series of it in the same
+ * transaction, unless they want it again (`isWanted`). Others pass over that row meanwhile.
+ */
+export async function takeTopicToLeave(
+  db: EntityManager,
+): Promise<{ subscriberId: string; topicKey: string; isWanted: boolean } | null> {
+  const [rows]: [{ subscriberId: string; topicKey: string; isWanted: boolean }[], number] = await db.query(
+    `delete from topic_to_leave l where (subscriber_id, topic_key) = (
+       select subscriber_id, topic_key from topic_to_leave order by 1, 2 limit 1 for update skip locked)
+     returning subscriber_id as "subscriberId", topic_key as "topicKey", not exists (
+       select from topic_opt_out o where o.subscriber_id = l.subscriber_id and o.topic_key = l.topic_key) as "isWanted"`,
+  );
+  return rows[0] ?? null;
+}
+
+/**
  * One of those whom an import has told not to count any more, if one is left: the caller forgets what was seen of them in the
  * same transaction. Others pass over that row meanwhile.
  */

@@ -90,6 +90,7 @@ import { FilteredLists1765760000000 } from './migrations/1765760000000-filtered-
 import { MailedAlerts1765790000000 } from './migrations/1765790000000-mailed-alerts.js';
 import { SeenToForget1765800000000 } from './migrations/1765800000000-seen-to-forget.js';
 import { ImportedChoices1765801000000 } from './migrations/1765801000000-imported-choices.js';
+import { TopicToLeave1765802000000 } from './migrations/1765802000000-topic-to-leave.js';
 import { PausedForProvider1765820000000 } from './migrations/1765820000000-paused-for-provider.js';
 import { PutOffMails1765830000000 } from './migrations/1765830000000-put-off-mails.js';
 
@@ -187,6 +188,7 @@ export const migrations = [
   MailedAlerts1765790000000,
   SeenToForget1765800000000,
   ImportedChoices1765801000000,
+  TopicToLeave1765802000000,
   PausedForProvider1765820000000,
   PutOffMails1765830000000,
 ];

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ImportJson } from '../../../src/imports/imports.schemas.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { newReader, preferencesForm } from '../../support/reader.js';
 
 let t: TestApp;
 beforeAll(async () => {
@@ -129,4 +130,28 @@ it('refuses a word that is no key of a topic, and tells of topics that are not h
   expect(advice).toMatchObject({ unknownTopic: 1 });
   await jobOf(table);
   expect(await noesOf('later@example.com')).toMatchObject({ off: ['niche-ebook', 'to-come'] });
+});
+
+it('ends the running series of a topic that an imported table says is not wanted: it went on, and its mails were held', async () => {
+  const [quiet, back, other] = [
+    await newReader(t, 'series@example.com'),
+    await newReader(t, 'thinks-again@example.com'),
+    await newReader(t, 'goes-on@example.com'),
+  ];
+  await imported(
+    `email,topics\n${quiet.email},niche-ebook\n${back.email},niche-ebook\n${other.email},to-come\n`,
+  );
+  const wanted = preferencesForm({ topics: ['niche-ebook'], tracking: true });
+  await t.http.post(back.preferences).type('form').send(wanted).expect(200);
+  await t.app.get(JobRunner).run('privacy.leave-topics');
+  const ends: unknown = await t.dataSource.query(
+    `select s.email, e.status, e.exit_reason as reason from enrollment e join subscriber s on s.id = e.subscriber_id
+      where s.id = any ($1) order by s.id`,
+    [[quiet.id, back.id, other.id]],
+  );
+  expect(ends).toEqual([
+    { email: quiet.email, status: 'exited', reason: expect.stringContaining('topic') },
+    { email: back.email, status: 'active', reason: null },
+    { email: other.email, status: 'active', reason: null },
+  ]);
 });

@@ -20,6 +20,7 @@ const NOT_READ: Readonly<Record<string, string>> = {
   suppression: 'read by its own service',
   tag_signal: 'a tag that has changed, until sequences have been told; the tags have it',
   topic_opt_out: 'read with the topics',
+  topic_to_leave: 'that their series of a topic ends, within a minute; the sequences have it',
 };
 
 let t: TestApp;
