@@ -19,7 +19,7 @@ const F = {
   times: 'db/broadcasts/sending-times.spec.ts',
   care: 'db/broadcasts/split-care.spec.ts',
   test: 'db/broadcasts/split-test.spec.ts',
-  cap: 'db/sequences/frequency-cap.spec.ts',
+  cap: 'db/sequences/advance/frequency-cap.spec.ts',
   split: 'unit/broadcasts/split.spec.ts',
   timing: 'unit/broadcasts/timing.spec.ts',
 } as const;
