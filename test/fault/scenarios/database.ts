@@ -122,13 +122,12 @@ export const databaseScenarios: readonly Scenario[] = [
     short: false,
     mails: 400,
     run: async (world) => {
-      // By then the circle is closed, and the worker's statement is the one that finds it and ends.
-      await world.sql(`alter database ${world.database} set deadlock_timeout = '300ms'`);
       await world.start();
       await world.release();
       await world.takenReaches(50);
-      for (let n = 0; n < 8; n++) {
-        await crossLocks(world);
+      let closed = 0;
+      for (let tries = 0; closed < 3 && tries < 20; tries++) {
+        if (await crossLocks(world)) closed++;
         await world.hurry();
       }
       await world.finish();
@@ -213,29 +212,42 @@ async function changeUnderThem(world: World): Promise<void> {
   });
 }
 
-/** Locks what is on its way from the last to the first, one by one, while the worker takes them in its own order. */
-async function crossLocks(world: World): Promise<void> {
-  await world.cluster.as(world.database, async (client) => {
+/**
+ * Closes a circle of locks with a statement of the ledger, which then is the one that finds it and ends. Whether it did: the
+ * statement may hold nothing yet when it comes to the locked row.
+ */
+async function crossLocks(world: World): Promise<boolean> {
+  return world.cluster.as(world.database, async (client) => {
+    const lock = async (order: 'asc' | 'desc'): Promise<boolean> =>
+      (await client.query(`${IN_BODY} order by data_at ${order} limit 1 for update skip locked`)).rowCount ===
+      1;
+    const { rows: me } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    // Past this transaction, which would see again and again who was waiting as it looked first.
+    const isWaitedFor = async (): Promise<boolean> => (await world.sql(WAITING_FOR, [me[0]?.pid])).length > 0;
     await client.query('begin');
-    await client.query(`set local deadlock_timeout = '10s'`);
-    const { rows } = await client.query<{ id: string }>(
-      `select id from message where state = 'leased' and data_at is not null order by id desc limit 40`,
-    );
-    for (const { id } of rows) {
-      const locked = client.query('select 1 from message where id = $1 for update', [id]);
-      // It is this one that ends, now and then.
-      if (
-        !(await locked.then(
-          () => true,
-          () => false,
-        ))
-      )
-        break;
-      await sleep(10);
-    }
+    await client.query(`set local deadlock_timeout = '1min'`);
+    // It is held up at the mail that ends first until the others wait as well, and then goes on to the one that ends last.
+    let isClosed = await lock('desc');
+    await client.query('savepoint gathering');
+    isClosed &&= (await lock('asc')) && (await comesTrue(isWaitedFor));
+    await sleep(200);
+    await client.query('rollback to gathering');
+    isClosed &&= await comesTrue(isWaitedFor);
+    const { rows } = isClosed ? await client.query<{ id: string }>(HELD_BY_OTHERS) : { rows: [] };
+    for (const { id } of rows.slice(0, 1))
+      await client.query('select 1 from message where id = $1 for update', [id]);
     await client.query('rollback');
+    return rows.length > 0;
   });
 }
+
+const IN_BODY = `select id from message where state = 'leased' and data_at is not null`;
+const WAITING_FOR = `
+select 1 from pg_stat_activity where datname = current_database() and query like '%with given as%'
+  and $1::int = any(pg_blocking_pids(pid))`;
+const HELD_BY_OTHERS = `
+with free as (select id from message where state = 'leased' for update skip locked)
+select id from message where state = 'leased' and id not in (select id from free)`;
 
 function crashes(options: {
   name: string;
