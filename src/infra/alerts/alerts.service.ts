@@ -31,7 +31,8 @@ export class AlertsService {
 
   /**
    * Opens the alert, or says of the open one with that key that it is still so. What was mailed and has become less since is
-   * over when it turns critical anew: that is a new one, or no mail would tell of it.
+   * over when it turns critical anew: that is a new one, or no mail would tell of it. Both or neither, also for a caller
+   * without a transaction: one alone would leave the owner without either.
    */
   async raise(
     {
@@ -43,19 +44,21 @@ export class AlertsService {
     manager: EntityManager = this.dataSource.manager,
   ): Promise<void> {
     const now = this.clock.now();
-    if (severity === 'critical')
-      await manager.query(
-        `update alert set resolved_at = $2
-         where key = $1 and resolved_at is null and severity <> 'critical' and mailed_at is not null`,
-        [key, now],
+    await manager.transaction(async (together) => {
+      if (severity === 'critical')
+        await together.query(
+          `update alert set resolved_at = $2
+           where key = $1 and resolved_at is null and severity <> 'critical' and mailed_at is not null`,
+          [key, now],
+        );
+      await together.query(
+        `insert into alert (key, severity, message, facts, raised_at, last_seen_at) values ($1, $2, $3, $4, $5, $5)
+         on conflict (key) where resolved_at is null
+         do update set severity = excluded.severity, message = excluded.message, facts = excluded.facts,
+           last_seen_at = excluded.last_seen_at`,
+        [key, severity, message, JSON.stringify(facts), now],
       );
-    await manager.query(
-      `insert into alert (key, severity, message, facts, raised_at, last_seen_at) values ($1, $2, $3, $4, $5, $5)
-       on conflict (key) where resolved_at is null
-       do update set severity = excluded.severity, message = excluded.message, facts = excluded.facts,
-         last_seen_at = excluded.last_seen_at`,
-      [key, severity, message, JSON.stringify(facts), now],
-    );
+    });
   }
 
   /** The trouble is over; nothing happens when no alert with that key is open. */

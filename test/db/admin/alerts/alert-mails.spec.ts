@@ -91,6 +91,22 @@ describe('what is critical is mailed to the owner: it stood on the page Sending 
     expect(open).toMatchObject([{ severity: 'critical' }]);
   });
 
+  it('one that cannot be written down when it begins anew leaves the lesser one open: the owner read of neither', async () => {
+    office.clock.advance(2 * HOUR_MS);
+    const critical = { key: 'rates', severity: 'critical', message: 'Too many came back' } as const;
+    await alerts.raise(critical);
+    await got();
+    await alerts.raise({ ...critical, severity: 'warning', message: 'Some came back' });
+    await office.db.query(
+      `alter table alert add constraint no_more check (message <> 'Too many came back') not valid`,
+    );
+    await expect(alerts.raise(critical)).rejects.toThrow('no_more');
+    await office.db.query('alter table alert drop constraint no_more');
+    const open = (await alerts.open()).filter(({ key }) => key === critical.key);
+    expect(open).toMatchObject([{ severity: 'warning' }]);
+    await alerts.resolve(critical.key);
+  });
+
   it('one that could not go for a day goes no more', async () => {
     office.clock.advance(2 * HOUR_MS);
     await alerts.raise({ key: 'late', severity: 'critical', message: 'Nothing goes' });
