@@ -47,7 +47,7 @@ export class BouncesJobs implements OnModuleInit {
       name: 'bounces.end-refusing',
       everySeconds: 3_600,
       lockSeconds: 1_200,
-      run: async () => this.refusing.look(),
+      run: async ({ signal }) => this.refusing.look(signal),
     });
   }
 

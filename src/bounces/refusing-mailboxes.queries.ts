@@ -32,7 +32,8 @@ const ARRIVED = `not exists (select 1 from bounce x where x.message_id = a.id an
  * Called hourly. Locks nothing. By `bounce_received`, `message_subscriber` and `bounce_message`; what others took is counted in
  * one pass over what was accepted since (`message_accepted`), and only where there is a mailbox to ask it for. A running count
  * in the order of time tells it of each refusal, as a broadcast has thousands of both. Who takes the same mail again and again
- * is one taker: counted is only what comes longer after the one before than the time that is asked for.
+ * is one taker: counted is only what comes longer after the one before than the time that is asked for. In the order of
+ * people, in which they are locked.
  */
 export async function refusingMailboxes(
   db: EntityManager,
@@ -80,7 +81,7 @@ export async function refusingMailboxes(
      select r.address_hash as "addressHash", r.subscriber_id as "subscriberId"
      from refused r join taken using (message_id)
      where taken.mails > 0 and takers >= $5 * (refusing - 1)
-     group by 1, 2 having ${enough}`,
+     group by 1, 2 having ${enough} order by r.subscriber_id`,
     [since, newsSince, mails, days, share],
   );
 }

@@ -15,6 +15,8 @@ const DAYS = 3;
 const WINDOW_DAYS = 90;
 /** One in ten that refuses the same mail is no mailbox of its own any more, but a rule about us. */
 const SHARE = 10;
+/** Of people in one transaction: each commit wakes the end of their sequences, in every worker. Their rows are locked meanwhile. */
+const BATCH = 50;
 
 /**
  * A server that takes no mail for one mailbox, and says so without a reason at the end of each: the account is closed to us in
@@ -31,8 +33,11 @@ export class RefusingMailboxes {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Safe to run twice at once. Somebody whom the owner writes to again is asked after with their next refusal. */
-  async look(): Promise<void> {
+  /**
+   * Safe to run twice at once. Somebody whom the owner writes to again is asked after with their next refusal. Who is left when
+   * it has to stop is found by the next one, which looks at the same news.
+   */
+  async look(signal: AbortSignal): Promise<void> {
     const now = this.clock.now();
     const db = this.dataSource.manager;
     const looked = await readSetting<{ at: string }>(db, LOOKED);
@@ -41,10 +46,16 @@ export class RefusingMailboxes {
       newsSince: new Date(looked?.at ?? 0),
       ...{ mails: MAILS, days: DAYS, share: SHARE },
     });
-    for (const about of found)
-      await this.dataSource.transaction(async (manager) =>
-        this.undeliverable.giveUp(manager, 'soft_bounce', { ...about, source: 'bounce: unexplained' }),
-      );
+    for (let from = 0; from < found.length; from += BATCH) {
+      if (signal.aborted) return;
+      await this.dataSource.transaction(async (manager) => {
+        for (const about of found.slice(from, from + BATCH))
+          await this.undeliverable.giveUp(manager, 'soft_bounce', {
+            ...about,
+            source: 'bounce: unexplained',
+          });
+      });
+    }
     await putSetting(db, LOOKED, { at: now.toISOString() }, now);
     await this.held.endSuppressed();
   }

@@ -63,9 +63,9 @@ describe('one mailbox that refuses every mail at its end without a word', () => 
     funnels++;
   });
 
-  const run = async (name: string): Promise<void> => {
+  const run = async (name: string, signal = new AbortController().signal): Promise<void> => {
     const job = office.app.get(JobRegistry, { strict: false }).get(name);
-    await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal });
+    await job?.run({ deadline: Number.MAX_SAFE_INTEGER, signal });
   };
   const look = async (): Promise<void> => {
     for (const name of ['bounces.take-refusals', 'bounces.end-refusing', 'bounces.watch-rates'])
@@ -251,5 +251,28 @@ describe('one mailbox that refuses every mail at its end without a word', () => 
       office.clock.advance(2 * DAY_MS);
     }
     for (const name of ['one', 'two']) expect(await office.status(`${name}@wall.example`)).toBe('active');
+  });
+
+  it('ends with others in one go: each woke the sequences by itself, for a minute when they were thousands', async () => {
+    const several = ['mute@one.example', 'mute@two.example', 'mute@three.example'];
+    refusals = Object.fromEntries(several.map((email) => [email, MUTE]));
+    for (let at = 0; at < 3; at++) {
+      for (const email of several) {
+        await send(at, email, email.replace('mute', 'eve'));
+        funnels++;
+      }
+      await run('bounces.take-refusals');
+      office.clock.advance(2 * DAY_MS);
+    }
+    // Told to stop before it has begun, it ends nobody, and forgets nobody.
+    await run('bounces.end-refusing', AbortSignal.abort());
+    expect(await office.status('mute@one.example')).toBe('active');
+    await run('bounces.end-refusing');
+    for (const email of several) expect(await office.status(email)).toBe('bounced');
+    const rows: unknown[] = await office.db.query(
+      `select distinct xmin::text as "writtenBy" from subscriber where email = any($1)`,
+      [several],
+    );
+    expect(rows).toHaveLength(1);
   });
 });
