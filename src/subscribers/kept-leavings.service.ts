@@ -61,6 +61,8 @@ export class KeptLeavings implements OnApplicationShutdown {
   #ownHoldEndsMs = 0;
   /** By the name of the file, which may be past reading at the next look. */
   #waiting: ReadonlyMap<string, Kept> = new Map();
+  /** Kept by this process and not looked at yet. */
+  readonly #kept = new Map<string, Kept>();
   readonly #listeners = new Set<() => void>();
   /** Of the last look at which some waited and the database answered, by the process's steady counter. */
   #lookedAtMs: number | null = null;
@@ -94,12 +96,16 @@ export class KeptLeavings implements OnApplicationShutdown {
    */
   async keep(token: string, via: KeptVia): Promise<Leaving> {
     if (this.leave.read(token) === null) return { kind: 'not_ours' };
-    const path = join(this.#folder, `${createHash('sha256').update(token).digest('hex')}.json`);
-    const text = JSON.stringify({ token, via, at: this.clock.now() });
+    const name = `${createHash('sha256').update(token).digest('hex')}.json`;
+    const path = join(this.#folder, name);
+    const kept = { token, via, at: this.clock.now() };
+    const text = JSON.stringify(kept);
     try {
       // Made anew in place of one that is gone, it would be a folder in which nobody waits.
-      if (this.#waiting.size === 0) await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      if (this.#waiting.size + this.#kept.size === 0)
+        await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       await writeDurably(path, text, `${path}.${randomUUID()}`);
+      this.#kept.set(name, kept);
     } catch (error) {
       this.#log.error(`A leaving cannot be kept on disk: ${wordsOf(error)}`);
       throw unavailable();
@@ -138,19 +144,21 @@ export class KeptLeavings implements OnApplicationShutdown {
     const why = new Map<string, unknown>();
     const names = await this.names().catch((error: unknown) => {
       why.set(this.#folder, error);
-      return [...this.#waiting.keys()];
+      return [];
     });
     const waiting = new Map<string, Kept>();
     let spentMs = 0;
-    for (const name of fromBehind(this.#stoppedAt, names)) {
+    const all = new Set([...names, ...this.#waiting.keys(), ...this.#kept.keys()]);
+    for (const name of fromBehind(this.#stoppedAt, [...all])) {
       const path = join(this.#folder, name);
       const fromMs = performance.now();
-      let kept = this.#waiting.get(name) ?? null;
+      let kept = this.#waiting.get(name) ?? this.#kept.get(name) ?? null;
       try {
         const text = await readFile(path, 'utf8').catch(nullIfMissing);
+        // Another process did it, or the folder is gone, as a disk that is not mounted: once more does no harm.
         if (text === null) {
-          // Another process did it, unless the folder is gone, too.
-          await stat(this.#folder);
+          if (kept !== null && spentMs >= LOOK_SPENDS_MS) throw new Error('it waits behind others');
+          if (kept !== null) await this.isDone(kept);
           continue;
         }
         kept = readKept(text);
@@ -175,13 +183,16 @@ export class KeptLeavings implements OnApplicationShutdown {
     }
     const known = this.#waiting;
     this.#waiting = waiting;
+    for (const name of all) this.#kept.delete(name);
     if ([...waiting.keys()].some((name) => !known.has(name))) for (const tell of this.#listeners) tell();
     return this.mayGoOn(why);
   }
 
   /** Gone while some wait there, as a disk that is not mounted any more, the folder is not an empty one: they have left still. */
   private async names(): Promise<string[]> {
-    const names = await readdir(this.#folder).catch(this.#waiting.size > 0 ? undefined : nullIfMissing);
+    const names = await readdir(this.#folder).catch(
+      this.#waiting.size + this.#kept.size > 0 ? undefined : nullIfMissing,
+    );
     return names ?? [];
   }
 

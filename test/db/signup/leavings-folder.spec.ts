@@ -1,0 +1,126 @@
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../../../src/infra/clock.js';
+import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
+import { LeaveService } from '../../../src/subscribers/leave.service.js';
+import { LeavingsAlerts } from '../../../src/subscribers/leavings-alerts.service.js';
+import { startTestApp, type TestApp } from '../../support/app.js';
+import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
+import { DatabaseFront } from '../../support/database-front.js';
+import { newReader } from '../../support/reader.js';
+import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
+
+const DAY_MS = 86_400_000;
+
+describe('who left by a link that stands in a folder that is gone, as a disk that is not mounted', () => {
+  let database: TestDatabase;
+  let sockets: string;
+  let front: DatabaseFront<string>;
+  let t: TestApp;
+  let folder: string;
+  let first: KeptLeavings;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    const url = new URL(database.url);
+    const server = { host: url.hostname, port: Number(url.port) };
+    sockets = await mkdtemp(join(tmpdir(), 'wellspring-folder-'));
+    front = await new DatabaseFront(() => server, join(sockets, '.s.PGSQL.5432')).open();
+    const { username, password, pathname } = url;
+    const databaseUrl = `postgres://${username}:${password}@${encodeURIComponent(sockets)}:5432${pathname}`;
+    t = await startTestApp({ databaseUrl });
+    t.app.useLogger(false);
+    folder = join(t.app.get<Config>(CONFIG).dataDir, 'leavings');
+    first = t.app.get(KeptLeavings, { strict: false });
+  });
+  afterAll(async () => {
+    await t.close();
+    await front.close();
+    await database.drop();
+    await rm(sockets, { recursive: true });
+  });
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await takeWrites(t.dataSource);
+    await rm(`${folder}.elsewhere`, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true });
+    await first.takeUp();
+    await empty(t.dataSource, 'alert');
+  });
+
+  const notWritable = async (): Promise<void> => refuseWrites(t.dataSource, 'P0001', ['suppression']);
+  const oneClick = async (link: string): Promise<number> =>
+    (await t.http.post(link).type('form').send('List-Unsubscribe=One-Click')).status;
+  const isGone = async (): Promise<void> => rename(folder, `${folder}.elsewhere`);
+  const status = async (address: string): Promise<string> => {
+    const rows: { status: string }[] = await t.dataSource.query(
+      'select status from subscriber where email_key = $1',
+      [address],
+    );
+    return rows[0]?.status ?? 'nobody';
+  };
+  /** On the same folder and database. */
+  const nextProcess = (): KeptLeavings => {
+    const clock = t.app.get<Clock>(CLOCK);
+    return new KeptLeavings(
+      t.app.get(LeaveService, { strict: false }),
+      t.dataSource,
+      new LeavingsAlerts(t.app.get(AlertsService, { strict: false }), clock),
+      t.app.get<Config>(CONFIG),
+      clock,
+    );
+  };
+
+  it('is off the list though the database was away until then: they were forgotten, and the next mail went', async () => {
+    const { unsubscribe, email } = await newReader(t, 'away@example.com');
+    const own = (await t.mailsTo(email)).length;
+    await front.close();
+    expect([await oneClick(unsubscribe), await first.takeUp()]).toEqual([200, false]);
+    await isGone();
+    await front.open();
+    expect([await first.takeUp(), await first.takeUp()]).toEqual([false, true]);
+    t.clock.advance(7 * DAY_MS);
+    await t.runDue();
+    expect([await status(email), (await t.mailsTo(email)).length]).toEqual(['unsubscribed', own]);
+  });
+
+  it('is off the list when it takes writes again: they stayed on it, and whoever left after them was turned away', async () => {
+    const [one, next] = [await newReader(t, 'known@example.com'), await newReader(t, 'later@example.com')];
+    await notWritable();
+    expect([await oneClick(one.unsubscribe), await first.takeUp()]).toEqual([200, false]);
+    await rm(folder, { recursive: true });
+    await takeWrites(t.dataSource);
+    expect([await first.takeUp(), await status(one.email)]).toEqual([false, 'unsubscribed']);
+    expect(await first.takeUp()).toBe(true);
+    await notWritable();
+    expect([await oneClick(next.unsubscribe), await first.takeUp()]).toEqual([200, false]);
+  });
+
+  it('is known still when another process makes the folder anew for the next: they were forgotten for that one', async () => {
+    const [one, next] = [await newReader(t, 'before@example.com'), await newReader(t, 'after@example.com')];
+    await notWritable();
+    expect([await oneClick(one.unsubscribe), await first.takeUp()]).toEqual([200, false]);
+    await isGone();
+    const other = nextProcess();
+    const token = next.unsubscribe.split('/').at(-1) ?? '';
+    expect(await other.keep(token, 'one_click')).toEqual({ kind: 'kept' });
+    expect(await readdir(folder)).toHaveLength(1);
+    await first.takeUp();
+    expect(
+      first
+        .waiting()
+        .map(({ subscriberId }) => subscriberId)
+        .toSorted(byNumber),
+    ).toEqual([one.id, next.id].toSorted(byNumber));
+    await takeWrites(t.dataSource);
+    await first.takeUp();
+    expect([await status(one.email), await status(next.email)]).toEqual(['unsubscribed', 'unsubscribed']);
+  });
+});
+
+function byNumber(a: string, b: string): number {
+  return Number(a) - Number(b);
+}
