@@ -74,7 +74,12 @@ export async function startTestApp({
   });
   const mailboxUrl = `smtp://127.0.0.1:${await freePort()}`;
   const smtpUrl = relay ?? mailboxUrl;
-  const config = { ...env, databaseUrl: database.url, secretKey: await secretKey(null, dataDir), smtpUrl };
+  const config = {
+    ...env,
+    databaseUrl: database.url,
+    secretKey: await secretKey(env.secretKey, dataDir),
+    smtpUrl,
+  };
   const dataSource = await openDataSource(database.url);
   const clock = new FixedClock(START);
   const app = await createApp({ config, dataSource, clock, logger: pino({ level: 'error' }) });
