@@ -18,17 +18,10 @@ export function plainRequest<Request extends Pick<IncomingMessage, 'url' | 'meth
 ): PlainRequest | null {
   const { url = '', method = '', headers } = request;
   if (url.charAt(2) !== '/' || (method !== 'GET' && method !== 'HEAD')) return null;
-  if (url.startsWith('/c/'))
-    return {
-      kind: 'click',
-      token: url.slice(3),
-      from: { ip: addressOf(request), method, headers },
-    };
-  if (url.startsWith('/o/') && url.endsWith('.gif'))
-    return {
-      kind: 'open',
-      token: url.slice(3, -4),
-      from: { ip: addressOf(request), method, headers },
-    };
-  return null;
+  const isClick = url.startsWith('/c/');
+  if (!isClick && !(url.startsWith('/o/') && url.endsWith('.gif'))) return null;
+  const from = { ip: addressOf(request), method, headers };
+  return isClick
+    ? { kind: 'click', token: url.slice(3), from }
+    : { kind: 'open', token: url.slice(3, -4), from };
 }
