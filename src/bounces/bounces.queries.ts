@@ -5,7 +5,6 @@ import {
   ENOUGH_FOR,
   NO_TALLY,
   SEQUENCE_LEAST,
-  type ProviderTally,
   type RefusedTally,
 } from '../delivery/guards/sending-health.js';
 import { HARD_REASONS } from '../delivery/replies/reply-reason.js';
@@ -84,9 +83,6 @@ const inARow = (which: string, arrival = 'true'): string => `
       and ${arrival} and not exists (select 1 from bounce x where x.message_id = m.id and x.trusted and x.verdict in ('soft', 'hard'))),
   in_a_row as (
     select r.* from reports r cross join arrived a where a.at is null or coalesce(r.accepted_at, r.received_at) > a.at)`;
-
-/** Of the bounce `b`. Who leaves by a report has not complained. */
-const COMPLAINED = `b.verdict = 'complaint' and b.reason <> 'opt_out' and b.trusted`;
 
 /** The SQL of `bounce`. */
 @Injectable()
@@ -184,41 +180,6 @@ export class BouncesQueries {
       `select distinct b.broadcast_id as id from bounce b join broadcast k on k.id = b.broadcast_id
        where b.received_at > $1 and b.trusted and k.state in ('scheduled', 'planning', 'running')`,
       [since],
-    );
-    return rows.map(({ id }) => id);
-  }
-
-  /**
-   * How the mails that each mailbox provider took since `since` fare: of how many somebody complained, out of how many, which
-   * are counted up to the number above which so many complaints call for nothing. A complaint about an older mail says nothing
-   * about those, of which there may be few. Served by `bounce_complaint`, primary keys and `message_accepted`.
-   */
-  async complaintsByProvider(since: Date): Promise<ProviderTally[]> {
-    return this.dataSource.query(
-      `with complained as (
-         select b.provider_group as group, count(distinct b.message_id)::int as complaints
-         from bounce b join message m on m.id = b.message_id
-         where ${COMPLAINED} and b.received_at > $1 and m.accepted_at > $1 and b.provider_group is not null
-         group by 1 having count(distinct b.message_id) > 1)
-       select c.group, c.complaints, (select count(*)::int from (select from message m
-         where m.state = 'accepted' and m.accepted_at > $1 and split_part(m.lane_key, '|', 2) = c.group
-         limit c.complaints * $2::int + 1) k) as accepted
-       from complained c`,
-      [since, ENOUGH_FOR.complaint],
-    );
-  }
-
-  /**
-   * Broadcasts under way of which somebody at the provider complained, about a mail that it took since `since` and since the
-   * owner last let it go on, without those that were paused for a provider before. Served by `bounce_complaint` and primary keys.
-   */
-  async complainedBroadcasts(group: string, since: Date): Promise<string[]> {
-    const rows: { id: string }[] = await this.dataSource.query(
-      `select distinct k.id from bounce b join message m on m.id = b.message_id join broadcast k on k.id = b.broadcast_id
-       where ${COMPLAINED} and b.received_at > $2 and m.accepted_at > $2 and b.provider_group = $1
-         and k.state in ('scheduled', 'planning', 'running') and k.paused_for_provider is null
-         and (m.settled_at > k.resumed_at) is not false`,
-      [group, since],
     );
     return rows.map(({ id }) => id);
   }

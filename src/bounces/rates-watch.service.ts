@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
 import { BroadcastGuard } from '../delivery/guards/broadcast-guard.service.js';
 import {
   complaintHealth,
@@ -13,6 +14,7 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { UNSTORABLE_ALERT } from './bounce-intake.service.js';
 import { UNNAMED_ALERT } from './hooks.service.js';
 import { BouncesQueries } from './bounces.queries.js';
+import { complainedBroadcasts, complaintsByProvider } from './complaints.queries.js';
 import { DAY_MS } from '../values/time-units.js';
 
 const COMPLAINT_DAYS = 7;
@@ -35,6 +37,7 @@ interface ProviderVerdict {
 @Injectable()
 export class RatesWatch {
   constructor(
+    private readonly dataSource: DataSource,
     private readonly queries: BouncesQueries,
     private readonly guard: BroadcastGuard,
     private readonly alerts: AlertsService,
@@ -54,21 +57,21 @@ export class RatesWatch {
 
   /**
    * Where a provider has had too many complaints, one more is too many: each broadcast under way that has brought one there is
-   * paused, and none that nobody complained about. Once the owner has let it go on after that it is judged by itself, or each
-   * later complaint would stop it for days. So are sequences, whose mails are few at a time, and whose pause would keep people for
+   * paused, and none that nobody complained about. Once the owner has let it go on after that it is judged by itself as to
+   * this provider, or each later complaint would stop it for days. So are sequences, whose mails are few at a time, and whose pause would keep people for
    * weeks for the sake of one reader. Answers the keys of what is told.
    */
   private async lookAtProviders(now: number): Promise<ReadonlySet<string>> {
     const verdicts = new Map<string, ProviderVerdict>();
     for (const { days, words } of SPANS) {
       const since = new Date(now - days * DAY_MS);
-      for (const tally of await this.queries.complaintsByProvider(since)) {
+      for (const { provider, tally } of await complaintsByProvider(this.dataSource.manager, since)) {
         const found = complaintHealth(tally);
         if (found.reason === null) continue;
         const verdict = { action: found.action, reason: `${found.reason} ${words}`, tally };
         const { group } = tally;
         if (verdict.action === 'pause')
-          for (const id of await this.queries.complainedBroadcasts(group, since))
+          for (const id of await complainedBroadcasts(this.dataSource.manager, provider, since))
             await this.guard.stop(id, verdict);
         if (verdicts.get(group)?.action !== 'pause') verdicts.set(group, verdict);
       }

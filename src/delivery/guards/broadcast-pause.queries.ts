@@ -9,8 +9,8 @@ export const SAMPLE = 20_000;
 
 /**
  * Stops a broadcast that runs or waits; the owner resumes it. `broadcast` belongs to a module that comes after this one
- * and reads its state as data, so the word is left here. `provider`: whose complaints about all mails stop it, which they do
- * once. Locks the broadcast's row. True when it was not paused before.
+ * and reads its state as data, so the word is left here. `provider`: whose complaints about all mails stop it, which each
+ * does once. Locks the broadcast's row. True when it was not paused before.
  */
 export async function pauseBroadcast(
   manager: EntityManager,
@@ -19,7 +19,7 @@ export async function pauseBroadcast(
   provider: string | null = null,
 ): Promise<boolean> {
   const [rows]: [unknown[], number] = await manager.query(
-    `update broadcast set state = 'paused', state_reason = $2, paused_for_provider = coalesce($3, paused_for_provider)
+    `update broadcast set state = 'paused', state_reason = $2, paused_for_providers = paused_for_providers || array_remove(array[$3::text], null)
      where id = $1 and state in ('scheduled', 'planning', 'running') returning id`,
     [id, reason, provider],
   );

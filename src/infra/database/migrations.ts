@@ -93,6 +93,7 @@ import { ImportedChoices1765801000000 } from './migrations/1765801000000-importe
 import { TopicToLeave1765802000000 } from './migrations/1765802000000-topic-to-leave.js';
 import { PausedForProvider1765820000000 } from './migrations/1765820000000-paused-for-provider.js';
 import { PutOffMails1765830000000 } from './migrations/1765830000000-put-off-mails.js';
+import { PausedForProviders1765860000000 } from './migrations/1765860000000-paused-for-providers.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -191,4 +192,5 @@ export const migrations = [
   TopicToLeave1765802000000,
   PausedForProvider1765820000000,
   PutOffMails1765830000000,
+  PausedForProviders1765860000000,
 ];

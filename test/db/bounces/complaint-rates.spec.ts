@@ -163,4 +163,60 @@ describe('complaints, by the provider that tells of them', () => {
     expect(await alertOf(KEY)).toBeUndefined();
     expect(await broadcastState(office, id)).toBe('running');
   });
+
+  /** A broadcast to 9,000 at small providers, and to so many at another, that of example.org, who partly have domains of their own. */
+  const atSmallOnes = async (own: number, hosted: number): Promise<{ id: string; mails: string[] }> => {
+    const id = await office.broadcast();
+    await acceptedMails(office, id, 9_000, { group: 'other', domain: 'elsewhere.example' });
+    await acceptedMails(office, id, hosted, { group: 'other', domain: 'hosted.example' });
+    await office.db.query(
+      `insert into mail_domain (domain, group_key, mx_host, checked_at)
+       values ('hosted.example', 'other', 'mx1.example.org', $1) on conflict do nothing`,
+      [office.clock.now()],
+    );
+    return { id, mails: await acceptedMails(office, id, own, { group: 'other' }) };
+  };
+
+  it('five of the 1,200 readers of a small provider are too many: they were divided by the readers of all others', async () => {
+    const { id, mails } = await atSmallOnes(200, 1_000);
+    for (const one of mails.slice(0, 5)) await office.complains(one);
+    await watch().look();
+    const reason = '5 of 1200 recipients complained at example.org (0.42 %) in the last 24 hours';
+    expect(await broadcastState(office, id)).toBe('paused');
+    expect(await reasonOf(id)).toBe(reason);
+    expect(await alertOf('complaints:provider:example.org')).toMatchObject({ severity: 'critical' });
+    expect(await alertOf('complaints:provider:other')).toBeUndefined();
+    await office.app.get(BroadcastsService, { strict: false }).resume(id);
+    await watch().look();
+    expect(await broadcastState(office, id)).not.toBe('paused');
+  });
+
+  it('four of 200 at a small provider stop nothing: of hundreds of them, some have that many by chance', async () => {
+    const { id, mails } = await atSmallOnes(200, 0);
+    for (const one of mails.slice(0, 4)) await office.complains(one);
+    await watch().look();
+    expect(await broadcastState(office, id)).toBe('running');
+    expect(await alertOf('complaints:provider:example.org')).toBeUndefined();
+  });
+
+  it('one that went on after a pause for Yahoo is paused for what Gmail has had in all: it was exempt everywhere', async () => {
+    const some = [await atYahoo(300), await atYahoo(300)];
+    for (const { mails } of some) await office.complains(mails[0] ?? '');
+    await watch().look();
+    const [{ id } = { id: '' }] = some;
+    expect(await broadcastState(office, id)).toBe('paused');
+    await office.app.get(BroadcastsService, { strict: false }).resume(id);
+    const other = await office.broadcast();
+    for (const one of [id, other]) {
+      const mails = await acceptedMails(office, one, 300);
+      await office.db.query(
+        `update message set settled_at = clock_timestamp() where id = any($1::bigint[])`,
+        [mails],
+      );
+      await office.complains(mails[0] ?? '');
+    }
+    await watch().look();
+    expect(await broadcastState(office, id)).toBe('paused');
+    expect(await reasonOf(id)).toContain('at gmail');
+  });
 });
