@@ -54,7 +54,8 @@ export class ExplainWaits {
     const keys = new Set(joinedKeysOf(queueKey));
     const nowMs = this.clock.now().getTime();
     const buckets = (await this.pacing.buckets()).map((row) => refill(row, row.nowMs));
-    return joined(buckets, await this.relays.shares())
+    const shares = await this.relays.shares();
+    return joined(buckets, () => shares)
       .filter(({ key }) => keys.has(key))
       .filter((bucket) => waitMs(bucket, urgency) > 0)
       .map((bucket) => {

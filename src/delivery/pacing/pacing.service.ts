@@ -6,7 +6,16 @@ import { RelaysService } from '../relays/relays.service.js';
 import { ALL_RELAYS, bucketKeysOf, paceKey, paceKeysOf, queueOfAll, readPaceKey } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { Receivers } from './receivers.service.js';
-import { joined, joinedKeysOf, sharedOut, type Allowed } from './relay-shares.js';
+import {
+  joined,
+  joinedKeysOf,
+  sharedOut,
+  withRoom,
+  type Allowed,
+  type Crowded,
+  type Room,
+  type Share,
+} from './relay-shares.js';
 import { QueueMeter, recovered, slowed, STEP_PAUSE_MS } from './slow-down.js';
 import {
   allocate,
@@ -35,6 +44,9 @@ const MOVED_AGAIN_EVERY_MS = 60_000;
 /** A queue's recovery is written at most this often. */
 const RECOVERY_EVERY_MS = 1_000;
 const CHANCES = 1 << 30;
+/** Until so many have gone by a relay that more may be claimed for it; it takes hundreds meanwhile. */
+const CROWDED_MS = 50;
+const NOT_CROWDED: Crowded = () => false;
 
 /**
  * How many mails may go now. Every worker takes from the same buckets, in the database and on its clock; a bucket that
@@ -67,18 +79,19 @@ export class PacingService {
   /**
    * Takes tokens for at most `limit` mails, by priority and then shared fairly among the queues; a queue that gets none is
    * not in the answer. Where one of several relays is slower in a queue than it might be, its mails have to go by the relays
-   * that are named.
+   * that are named, to none for which they are `crowded`.
    * Without limits it costs one small read a second.
    */
-  async allow(places: readonly DuePlace[], limit: number): Promise<Allowed> {
+  async allow(due: readonly DuePlace[], limit: number, crowded: Crowded = NOT_CROWDED): Promise<Allowed> {
+    const relays = await this.relays.shares();
+    const { places, relaysOf } = await this.room(due, relays, crowded);
     const keys = await this.existing(places.map(({ queueKey }) => queueKey));
     const none = { buckets: [], bucketsOf: bucketKeysOf };
     if (keys.length === 0) return { granted: allocate(places, limit, none).granted, by: new Map() };
-    const relays = await this.relays.shares();
     return this.queries.update(keys, (rows) => {
       const full = rows.map((row) => refill(row, row.nowMs));
       const { granted, buckets } = allocate(places, limit, {
-        buckets: joined(full, relays),
+        buckets: joined(full, relaysOf),
         bucketsOf: joinedKeysOf,
       });
       const relayOf = ({ key }: Bucket): string | null => readPaceKey(key)?.relay ?? null;
@@ -87,7 +100,7 @@ export class PacingService {
         ...full.filter((bucket) => relayOf(bucket) !== null),
       ];
       const chance = (): number => randomInt(CHANCES) / CHANCES;
-      const { buckets: left, ...allowed } = sharedOut(granted, { buckets: spent, relays, chance });
+      const { buckets: left, ...allowed } = sharedOut(granted, { buckets: spent, relays, relaysOf, chance });
       return { result: allowed, buckets: left };
     });
   }
@@ -234,19 +247,24 @@ export class PacingService {
    * Milliseconds until a mail of the first of the places may go; 0: now. Null without places. A span and not an instant,
    * because the buckets run on the database's clock.
    */
-  async waitMs(places: readonly Pick<DuePlace, 'queueKey' | 'priority'>[]): Promise<number | null> {
-    if (places.length === 0) return null;
+  async waitMs(
+    due: readonly Pick<DuePlace, 'queueKey' | 'priority'>[],
+    crowded: Crowded = NOT_CROWDED,
+  ): Promise<number | null> {
+    if (due.length === 0) return null;
+    const { places, relaysOf, isCrowded } = await this.room(due, await this.relays.shares(), crowded);
+    const longestMs = isCrowded ? CROWDED_MS : Number.POSITIVE_INFINITY;
+    if (places.length === 0) return longestMs;
     const keys = await this.existing(places.map(({ queueKey }) => queueKey));
     if (keys.length === 0) return 0;
-    const relays = await this.relays.shares();
     const buckets = new Map((await this.queries.read(keys)).map((row) => [row.key, refill(row, row.nowMs)]));
     const waits = places.map(({ queueKey, priority }) => {
       const longest = (paid: readonly string[]): number =>
         Math.max(0, ...paid.flatMap((key) => waitsFor(buckets.get(key), urgencyOf(priority))));
-      const byRelay = relays.map(({ name }) => longest(paceKeysOf(queueKey, name)));
+      const byRelay = relaysOf(queueKey).map(({ name }) => longest(paceKeysOf(queueKey, name)));
       return Math.max(longest(bucketKeysOf(queueKey)), byRelay.length === 0 ? 0 : Math.min(...byRelay));
     });
-    return Math.min(...waits);
+    return Math.min(longestMs, ...waits);
   }
 
   /** Every bucket as it stands in the database; `refill` brings it up to its `nowMs`. */
@@ -271,6 +289,17 @@ export class PacingService {
   /** Null where there is no other: what is said to that one is said to all mails. */
   private oneOfSeveral(relay: string | undefined): string | null {
     return relay === undefined || this.relays.all().length < 2 ? null : relay;
+  }
+
+  private async room<P extends Pick<DuePlace, 'queueKey' | 'priority'>>(
+    places: readonly P[],
+    relays: readonly Share[],
+    crowded: Crowded,
+  ): Promise<Room<P>> {
+    const known = await this.#keys.get();
+    const isPaced = (queueKey: string): boolean =>
+      relays.some(({ name }) => paceKeysOf(queueKey, name).some((key) => known.has(key)));
+    return withRoom(places, relays, { isPaced, crowded });
   }
 
   private async existing(queueKeys: readonly string[]): Promise<string[]> {

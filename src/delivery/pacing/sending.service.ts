@@ -108,7 +108,7 @@ export class SendingService {
     const limits = {
       buckets: joined(
         buckets.map((row) => refill(row, row.nowMs)),
-        shares,
+        () => shares,
       ),
       bucketsOf: joinedKeysOf,
       observedPerSecond,

@@ -1,10 +1,12 @@
 import type { Claimed, ClaimedMessage } from '../message/message.js';
+import { paceKey } from '../pacing/bucket-keys.js';
+import type { Crowded } from '../pacing/relay-shares.js';
 
 /** Below this many the next batch is fetched: as long as that takes on a busy disk, no lane must wait for it. */
 const LOW_WATER = 128;
 /**
- * So many that wait for lanes of relays, and nothing more is claimed but what somebody waits for: their leases run meanwhile,
- * for five minutes, and what a relay has not taken by then comes up anew.
+ * So many that wait for the lanes of one relay, and no more are claimed for it but what somebody waits for, and of that twice as
+ * many: what it has not taken when the run is over goes back all at once, and comes up anew.
  */
 const MOST_WAITING = 1_024;
 /** Mails whose pace lets them go later than this wait for the next run. */
@@ -75,16 +77,17 @@ export class ClaimedMails {
     wake();
   }
 
-  /** Queues of which so many wait for the lanes of one relay that no more of them is to be claimed; all, where all together do. */
-  crowded(): Pick<ReadonlySet<string>, 'has'> {
+  /** By how many wait for the lanes of each relay now, in all and of a queue. */
+  crowded(): Crowded {
     const waiting = new Map<string, number>();
-    let all = 0;
-    for (const { queueKey, relay } of this.#waiting) {
-      if (relay === undefined) continue;
-      waiting.set(queueKey, (waiting.get(queueKey) ?? 0) + 1);
-      all++;
-    }
-    return { has: (queueKey) => all >= MOST_WAITING || (waiting.get(queueKey) ?? 0) >= LOW_WATER };
+    const add = (key: string): unknown => waiting.set(key, (waiting.get(key) ?? 0) + 1);
+    for (const { queueKey, relay } of this.#waiting)
+      if (relay !== undefined) [relay, paceKey(queueKey, relay)].forEach(add);
+    return (queueKey, relay, urgency) => {
+      const all = waiting.get(relay) ?? 0;
+      if (urgency === 'urgent') return all >= 2 * MOST_WAITING;
+      return all >= MOST_WAITING || (waiting.get(paceKey(queueKey, relay)) ?? 0) >= LOW_WATER;
+    };
   }
 
   /** What no lane has taken; nothing more is handed out afterwards. */

@@ -8,7 +8,7 @@ import { LedgerClaims } from './ledger-claims.service.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from '../message/message.js';
 import { OverdueService } from '../waiting/overdue.service.js';
 import { PacingService } from '../pacing/pacing.service.js';
-import type { Allowed } from '../pacing/relay-shares.js';
+import type { Allowed, Crowded } from '../pacing/relay-shares.js';
 import { domainOf } from '../../values/email-address.js';
 import { blamesSender, isOfRecipient } from '../replies/settlement.js';
 
@@ -21,10 +21,6 @@ const LOST_FOR_MS = 300_000;
  */
 const FASTER_OTHERS_MS = 50;
 const LOOKS_AGAIN = 3;
-
-/** Until so many have gone of a queue that its next ones may be claimed; a relay takes hundreds meanwhile. */
-const CROWDED_MS = 50;
-const NONE: ReadonlySet<string> = new Set();
 
 /** A claim whose answer never came. It may have been committed. */
 interface LostClaim {
@@ -62,31 +58,30 @@ export class DueMessages {
   }
 
   /**
-   * `owner`: the process. `putOff`: templates whose mails are passed over; then one other mail at most. `crowded`: queues of
-   * which nothing more is taken but what somebody waits for.
+   * `owner`: the process. `putOff`: templates whose mails are passed over; then one other mail at most. `crowded`: nothing more
+   * is taken for those relays.
    */
   async claim(
     owner: string,
     limit: number,
     putOff: readonly string[] = [],
-    crowded: Pick<ReadonlySet<string>, 'has'> = NONE,
+    crowded?: Crowded,
   ): Promise<Claimed> {
     const fence = await this.guard.fence(this.claims.witness);
     if (fence === null) return { taken: 0, messages: [], waitMs: null };
     const now = this.clock.now();
     // First, also when nothing is due or allowed: its being asked is what tells sending from an outage.
     const overdue = await this.overdue.parameters();
-    const due = await this.claims.duePlaces(now, limit);
-    const places = due.filter(({ queueKey, priority }) => priority === 0 || !crowded.has(queueKey));
+    const places = await this.claims.duePlaces(now, limit);
     if (places.length === 0) {
       this.#emptyInARow = 0;
-      return { taken: 0, messages: [], waitMs: due.length === 0 ? null : CROWDED_MS };
+      return { taken: 0, messages: [], waitMs: null };
     }
     const paidAtMs = performance.now();
     const isTry = putOff.length > 0;
-    const allowed = await this.pacing.allow(isTry ? oneOfEach(places) : places, limit);
+    const allowed = await this.pacing.allow(isTry ? oneOfEach(places) : places, limit, crowded);
     if (allowed.granted.size === 0) {
-      const waitMs = await this.pacing.waitMs(places);
+      const waitMs = await this.pacing.waitMs(places, crowded);
       return { taken: 0, messages: [], waitMs };
     }
     const wanted = isTry ? anyPlace(places, allowed.granted) : placesWanted(places, allowed.granted);

@@ -103,13 +103,16 @@ export class SenderService {
     const lanes = this.lanes.open();
     const nothing = { stopped: false, nothingElse: false, underWay: 0, wake: () => undefined, accepted: 0 };
     const run: Run = { claimed, lanes, deadline, signal, ...nothing };
-    const stop = (): void => void this.giveBack(claimed).catch(() => undefined);
+    let stopped = Promise.resolve();
+    const stop = (): void => void (stopped = this.giveBack(claimed).catch(() => undefined));
     signal.addEventListener('abort', stop, { once: true });
     // All are waited for even if one fails: closing a lane in the middle of a body would write into it.
     const ends = await Promise.allSettled(Array.from({ length: lanes.size }, async () => this.work(run)));
     signal.removeEventListener('abort', stop);
     await this.ledger.settled();
     lanes.close();
+    // The process may end after this.
+    await stopped;
     await this.giveBack(claimed);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     return run.accepted;
