@@ -1,5 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { FetchMessageObject, ImapFlow, ListResponse } from 'imapflow';
+import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import type { JobContext } from '../infra/jobs/job.js';
@@ -44,14 +45,18 @@ export class BounceImap {
 
   constructor(
     private readonly intake: BounceIntake,
+    private readonly guard: GenerationGuard,
     private readonly alerts: AlertsService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** Reads what is there until nothing is left or it is asked to stop. Returns how many mails were taken. */
+  /**
+   * Reads what is there until nothing is left or it is asked to stop. Returns how many mails were taken. None while the
+   * database may not send: that of which it is a copy has the same mailbox, and would never hear who left or complained.
+   */
   async readNew({ signal }: Pick<JobContext, 'signal'>): Promise<number> {
     const url = this.config.bounceImapUrl;
-    if (url === null) return 0;
+    if (url === null || !(await this.guard.state()).ok) return 0;
     const client = await clientFor(new URL(url));
     // Every failure also reaches the call under way; without a listener it would end the process.
     client.on('error', () => undefined);

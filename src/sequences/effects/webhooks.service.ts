@@ -1,5 +1,6 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { GenerationGuard } from '../../delivery/generation/generation-guard.service.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
@@ -44,6 +45,7 @@ export class WebhooksService implements OnModuleDestroy {
 
   constructor(
     private readonly dataSource: DataSource,
+    private readonly guard: GenerationGuard,
     private readonly alerts: AlertsService,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -56,8 +58,12 @@ export class WebhooksService implements OnModuleDestroy {
     await this.#fetch.close();
   }
 
-  /** Tries those that are due, twenty at a time. Returns how many were tried. */
+  /**
+   * Tries those that are due, twenty at a time. Returns how many were tried. None while the database may not send: that of
+   * which it is a copy posts the same steps, and the ids by which a receiver knows them again differ.
+   */
   async deliverDue(): Promise<number> {
+    if (!(await this.guard.state()).ok) return 0;
     const due = await this.claim(this.clock.now());
     await Promise.all(due.map(async (delivery) => this.deliver(delivery)));
     return due.length;

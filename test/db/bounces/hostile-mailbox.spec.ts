@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { BounceImap, LAST_MAIL_MS } from '../../../src/bounces/bounce-imap.service.js';
 import type { IncomingMail, BounceIntake } from '../../../src/bounces/bounce-intake.service.js';
 import { becomesTrue } from '../../../src/infra/database/postmaster.js';
+import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { hasDovecot, openDovecot, type Dovecot } from '../../support/dovecot.js';
 import { openImapProxy } from '../../support/imap-proxy.js';
@@ -21,8 +22,9 @@ describe('a bounce mailbox whose server misbehaves', () => {
   });
   afterAll(async () => office.close());
 
+  const get = <T>(type: new (...args: never[]) => T): T => office.app.get<T>(type, { strict: false });
   const reader = (bounceImapUrl: string, intake: BounceIntake = office.intake): BounceImap =>
-    new BounceImap(intake, office.app.get(AlertsService, { strict: false }), {
+    new BounceImap(intake, get(GenerationGuard), get(AlertsService), {
       ...office.config,
       bounceImapUrl,
     });

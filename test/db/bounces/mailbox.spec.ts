@@ -2,6 +2,7 @@ import { ImapFlow } from 'imapflow';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { BounceImap } from '../../../src/bounces/bounce-imap.service.js';
 import { unsubscribeAddress } from '../../../src/delivery/mails/verp.js';
+import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { signIds } from '../../../src/values/signed-token.js';
 import { hasDovecot, openDovecot, type Dovecot } from '../../support/dovecot.js';
@@ -29,9 +30,10 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
   });
 
   const url = () => server.url(`box${user}`);
+  const get = <T>(type: new (...args: never[]) => T): T => office.app.get<T>(type, { strict: false });
   /** The reader of one worker process. */
   const reader = (bounceImapUrl = url()): BounceImap =>
-    new BounceImap(office.intake, office.app.get(AlertsService, { strict: false }), {
+    new BounceImap(office.intake, get(GenerationGuard), get(AlertsService), {
       ...office.config,
       bounceImapUrl,
     });
