@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { handedOverUntil } from '../infra/files/download-link.js';
 import { FilesService } from '../infra/files/files.service.js';
 import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
@@ -9,10 +10,6 @@ import { TopicsService } from '../subscribers/topics.service.js';
 import type { Form } from './forms.service.js';
 import type { Origin } from './origin.js';
 import { SignupTraces } from './signup-traces.service.js';
-import { DAY_MS } from '../values/time-units.js';
-
-/** How long the link to the lead magnet works: people come back to a mail weeks later. */
-const LEAD_MAGNET_DAYS = 30;
 
 export interface Admission {
   form: Form;
@@ -75,7 +72,7 @@ export class AdmissionService {
     { leadMagnetFileId }: Form,
   ): Promise<{ url: string; name: string } | null> {
     if (leadMagnetFileId === null) return null;
-    const expiresAt = new Date(this.clock.now().getTime() + LEAD_MAGNET_DAYS * DAY_MS);
+    const expiresAt = handedOverUntil(this.clock.now());
     const [file] = await this.files.downloads([leadMagnetFileId], { expiresAt }, manager);
     return file ? { url: file.url, name: file.name } : null;
   }

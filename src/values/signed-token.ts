@@ -7,6 +7,7 @@ const ID_BYTES = 8;
 const EXPIRY_BYTES = 5;
 const MAX_ID = 2n ** 63n - 1n;
 const MAX_EXPIRY_SECONDS = 2 ** 40 - 1;
+const BEFORE_ALL_ENDS = new Date(0);
 const MAX_TOKEN_CHARS = 1024;
 const PURPOSE = /^[a-z0-9][a-z0-9._:-]*$/;
 const ID = /^(?:0|[1-9]\d{0,18})$/;
@@ -63,6 +64,13 @@ export function verifyExpiring(
   const seconds = Buffer.from(signed.subarray(0, EXPIRY_BYTES)).readUIntBE(0, EXPIRY_BYTES);
   const expiresAt = new Date(seconds * 1000);
   return now >= expiresAt ? 'expired' : { payload: signed.subarray(EXPIRY_BYTES), expiresAt };
+}
+
+/** A token of `signExpiring` with `expiresAt` as its end, or its own where that is later; as it is when it is not genuine. */
+export function prolonged(secret: Buffer, purpose: string, token: string, expiresAt: Date): string {
+  const read = verifyExpiring(secret, purpose, token, BEFORE_ALL_ENDS);
+  if (read === null || read === 'expired' || read.expiresAt >= expiresAt) return token;
+  return signExpiring(secret, purpose, read.payload, expiresAt);
 }
 
 /** Database ids (decimal strings, 0 to 2^63 - 1) as 8 bytes each, big endian. Throws `TOKEN_ID_INVALID`. */

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { decodeHTML } from 'entities';
 import { CONFIG, type Config } from '../../infra/config.js';
+import { mailedLink } from '../../infra/files/download-link.js';
 import { isOpenable, isTrackable } from '../../tracking/click-target.js';
 import { clickToken, openToken } from '../../tracking/tracking-token.js';
 import { DomainError } from '../../values/domain-error.js';
@@ -110,10 +111,13 @@ export class MailRenderer {
     return { ...mail, leftOut: [...leftOut.keys()] };
   }
 
-  /** As {@link render}, with both parts in a body that is ready for the wire. */
-  async encode(message: RenderedMessage, boundary: string): Promise<EncodedMail> {
+  /** As {@link render}, of the mail dated `date`, with both parts in a body that is ready for the wire. */
+  async encode(
+    message: RenderedMessage,
+    { boundary, date }: { boundary: string; date: Date },
+  ): Promise<EncodedMail> {
     const version = await this.parsed(message.templateId);
-    const variables = this.variables(message);
+    const variables = this.variables(message, date);
     const leftOut: LeftOut = new Map();
     const body = alternativeBody(boundary, {
       text: (octets) => emit(version.text, variables, new EncodedEmitter(version.text.fixed, [], octets)),
@@ -177,7 +181,7 @@ export class MailRenderer {
     await this.flaws.hidden(message, hidden);
   }
 
-  private variables(message: RenderedMessage): Variables {
+  private variables(message: RenderedMessage, date: Date | null = null): Variables {
     const { baseUrl, secretKey } = this.config;
     const ids = [message.subscriberId ?? '0', message.id];
     const name = message.subscriberName ?? '';
@@ -201,7 +205,7 @@ export class MailRenderer {
         return url('preferences', 'preferences');
       },
     };
-    return { own, outer: { own: withOwnLinks(message, baseUrl, secretKey), outer: null } };
+    return { own, outer: { own: withOwnLinks(message, { baseUrl, secretKey, date }), outer: null } };
   }
 
   /** Without consent to be tracked there is no pixel and every link is the real one. */
@@ -298,20 +302,21 @@ function withPixel(html: string): string {
  */
 function withOwnLinks(
   { id, data }: RenderedMessage,
-  baseUrl: string,
-  secret: Buffer,
+  { baseUrl, secretKey, date }: Pick<Config, 'baseUrl' | 'secretKey'> & { date: Date | null },
 ): Record<string, unknown> {
   const { offer, order, download } = data;
   const slug = typeof offer === 'object' && offer !== null && 'slug' in offer ? String(offer.slug) : null;
   const page = typeof order === 'object' && order !== null && 'url' in order ? String(order.url) : null;
   const file = ownFile(download, baseUrl);
+  const lasting =
+    file !== null && date !== null ? { ...file, url: mailedLink(secretKey, file.url, date) } : file;
   if (slug === null && page === null && file === null) return data;
-  const token = signIds(secret, 'message', [id]);
+  const token = signIds(secretKey, 'message', [id]);
   return {
     ...data,
     ...(slug !== null && { offer: { ...(offer as object), url: `${baseUrl}/offer/${slug}?m=${token}` } }),
     ...(page !== null && { order: withMail(order as object, `?m=${token}`) }),
-    ...(file !== null && { download: linked(file, `?m=${token}`) }),
+    ...(lasting !== null && { download: linked(lasting, `?m=${token}`) }),
   };
 }
 
@@ -326,9 +331,10 @@ function withMail(order: object, query: string): object {
 }
 
 /** What a form hands over, from our own files. */
-function ownFile(download: unknown, baseUrl: string): object | null {
+function ownFile(download: unknown, baseUrl: string): { url: string } | null {
   if (typeof download !== 'object' || download === null || !('url' in download)) return null;
-  return String(download.url).startsWith(`${baseUrl}/download/`) ? download : null;
+  const url = String(download.url);
+  return url.startsWith(`${baseUrl}/download/`) ? { ...download, url } : null;
 }
 
 function linked(one: object, query: string): object {

@@ -31,14 +31,15 @@ export class MailComposer {
    */
   async compose(message: ClaimedMessage): Promise<OutgoingMail> {
     const boundary = boundaryFor(message.messageIdHeader);
-    const { body, ...mail } = await this.encoded(message, boundary);
+    const date = this.dateOf(message);
+    const { body, ...mail } = await this.encoded(message, { boundary, date });
     const from = wireAddress(message.sender.email);
     const headers = headerBlock(
       {
         from: { name: message.sender.name, address: message.sender.email },
         to: { name: message.subscriberName ?? '', address: message.address },
         subject: mail.subject,
-        date: this.dateOf(message),
+        date,
         messageId: message.messageIdHeader,
         more: mailHeaders(message, mail.unsubscribeUrl, this.config),
       },
@@ -61,9 +62,12 @@ export class MailComposer {
     };
   }
 
-  private async encoded(message: ClaimedMessage, boundary: string): ReturnType<MailRenderer['encode']> {
+  private async encoded(
+    message: ClaimedMessage,
+    as: Parameters<MailRenderer['encode']>[1],
+  ): ReturnType<MailRenderer['encode']> {
     try {
-      return await this.renderer.encode(message, boundary);
+      return await this.renderer.encode(message, as);
     } catch (error) {
       await this.unmade.failed(message, error);
       throw error;

@@ -11,6 +11,7 @@ import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../../values
 import { CLOCK, type Clock } from '../clock.js';
 import { CONFIG, type Config } from '../config.js';
 import { contentTypeOf } from './content-type.js';
+import { DOWNLOAD } from './download-link.js';
 import { fileSizeText } from './file-size.js';
 
 export interface StoredFile {
@@ -29,7 +30,6 @@ export interface Download {
   sizeText: string;
 }
 
-const TOKEN_PURPOSE = 'download';
 const MAX_RECEIVED_BYTES = 2_147_483_648;
 
 /**
@@ -165,7 +165,7 @@ export class FilesService {
   /** A link that gives the file until `expiresAt` to whoever holds it; what was bought, as long as its order stays paid. */
   downloadUrl(fileId: string, expiresAt: Date, orderId?: string): string {
     const ids = encodeIds(orderId === undefined ? [fileId] : [fileId, orderId]);
-    const token = signExpiring(this.config.secretKey, TOKEN_PURPOSE, ids, expiresAt);
+    const token = signExpiring(this.config.secretKey, DOWNLOAD, ids, expiresAt);
     return `${this.config.baseUrl}/download/${token}`;
   }
 
@@ -188,7 +188,7 @@ export class FilesService {
    * or the product of which the file is, has gone back, null for one we did not write.
    */
   async fromToken(token: string): Promise<StoredFile | 'expired' | 'refunded' | null> {
-    const read = verifyExpiring(this.config.secretKey, TOKEN_PURPOSE, token, this.clock.now());
+    const read = verifyExpiring(this.config.secretKey, DOWNLOAD, token, this.clock.now());
     if (read === null || read === 'expired') return read;
     const [id, orderId] = decodeIds(read.payload, 1) ?? decodeIds(read.payload, 2) ?? [];
     if (id === undefined) return null;

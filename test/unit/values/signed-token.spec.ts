@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import {
   decodeIds,
   encodeIds,
+  prolonged,
   signExpiring,
   signIds,
   signToken,
@@ -124,6 +125,22 @@ describe('a token with an end', () => {
     expect(verifyExpiring(secret, 'confirm', uneven, new Date(1_999))).toMatchObject({
       expiresAt: new Date(2_000),
     });
+  });
+
+  it('is given a later end also once it is over, and never an earlier one', () => {
+    const [early, late] = [new Date('2026-01-01T00:00:00Z'), new Date('2026-03-01T00:00:00Z')];
+    const token = signExpiring(secret, 'download', encodeIds(['7']), early);
+    const longer = signExpiring(secret, 'download', encodeIds(['7']), late);
+    expect(prolonged(secret, 'download', token, late)).toBe(longer);
+    expect(prolonged(secret, 'download', longer, early)).toBe(longer);
+  });
+
+  it('is given no other end when it is forged or of another purpose', () => {
+    const [early, late] = [new Date('2026-01-01T00:00:00Z'), new Date('2026-03-01T00:00:00Z')];
+    const forged = signExpiring(randomBytes(32), 'download', encodeIds(['7']), early);
+    const other = signExpiring(secret, 'order', encodeIds(['7']), early);
+    for (const token of [forged, other, '', 'no token'])
+      expect(prolonged(secret, 'download', token, late)).toBe(token);
   });
 
   it('refuses an end that is no time', () => {
