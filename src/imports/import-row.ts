@@ -136,6 +136,7 @@ function personOf(
   // Without any word of theirs nobody is written to: they stay as if they had typed their address and not confirmed.
   const proven = options.hasConsent || consentAt !== null || confirmedAt !== null || consentText !== null;
   const withoutConsent = said === 'active' && !proven;
+  const topics = topicsOf(values.get('topicsOff'), options, said !== 'active' && said !== 'pending');
   const person: ImportedPerson = {
     email: parsed.address,
     emailKey: parsed.key,
@@ -156,11 +157,11 @@ function personOf(
     confirmedIp: ipOf(values.get('confirmedIp')),
     leftAt,
     trackingConsent: yesOrNo(values.get('trackingConsent')),
-    topicsOff: topicsOf(values.get('topicsOff'), options),
+    topicsOff: topics.keys,
     pausedUntil: timeOf('pausedUntil', values.get('pausedUntil'), options),
   };
   const unknownZone = person.timeZone === null && values.has('timeZone');
-  const unknownTopic = person.topicsOff.some((key) => !options.topicKeys.has(key));
+  const unknownTopic = topics.words.length > 0 || topics.keys.some((key) => !options.topicKeys.has(key));
   return { ok: true, person, advice: adviseOnAddress(parsed), withoutConsent, unknownZone, unknownTopic };
 }
 
@@ -278,13 +279,23 @@ function listsOf(text: string | undefined, { lists, listKeys }: RowOptions): str
   return keys;
 }
 
-/** Keys of funnels, which may come later than the people. Our own export has what is here, and gives it back as it was. */
-function topicsOf(text: string | undefined, { columns }: RowOptions): string[] {
-  if (text === undefined) return NONE;
-  const keys = namesOf('topicsOff', text, NONE);
-  if (columns.shape !== 'wellspring' && !keys.every((key) => objectKey.safeParse(key).success))
+/**
+ * Keys of funnels, which may come later than the people, and words that are none. Our own export has what is here, and gives it
+ * back as it was. Such a word takes no row along that says of somebody that they have left: mails would go to them on its account.
+ */
+function topicsOf(
+  text: string | undefined,
+  { columns }: RowOptions,
+  hasLeft: boolean,
+): { keys: string[]; words: string[] } {
+  if (text === undefined) return { keys: NONE, words: NONE };
+  const isOurs = columns.shape === 'wellspring';
+  const names = hasLeft && !isOurs ? splitNames(text) : namesOf('topicsOff', text, NONE);
+  const keys = isOurs ? names : names.filter((name) => objectKey.safeParse(name).success);
+  const words = names.filter((name) => !keys.includes(name));
+  if (words.length > 0 && !hasLeft)
     throw new Refused('topicsOff: use the keys of funnels, such as niche-ebook');
-  return keys;
+  return { keys, words };
 }
 
 /**

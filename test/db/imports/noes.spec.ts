@@ -132,6 +132,22 @@ it('refuses a word that is no key of a topic, and tells of topics that are not h
   expect(await noesOf('later@example.com')).toMatchObject({ off: ['niche-ebook', 'to-come'] });
 });
 
+it('takes the leaving, death or complaint of a row with a mistyped topic, and tells of that: the row was refused, and mails went on', async () => {
+  const said = ['unsubscribed', 'bounced', 'complained'];
+  const rows = (status: (nth: number) => string): string =>
+    said.map((_, nth) => `mistyped${nth}@example.com,${status(nth)}\n`).join('');
+  await imported(`email,status\n${rows(() => 'active')}`, ACTIVE);
+  const table = `email,status,topics\n${rows((nth) => `${said[nth]},"Niche E-Book,niche-ebook"`)}`;
+  const { advice, counts } = await jobOf(table);
+  expect([counts, advice]).toMatchObject([{ left: 3 }, { unknownTopic: 3 }]);
+  expect(counts['rejected'] ?? 0).toBe(0);
+  const people: unknown = await t.dataSource.query(
+    `select status, array(select topic_key from topic_opt_out o where o.subscriber_id = s.id) as off
+       from subscriber s where email like 'mistyped%' order by email`,
+  );
+  expect(people).toEqual(said.map((status) => ({ status, off: ['niche-ebook'] })));
+});
+
 it('ends the running series of a topic that an imported table says is not wanted: it went on, and its mails were held', async () => {
   const [quiet, back, other] = [
     await newReader(t, 'series@example.com'),
