@@ -45,8 +45,11 @@ const SAYS_NO = `coalesce(i.status in ('unsubscribed', 'bounced', 'complained') 
   or i.status in ('bounced', 'complained') and s.status in ('unsubscribed', 'bounced')
     and not exists (select from suppression x where x.email_hash = i.email_hash and x.scope = 'all'), false)`;
 
-/** Whether the table knows of a pause that lasts longer than the one that is known here. What is over is none. */
-const PAUSES = `coalesce(i.paused_until > $5 and (s.paused_until is null or i.paused_until > s.paused_until), false)`;
+/**
+ * Whether the table knows of a pause that lasts longer than the one that is known here, and than any that they have ended or
+ * made shorter here. What is over is none.
+ */
+const PAUSES = `coalesce(i.paused_until > greatest($5::timestamptz, s.paused_until, s.pause_overruled_until), false)`;
 
 /** Whether the table says that they want no mails about something that they have not decided about here. */
 const REFUSES = `(i.topics_off <> '{}' and exists (select from unnest(i.topics_off) k where not ${hasDecided('s.id', 'k')}))`;
@@ -88,7 +91,7 @@ const JUDGED = `
              join list_member m on m.list_id = l.id and m.subscriber_id = s.id where l.key = n))
       then 'updated' else 'unchanged' end as outcome
   from import_row i left join lateral (
-      select x.id, x.xmin, x.name, x.time_zone, x.locale, x.fields, x.status, x.confirmed_at, x.tracking_consent, x.paused_until
+      select x.id, x.xmin, x.name, x.time_zone, x.locale, x.fields, x.status, x.confirmed_at, x.tracking_consent, x.paused_until, x.pause_overruled_until
         from subscriber x where x.email_key = i.email_key offset 0) s on true
   where i.import_id = $1 and i.line > $2 and i.line <= $3 and i.problem is null`;
 

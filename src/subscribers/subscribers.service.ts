@@ -241,12 +241,17 @@ export class SubscribersService {
     );
   }
 
-  /** Null ends the pause. Returns until when one was set before. Throws `SUBSCRIBER_NOT_FOUND`. */
+  /**
+   * The person's own word; null ends the pause. Until when one lasted that it makes shorter is kept: an imported table that
+   * knows of that one is older than this word. Returns until when one was set before. Throws `SUBSCRIBER_NOT_FOUND`.
+   */
   async setPause(manager: EntityManager, subscriberId: string, until: Date | null): Promise<Date | null> {
     await this.lock(manager, subscriberId);
     const [rows]: [{ before: Date | null }[], number] = await manager.query(
-      `update subscriber s set paused_until = $2, updated_at = $3 from subscriber old
-       where s.id = $1 and old.id = s.id returning old.paused_until as before`,
+      `update subscriber s set paused_until = $2, updated_at = $3, pause_overruled_until = case
+           when s.paused_until > coalesce($2::timestamptz, $3) then greatest(s.pause_overruled_until, s.paused_until)
+           else s.pause_overruled_until end
+       from subscriber old where s.id = $1 and old.id = s.id returning old.paused_until as before`,
       [subscriberId, until, this.clock.now()],
     );
     return rows[0]?.before ?? null;

@@ -94,6 +94,7 @@ import { TopicToLeave1765802000000 } from './migrations/1765802000000-topic-to-l
 import { PausedForProvider1765820000000 } from './migrations/1765820000000-paused-for-provider.js';
 import { PutOffMails1765830000000 } from './migrations/1765830000000-put-off-mails.js';
 import { PausedForProviders1765860000000 } from './migrations/1765860000000-paused-for-providers.js';
+import { PauseOverruled1765861000000 } from './migrations/1765861000000-pause-overruled.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -193,4 +194,5 @@ export const migrations = [
   PausedForProvider1765820000000,
   PutOffMails1765830000000,
   PausedForProviders1765860000000,
+  PauseOverruled1765861000000,
 ];

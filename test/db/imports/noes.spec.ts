@@ -73,6 +73,27 @@ it('takes the pause of somebody who is here already, also when told to leave the
   expect(await imported(table)).toMatchObject({ unchanged: 3 });
 });
 
+it('leaves the pause that a reader ended or made shorter here, unless the table knows of a longer one: an old table began it anew', async () => {
+  const [ended, shorter] = [
+    await newReader(t, 'ended@example.com'),
+    await newReader(t, 'shorter@example.com'),
+  ];
+  const names = [ended.email, shorter.email];
+  for (const { preferences } of [ended, shorter])
+    await t.http.post(`${preferences}/pause`).type('form').send({ days: 90 }).expect(200);
+  const [until] = await pausesOf(names);
+  await t.http.post(`${ended.preferences}/resume`).expect(200);
+  await t.http.post(`${shorter.preferences}/pause`).type('form').send({ days: 7 }).expect(200);
+  const before = await pausesOf(names);
+  const table = (at: string | null | undefined): string =>
+    `email,paused\n${names.map((name) => `${name},${at}\n`).join('')}`;
+  expect(await imported(table(until))).toMatchObject({ unchanged: 2 });
+  expect(await pausesOf(names)).toEqual(before);
+  const later = inDays(91);
+  expect(await imported(table(later))).toMatchObject({ updated: 2 });
+  expect(await pausesOf(names)).toEqual([later, later]);
+});
+
 it('takes the topics that somebody wants no mails about also when told to leave who is here: they were lost', async () => {
   await imported('email\nquiet@example.com\n', ACTIVE);
   const table = 'email,topics\nquiet@example.com,niche-ebook\n';
