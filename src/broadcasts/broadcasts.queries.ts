@@ -41,7 +41,12 @@ const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.
     b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"
   from broadcast b join email_template t on t.id = b.email_template_id`;
 
-const OPEN = `m.state in ('ready', 'held', 'leased')`;
+/**
+ * A mail of the broadcast that has not ended. The order is that of `message_broadcast_open`: without it, PostgreSQL expects to
+ * meet one soon wherever it begins, and reads the whole ledger, every few seconds for each broadcast that has ended.
+ */
+const OPEN_MAIL = (broadcastId: string): string =>
+  `select m.id from message m where m.broadcast_id = ${broadcastId} and m.state in ('ready', 'held', 'leased') order by m.state limit 1`;
 
 /** The SQL of `broadcast`. Its mails are written by the delivery module. */
 @Injectable()
@@ -210,17 +215,16 @@ export class BroadcastsQueries {
     return this.dataSource.query(
       `select b.id, b.state, b.resumed_at is not null as "wasPaused" from broadcast b where (b.state = 'scheduled' and b.scheduled_at <= $1)
          or b.state in ('planning', 'running')
-         or (b.state in ('done', 'cancelled') and exists (select 1 from message m where m.broadcast_id = b.id and ${OPEN}))
+         or (b.state in ('done', 'cancelled') and (${OPEN_MAIL('b.id')}) is not null)
        order by b.id`,
       [now],
     );
   }
 
   async hasOpenMails(id: string): Promise<boolean> {
-    const rows: unknown[] = await this.dataSource.query(
-      `select 1 from message m where m.broadcast_id = $1 and ${OPEN} limit 1`,
-      [id],
-    );
+    const rows: unknown[] = await this.dataSource.query(`select 1 where (${OPEN_MAIL('$1')}) is not null`, [
+      id,
+    ]);
     return rows.length === 1;
   }
 
