@@ -1,5 +1,4 @@
 import { decodeHTML } from 'entities';
-import { BLANKS } from './shown-parts.js';
 
 /** What stands between these elements is dropped by MJML without a word, but for `<mj-raw>`. */
 const HOLDERS: ReadonlySet<string> = new Set([
@@ -16,8 +15,10 @@ export const KEEPERS: ReadonlySet<string> = new Set([
 /** What is begun and has no end takes all that follows: else each such beginning would look through the rest anew. */
 const TOKEN =
   /<!--[\s\S]*?(?:-->|$)|\{%[\s\S]*?(?:%\}|$)|\{\{[\s\S]*?(?:\}\}|$)|<(\/?)(mjml|mj-[a-z-]+)(?![\w-])(?:"[^"]*"|'[^']*'|[^>"']){0,5000}?(\/?)>/g;
-/** HTML of its own is refused by MJML, an XML prologue is none of its business, and builders leave blanks, as does what is pasted. */
-const WORDLESS = /<[^<>]*>|&#?\w{1,30};|(?:[\s\u00ad\u200b-\u200f\u2060\ufeff]|\u034f)+/gi;
+/** HTML of its own is refused by MJML, and an XML prologue is none of its business. */
+const TAG = /^<[^<>]*>$/;
+/** Builders leave blanks, as does what is pasted, and nobody misses a stray `;` or a `>` too many. */
+const WORD = /[\p{L}\p{N}\p{Sc}\p{So}]/u;
 /** Nothing is missed where these are dropped. */
 const NOTE = /^\{%-?\s*(?:(comment)|endcomment|#)/;
 
@@ -67,7 +68,7 @@ function* bareParts(source: string): Generator<Bare> {
       // Words would stand beside the cells of a table.
       if (isKept || note === null) yield { part: token, index, isLost: token.startsWith('{{') || !isKept };
     } else if (closes === '/') {
-      open.splice(Math.max(open.lastIndexOf(name), 0));
+      if (open.includes(name)) open.splice(open.lastIndexOf(name));
       if (open.length < keeperDepth) keeperDepth = 0;
     } else if (closesItself !== '/') {
       open.push(name);
@@ -80,13 +81,14 @@ function* bareParts(source: string): Generator<Bare> {
 /** The first of them stands for the line; what follows them goes the same way. */
 function* words(between: string, from: number): Generator<Bare> {
   let at = 0;
-  for (const { 0: nothing, index } of between.matchAll(WORDLESS)) {
-    if (index > at || (nothing.startsWith('&') && !BLANKS.test(decodeHTML(nothing)))) break;
-    at = index + nothing.length;
+  for (const text of between.split(/(<[^<>]*>|\n)/)) {
+    if (!TAG.test(text) && WORD.test(decodeHTML(text))) {
+      const part = text.trim();
+      yield { part, index: from + at + text.indexOf(part), isLost: true };
+      return;
+    }
+    at += text.length;
   }
-  if (at === between.length) return;
-  const [part = ''] = /^<?[^<\n]*/.exec(between.slice(at)) ?? [];
-  yield { part: part.trimEnd(), index: from + at, isLost: true };
 }
 
 /** A comment is not, nor one without an end, which is refused with its line by who reads the Liquid. */

@@ -23,6 +23,8 @@ export function oddTag(source: string): { index: number; reason: string } | null
     } else if (closes !== '/') {
       if (closesItself !== '/') open.push({ name, index });
     } else {
+      // The end alone of another, as in "not behind </mj-column>".
+      if (around !== null && !open.some((one) => one.name === name)) continue;
       const last = open.pop();
       if (last === undefined) return { index, reason: `</${name}> closes nothing` };
       if (last.name !== name) return notClosed(last);

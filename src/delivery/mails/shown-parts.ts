@@ -34,7 +34,7 @@ const SMALLEST_FONT_PX = 5;
 /** Black on white has 21, the least that is still read has about 2; below this the two look the same. */
 const SAME_COLOUR = 1.25;
 /** Of blanks that only hold a place, some count as none. */
-export const BLANKS = /^(?:[\s\u00ad\u200b-\u200f\u2060\ufeff]|\u034f)*$/;
+const BLANKS = /^(?:[\s\u00ad\u200b-\u200f\u2060\ufeff]|\u034f)*$/;
 const WHITE: Colour = [255, 255, 255];
 const BLACK: Colour = [0, 0, 0];
 const PAGE: Frame = {

@@ -128,6 +128,14 @@ describe('compiling a mail', () => {
     },
   );
 
+  it.each([';', '>', '&gt;', '}', '\n---\n'])(
+    'leaves %j between elements to MJML, which drops it: nobody misses it, and the mail was refused',
+    async (stray) => {
+      const { text } = await compile(mail(`${section('x')}${stray}${section('y')}`));
+      expect(text).toMatch(/^x\s+y$/);
+    },
+  );
+
   it.each([
     [
       'comments name <mjml>',
@@ -291,7 +299,8 @@ describe('compiling a mail', () => {
   });
 
   it('takes comments that name elements, where MJML leaves them alone', async () => {
-    const styles = '<mj-style>/* as <mj-text> in <mj-section> */ p { color: #123456 }</mj-style>';
+    const styles =
+      '<mj-style>/* as <mj-text> in <mj-section>, not behind </mj-column> */ p { color: #123456 }</mj-style>';
     const { html, text } = await compile(
       mail(
         `${section('a {% comment %} without <mj-image> {% endcomment %}b')}${section('c')}`,
