@@ -37,11 +37,11 @@ const LABELS: Readonly<Record<ImportJob['state'], readonly [label: string, tone:
 const FIGURES: readonly (readonly [name: string, label: string, hint: string])[] = [
   ['created', 'New', 'people who were not here'],
   ['updated', 'Updated', 'gaps filled, or values replaced'],
-  ['unchanged', 'As they were', 'nothing new about them'],
-  ['skipped', 'Left alone', 'here already'],
+  ['unchanged', 'As they were', 'nothing new about them, or only what those who have left do not want'],
+  ['skipped', 'Left alone', 'here already; only what they do not want is taken'],
   ['left', 'Unsubscribed', 'they had left elsewhere, and now here'],
-  ['keptOut', 'Kept out', 'unsubscribed, bounced or complained here'],
-  ['suppressed', 'Suppressed', 'their address is never written to'],
+  ['keptOut', 'Kept out', 'unsubscribed, bounced or complained here; only what they do not want is taken'],
+  ['suppressed', 'Suppressed', 'their address is never written to; only what they do not want is taken'],
   ['duplicate', 'Repeated', 'an earlier row has the address'],
   ['rejected', 'Refused', 'rows that cannot be read'],
 ];

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ImportJson } from '../../../src/imports/imports.schemas.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
-import { newReader, preferencesForm } from '../../support/reader.js';
+import { joins, newReader, preferencesForm } from '../../support/reader.js';
 
 let t: TestApp;
 beforeAll(async () => {
@@ -167,6 +167,16 @@ it('takes the leaving, death or complaint of a row with a mistyped topic, and te
        from subscriber s where email like 'mistyped%' order by email`,
   );
   expect(people).toEqual(said.map((status) => ({ status, off: ['niche-ebook'] })));
+});
+
+it('ends the pause of an old table for who comes back: they agreed anew, and nothing of a list went to them for months', async () => {
+  const email = 'comes-back@example.com';
+  const { unsubscribe } = await newReader(t, email);
+  await t.http.post(unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+  await imported(`email,status,paused\n${email},unsubscribed,${inDays(300)}\n`);
+  expect(await pausesOf([email])).toEqual([inDays(300)]);
+  await joins(t, email);
+  expect(await pausesOf([email])).toEqual([null]);
 });
 
 it('ends the running series of a topic that an imported table says is not wanted: it went on, and its mails were held', async () => {

@@ -5,7 +5,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { SubscribersService } from '../../../src/subscribers/subscribers.service.js';
 import { LeaveService } from '../../../src/subscribers/leave.service.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
-import { newReader, type Reader } from '../../support/reader.js';
+import { joins, newReader, type Reader } from '../../support/reader.js';
 
 const DAY_MS = 86_400_000;
 
@@ -99,6 +99,18 @@ describe('a pause', () => {
     await t.runDue();
     expect(await mails()).toBeGreaterThan(before);
     expect(await rows(`select 1 from message where subscriber_id = $1 and state = 'held'`)).toEqual([]);
+  });
+
+  it('ends with a leaving and a new yes: who came back got nothing until its end', async () => {
+    await press('pause', { days: '90' }).expect(200);
+    await t.http.post(reader.unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+    t.clock.advance(DAY_MS);
+    await joins(t, reader.email);
+    await t.runDue();
+    const before = await mails();
+    await startedBroadcast();
+    await t.runDue();
+    expect(await mails()).toBe(before + 1);
   });
 
   it.each([
