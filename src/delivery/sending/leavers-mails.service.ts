@@ -1,11 +1,16 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { CONFIG, type Config } from '../../infra/config.js';
+import { takesNoWrites } from '../../infra/database/lost-connection.js';
 import { KeptLeavings, type Leaver } from '../../subscribers/kept-leavings.service.js';
 import { NOT_BEGUN, withoutSending, type ClaimedMessage } from '../message/message.js';
 import { LEFT_BY_LINK } from '../message/state-reasons.js';
 
 /** Whoever locks the whole ledger keeps the mails of all from going anyway. */
 const LOCK = '2s';
+
+/** Processes that answer requests look each second for leavings to hand in: with a folder of their own, this one cannot read it. */
+const THEIR_TURN_MS = 3_000;
 
 type EndedMail = Pick<ClaimedMessage, 'id'>;
 
@@ -16,10 +21,13 @@ type EndedMail = Pick<ClaimedMessage, 'id'>;
 @Injectable()
 export class LeaversMails {
   readonly #log = new Logger('Leavings');
+  /** From a run that the database has ended until others have had their turn; `overAtMs`: since when it takes writes again. */
+  #outage: { overAtMs: number | null } | null = null;
 
   constructor(
     private readonly leavings: KeptLeavings,
     private readonly dataSource: DataSource,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   /**
@@ -27,7 +35,7 @@ export class LeaversMails {
    * of minutes has claimed their mails by then.
    */
   async sendBeside(signal: AbortSignal, send: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
-    if (!(await this.leavings.takeUp())) return;
+    if (!(await this.leavings.takeUp()) || !(await this.othersHadTheirTurn())) return;
     const stop = new AbortController();
     const abort = (): void => stop.abort();
     const forget = this.leavings.whenAnotherWaits(abort);
@@ -35,10 +43,27 @@ export class LeaversMails {
     if (signal.aborted) abort();
     try {
       if (await this.ended(this.leavings.waiting())) await send(stop.signal);
+    } catch (error) {
+      if (takesNoWrites(error)) this.#outage = { overAtMs: null };
+      throw error;
     } finally {
       forget();
       signal.removeEventListener('abort', abort);
     }
+  }
+
+  /** One that answers requests has the leavings that came to it. Rejects while the database takes no writes. */
+  private async othersHadTheirTurn(): Promise<boolean> {
+    if (this.#outage === null || this.config.roles.includes('web')) return true;
+    // A standby and a full disk answer as well.
+    await this.dataSource.query(
+      `insert into setting (key, value, updated_at) values ('delivery.writes-again', '{}', clock_timestamp())
+       on conflict (key) do update set updated_at = excluded.updated_at`,
+    );
+    this.#outage.overAtMs ??= performance.now();
+    if (performance.now() - this.#outage.overAtMs < THEIR_TURN_MS) return false;
+    this.#outage = null;
+    return true;
   }
 
   /** False: they may be sent. Never rejects. */

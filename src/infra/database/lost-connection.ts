@@ -9,6 +9,8 @@ const lost = new WeakSet<Error>();
  * we broke the protocol, such as by a value too few: that is a bug.
  */
 const AWAY = /^(?:08(?!P01)\w{3}|53300|57P0[1-5])$/;
+/** PostgreSQL, appendix A, of one that can be read: a standby or another that takes no writes (25006), a full disk (class 53). */
+const READ_ONLY = /^(?:25006|53\w{3})$/;
 /** Of a statement on a connection that was lost before it; the driver makes these for each, with no word of the cause. */
 const NOT_USABLE = /^Client (?:has encountered a connection error|was closed) and is not queryable$/;
 
@@ -22,4 +24,10 @@ export function isDatabaseAway(error: unknown): boolean {
   const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
   if (cause instanceof DatabaseError) return AWAY.test(cause.code ?? '');
   return cause instanceof Error && (lost.has(cause) || NOT_USABLE.test(cause.message));
+}
+
+/** Whether it came of a database that cannot be reached now, or takes no writes. */
+export function takesNoWrites(error: unknown): boolean {
+  const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
+  return isDatabaseAway(error) || (cause instanceof DatabaseError && READ_ONLY.test(cause.code ?? ''));
 }
