@@ -26,6 +26,7 @@ import {
   type BroadcastSplitFacts,
   type SplitFacts,
 } from './explain-split.js';
+import { useRules } from './explain-use.js';
 import {
   explanation,
   instantText,
@@ -202,19 +203,12 @@ function lifecycle(facts: MessageFacts): Rule[] {
   const rules = stop === null ? [] : [stop];
   if (message.state === 'leased') return [...rules, underway(facts)];
   if (message.withdrawn !== null) return [cancelled(message.withdrawn, null, broadcast)];
-  if (message.state === 'held' && message.stateReason === BROADCAST_PAUSED && stop !== null) return [stop];
-  if (message.state === 'held') return [...rules, held(message.stateReason)];
-  if (message.expiresAt !== null && message.expiresAt <= now)
-    return [
-      ...rules,
-      rule(
-        'EXPIRED',
-        'stopped',
-        `It is of use until ${instantText(message.expiresAt)} only.`,
-        message.expiresAt,
-      ),
-    ];
-  return [...stops(facts, stop), ...waits(facts)];
+  const use = useRules(facts);
+  if (message.state === 'held' && message.stateReason === BROADCAST_PAUSED && stop !== null)
+    return [stop, ...use];
+  if (message.state === 'held') return [...rules, held(message.stateReason), ...use];
+  if (message.expiresAt !== null && message.expiresAt <= now) return [...rules, ...use];
+  return [...stops(facts, stop), ...waits(facts), ...use];
 }
 
 function held(reason: string | null): Rule {

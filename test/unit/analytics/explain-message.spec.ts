@@ -1,6 +1,6 @@
 import { broadcastTimeRule, type BroadcastTimeFacts } from '../../../src/analytics/explain-broadcast-time.js';
 import { describe, expect, it } from 'vitest';
-import { explainMessage } from '../../../src/analytics/explain-message.js';
+import { explainMessage, type MessageFacts } from '../../../src/analytics/explain-message.js';
 import { OVERDUE, RESTORED } from '../../../src/delivery/message/overdue.js';
 import { EARLIER, factsWith as with_, LATER, NOW, type Change } from './message-facts.js';
 
@@ -156,6 +156,7 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
   ['LEASED', /worker has it/, { message: { state: 'leased' } }],
   ['IN_DATA', /on its way/, { message: { state: 'leased', dataAt: NOW } }],
   ['EXPIRED', /of use until/, { message: { expiresAt: EARLIER } }],
+  ['EXPIRED', /of use until/, { message: { ...held('overdue after an outage'), expiresAt: EARLIER } }],
   [
     'EXPIRED',
     /of use until/,
@@ -208,6 +209,34 @@ describe('why a mail was (not) sent', () => {
     const codes = chain.map(({ code }) => code).filter((code) => code === 'BROADCAST_PAUSED');
     expect(codes).toHaveLength(1);
     expect(answer).toMatch(/“News” is paused/);
+  });
+
+  it.each<[waits: string, message: Partial<MessageFacts['message']>]>([
+    ['FREQUENCY_CAP', { stateReason: 'frequency cap: 1 a day' }],
+    ['OUTSIDE_SEND_WINDOW', { stateReason: 'outside the send window' }],
+    ['GREYLISTED', { stateReason: 'greylisted' }],
+    ['NOT_DUE_YET', {}],
+    ['RETRY_LATER', { unknownCount: 1 }],
+  ])(
+    'says of a mail that waits past its end that it never goes, not when it may go: %s',
+    (waits, message) => {
+      const soon = new Date('2026-01-07T13:00:00Z');
+      const late = explainMessage(with_({ message: { ...message, dueAt: LATER, expiresAt: soon } }));
+      expect(late.decidedBy).toBe('EXPIRES');
+      expect(late.answer).toMatch(
+        /of use until Wed 7 Jan 2026, 13:00 UTC only.* later, Wed 7 Jan 2026, 15:00/,
+      );
+      expect(late.chain.map(({ code }) => code)).toContain(waits);
+      const inTime = explainMessage(with_({ message: { ...message, dueAt: soon, expiresAt: LATER } }));
+      expect(inTime.decidedBy).toBe(waits);
+      expect(inTime.chain.at(-1)).toMatchObject({ code: 'OF_USE_UNTIL', verdict: 'info', at: LATER });
+    },
+  );
+
+  it('says of a held mail until when it is of use', () => {
+    const answer = explainMessage(with_({ message: { ...held('paused by the reader'), expiresAt: LATER } }));
+    expect(answer.decidedBy).toBe('HELD_BY_READER');
+    expect(answer.chain.at(-1)).toMatchObject({ code: 'OF_USE_UNTIL', at: LATER });
   });
 
   it('tells the whole way in the order in which the engine asks', () => {
