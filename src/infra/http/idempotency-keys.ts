@@ -11,7 +11,10 @@ const KEPT_MS = 24 * 60 * 60 * 1000;
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** Stands without a body where the answer is forgotten: no answer of ours with this status has none. */
+/**
+ * Stands without a body where the answer is forgotten, and of a request under way where it will be: no answer of ours with this
+ * status has none.
+ */
 const FORGOTTEN = 410;
 /** Answers that are looked at together; each may hold a whole list. */
 const BATCH = 500;
@@ -42,6 +45,7 @@ interface StoredRow {
   requestHash: Buffer;
   status: number | null;
   sealed: string | null;
+  isFinished: boolean;
 }
 
 /**
@@ -73,7 +77,7 @@ export class IdempotencyKeys {
       // Freed between the two statements: ours to try again.
       if (!row) continue;
       if (!row.requestHash.equals(requestHash)) return { kind: 'reused' };
-      if (row.status === null) return { kind: 'in_progress' };
+      if (row.status === null || !row.isFinished) return { kind: 'in_progress' };
       if (row.status === FORGOTTEN && row.sealed === null) return { kind: 'forgotten' };
       return { kind: 'answered', answer: { status: row.status, body: this.unseal(row.sealed, claim) } };
     }
@@ -83,9 +87,10 @@ export class IdempotencyKeys {
     const response =
       body === undefined ? null : JSON.stringify({ sealed: this.seal(JSON.stringify(body), claim) });
     await this.dataSource.query(
-      `update idempotency_key set status = $4, response = $5, finished_at = $6
+      `update idempotency_key set finished_at = $6, status = case when status = $7 and $5::jsonb is not null then $7 else $4 end,
+         response = case when status is distinct from $7 then $5::jsonb end
         where api_key_id = $1 and key = $2 and started_at = $3 and finished_at is null`,
-      [claim.apiKeyId, claim.key, claim.startedAt, status, response, this.clock.now()],
+      [claim.apiKeyId, claim.key, claim.startedAt, status, response, this.clock.now(), FORGOTTEN],
     );
   }
 
@@ -95,6 +100,17 @@ export class IdempotencyKeys {
       `delete from idempotency_key
         where api_key_id = $1 and key = $2 and started_at = $3 and finished_at is null`,
       [claim.apiKeyId, claim.key, claim.startedAt],
+    );
+  }
+
+  /**
+   * For an erasure, once it is in force: a request under way may have read of the person before, and its answer, which nobody
+   * knows yet, is forgotten as soon as it is there. One without a body tells of nobody and is kept.
+   */
+  async forgetUnderWay(): Promise<void> {
+    await this.dataSource.query(
+      'update idempotency_key set status = $1 where finished_at is null and status is null',
+      [FORGOTTEN],
     );
   }
 
@@ -154,7 +170,7 @@ export class IdempotencyKeys {
 
   private async find(apiKeyId: string, key: string): Promise<StoredRow | undefined> {
     const rows: StoredRow[] = await this.dataSource.query(
-      `select request_hash as "requestHash", status, response->>'sealed' as sealed
+      `select request_hash as "requestHash", status, response->>'sealed' as sealed, finished_at is not null as "isFinished"
          from idempotency_key where api_key_id = $1 and key = $2`,
       [apiKeyId, key],
     );

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { IdempotencyKeys } from '../../../src/infra/http/idempotency-keys.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
 import { DataRequestService } from '../../../src/privacy/data-request.service.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
@@ -329,6 +330,22 @@ describe('forgetting a person', () => {
     expect((await create('other', 'kept-too@example.com').expect(201)).body.email).toBe(
       'kept-too@example.com',
     );
+  });
+
+  it('keeps no answer that comes when they are erased already, of a request that read of them before: it stayed for a day', async () => {
+    const reader = await newReader(t, 'read-before@example.com');
+    const keys = t.app.get(IdempotencyKeys, { strict: false });
+    const claim = async (key: string) => keys.claim('0', key, key);
+    const [tells, says, fails] = [await claim('tells'), await claim('says-nothing'), await claim('fails')];
+    if (tells.kind !== 'claimed' || says.kind !== 'claimed' || fails.kind !== 'claimed') throw new Error();
+    await erase(reader);
+    expect(await claim('tells')).toEqual({ kind: 'in_progress' });
+    await keys.settle(tells.claim, { status: 200, body: { email: reader.email } });
+    await keys.settle(says.claim, { status: 204, body: undefined });
+    await keys.free(fails.claim);
+    expect(await claim('tells')).toEqual({ kind: 'forgotten' });
+    expect(await claim('says-nothing')).toMatchObject({ kind: 'answered', answer: { status: 204 } });
+    expect(await claim('fails')).toMatchObject({ kind: 'claimed' });
   });
 
   it('is done by the API too, which also hands out the copy', async () => {

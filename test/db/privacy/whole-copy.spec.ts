@@ -10,6 +10,7 @@ const NOT_READ: Readonly<Record<string, string>> = {
   enrollment_step: 'which steps are done, as the mails and webhooks of the copy show them',
   field_block: 'a count of many people’s fields',
   field_signal: 'a field that has changed, until sequences have been told; the profile has it',
+  idempotency_key: 'answers to those who work with the API, which tell of them until they are erased',
   list_signal: 'a list joined or left, until sequences have been told; the lists have it',
   mailbox_mail: 'the mails themselves, where the built-in mailbox takes the place of a relay',
   message_attempt: 'each try of a mail whose end the copy has',
