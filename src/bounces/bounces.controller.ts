@@ -22,7 +22,7 @@ const bounceResponse = z.object({
   trusted: z
     .boolean()
     .meta({ description: 'False: nothing proves that a mail server wrote it; kept, and counted nowhere.' }),
-  receivedAt: z.string(),
+  receivedAt: z.iso.datetime(),
 });
 
 const bounceQuery = pageQuery.extend({

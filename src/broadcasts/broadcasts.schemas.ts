@@ -193,7 +193,11 @@ const timing = z
 const amount = z.object({ amountMinor: z.number().int(), currency: z.string() });
 
 const offerResponse = z
-  .object({ key: z.string(), discount: z.string().nullable(), until: z.string().nullable() })
+  .object({
+    key: z.string(),
+    discount: z.string().nullable(),
+    until: z.iso.datetime({ offset: true }).nullable(),
+  })
   .nullable();
 
 const splitResponse = z
@@ -224,7 +228,7 @@ const splitResponse = z
             rail: z.enum(['unsubscribes', 'complaints']),
             rate: z.number(),
             limit: z.number(),
-            at: z.string(),
+            at: z.iso.datetime(),
           })
           .nullable()
           .meta({ description: 'It broke a guard rail; its unsent mails went to the other arms.' }),
@@ -251,8 +255,8 @@ const splitResponse = z
     guardRails: z
       .object({ unsubscribes: z.string().nullable(), complaints: z.string().nullable() })
       .nullable(),
-    decidesAt: z
-      .string()
+    decidesAt: z.iso
+      .datetime()
       .nullable()
       .meta({ description: 'Null until each mail of the test was tried; waitMinutes count from then.' }),
     decision: z
@@ -260,7 +264,7 @@ const splitResponse = z
         verdict: z.enum(['winner', 'no_winner']),
         because: z.enum(['horizon', 'sample_ratio', 'guard_rails']).nullable(),
         arm: z.string(),
-        at: z.string(),
+        at: z.iso.datetime(),
         text: z.string(),
       })
       .nullable(),
@@ -281,15 +285,15 @@ const broadcastResponse = z.object({
   priority: z.number().int(),
   state: z.enum(BROADCAST_STATES),
   stateReason: z.string().nullable(),
-  scheduledAt: z.string().nullable(),
+  scheduledAt: z.iso.datetime().nullable(),
   timing,
   resendOf: z.string().nullable().meta({ description: 'The broadcast that it sends once more.' }),
   resentBy: z.string().nullable().meta({ description: 'The broadcast that sends it once more.' }),
-  expiresAt: z.string().nullable(),
-  startedAt: z.string().nullable(),
-  plannedAt: z.string().nullable(),
-  endedAt: z.string().nullable(),
-  createdAt: z.string(),
+  expiresAt: z.iso.datetime().nullable(),
+  startedAt: z.iso.datetime().nullable(),
+  plannedAt: z.iso.datetime().nullable(),
+  endedAt: z.iso.datetime().nullable(),
+  createdAt: z.iso.datetime(),
 });
 
 export const broadcastReport = broadcastResponse.extend({
@@ -306,7 +310,7 @@ export const broadcastReport = broadcastResponse.extend({
         .number()
         .int()
         .meta({ description: 'Of `remaining`: held until the split test is judged.' }),
-      completesAt: z.string().nullable(),
+      completesAt: z.iso.datetime().nullable(),
       perSecond: z.number().nullable(),
       limitedBy: z.string().nullable().meta({
         description:
@@ -324,7 +328,14 @@ const group = z.object({
   people: z.number().int(),
   buyers: z.number().int(),
   revenue: z
-    .array(amount.extend({ perPersonMinor: z.number() }))
+    .array(
+      amount.extend({
+        perPersonMinor: z.number().meta({
+          description:
+            'Of that, for each of `people`: in the same minor units, with their fraction, as it may be less than one.',
+        }),
+      }),
+    )
     .meta({ description: 'Orders less what was paid back, one amount for each currency.' }),
 });
 
@@ -363,7 +374,7 @@ export const broadcastResults = z.object({
         description:
           'How many times as much the mailed bring per person: buyers, or money up to the cap of the test.',
       }),
-      until: z.string().meta({ description: 'Orders count from the beginning until then.' }),
+      until: z.iso.datetime().meta({ description: 'Orders count from the beginning until then.' }),
     })
     .nullable()
     .meta({ description: 'Null for a broadcast that holds nobody out.' }),

@@ -31,8 +31,8 @@ const experiment = z.object({
     .number()
     .int()
     .meta({ description: 'How long after coming to the step a person counts.' }),
-  startedAt: z.string(),
-  endsAt: z.string(),
+  startedAt: z.iso.datetime(),
+  endsAt: z.iso.datetime(),
   state: z.enum(['running', 'decided']),
   decision: z
     .object({
@@ -41,7 +41,7 @@ const experiment = z.object({
         .meta({ description: '`stopped`: the owner has ended it, whatever the numbers say.' }),
       arm: z.string().meta({ description: 'What everybody new gets.' }),
       because: z.enum(['horizon', 'sample_ratio', 'guard_rails']).nullable(),
-      decidedAt: z.string(),
+      decidedAt: z.iso.datetime(),
       text: z.string(),
     })
     .nullable(),

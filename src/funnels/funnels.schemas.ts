@@ -11,7 +11,7 @@ export const funnelResponse = z.object({
   key: z.string(),
   title: z.string(),
   version: z.number().int(),
-  updatedAt: z.string(),
+  updatedAt: z.iso.datetime(),
   definition: z.record(z.string(), z.unknown()),
 });
 
@@ -198,7 +198,7 @@ export const rollbackResponse = planResponse.extend({ to: z.number().int() });
 export const versionList = pageOf(
   z.object({
     version: z.number().int(),
-    appliedAt: z.string(),
+    appliedAt: z.iso.datetime(),
     restored: z.number().int().nullable().meta({ description: 'The version that a rollback brought back.' }),
     appliedBy: z.string().nullable().meta({
       description:

@@ -11,8 +11,8 @@ const licenceResponse = z.object({
   isValid: z.boolean().meta({ description: 'False once the order was refunded.' }),
   productKey: z.string(),
   orderId: z.string(),
-  issuedAt: z.string(),
-  revokedAt: z.string().nullable(),
+  issuedAt: z.iso.datetime(),
+  revokedAt: z.iso.datetime().nullable(),
 });
 
 /** For the software that was sold: whether a key that somebody typed into it may be used. */

@@ -24,9 +24,9 @@ export const orderResponse = z.object({
   total: money,
   refunded: money.meta({ description: 'What has gone back in all.' }),
   provider: z.string(),
-  createdAt: z.string(),
-  paidAt: z.string().nullable(),
-  refundedAt: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+  paidAt: z.iso.datetime().nullable(),
+  refundedAt: z.iso.datetime().nullable(),
   refundReason: z.string().nullable(),
   lines: z.array(
     z.object({
@@ -37,13 +37,13 @@ export const orderResponse = z.object({
       fullAmount: money,
       amount: money,
       refunded: money.meta({ description: 'What has gone back of the amount.' }),
-      takenBackAt: z
-        .string()
+      takenBackAt: z.iso
+        .datetime()
         .nullable()
         .meta({ description: 'Since when the product has gone back too: download, licence, membership.' }),
       licenceKey: z.string().nullable(),
-      licenceRevokedAt: z
-        .string()
+      licenceRevokedAt: z.iso
+        .datetime()
         .nullable()
         .meta({ description: 'Of a product that was taken back: the key is good for nothing since.' }),
     }),
@@ -54,7 +54,7 @@ export const orderResponse = z.object({
         id: z.string(),
         amount: money,
         reason: z.string().nullable(),
-        at: z.string(),
+        at: z.iso.datetime(),
         lines: z.array(z.object({ lineId: z.string(), amount: money })),
       }),
     )

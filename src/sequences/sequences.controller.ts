@@ -13,7 +13,7 @@ const sequence = z.object({
   title: z.string(),
   version: z.number().int(),
   active: z.number().int().meta({ description: 'People who are in it now.' }),
-  updatedAt: z.string(),
+  updatedAt: z.iso.datetime(),
 });
 
 const enrollmentQuery = pageQuery.extend({ subscriberId: idSchema.optional() });

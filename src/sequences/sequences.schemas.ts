@@ -11,7 +11,7 @@ export const enrollment = z.object({
   status: z.enum(['active', 'completed', 'exited']),
   exitReason: z.string().nullable(),
   stepKey: z.string().nullable(),
-  nextAt: z.string().nullable(),
-  startedAt: z.string(),
-  endedAt: z.string().nullable(),
+  nextAt: z.iso.datetime().nullable(),
+  startedAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().nullable(),
 });

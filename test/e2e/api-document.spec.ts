@@ -12,10 +12,12 @@ interface Operation {
 let t: TestApp;
 let operations: [name: string, operation: Operation][];
 let paths: string[];
+let document: object;
 
 beforeAll(async () => {
   t = await startTestApp();
   const { body } = await t.http.get('/api/openapi.json').expect(200);
+  document = body;
   paths = Object.keys(body.paths);
   operations = Object.entries<Record<string, Operation>>(body.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, one]): [string, Operation] => [`${method} ${path}`, one]),
@@ -29,6 +31,21 @@ describe('to somebody who writes a client of it, the document', () => {
       parameters.filter(({ description }) => !description).map((one) => `${name} ${one.name}`),
     );
     expect(unsaid).toEqual([]);
+  });
+
+  it('declares each time as one, so that a client reads it as such', () => {
+    const undeclared = [...fieldsOf(document, '')].flatMap(([where, field]) =>
+      /(?:[a-z]At|Until|\.until)$/.test(where) && !isTime(field) ? [where] : [],
+    );
+    // The conditions of a segment take a day as well, and a receipt's key is published at an address.
+    expect(undeclared.filter((where) => !/SegmentCondition|consentReceipt/.test(where))).toEqual([]);
+  });
+
+  it('names the currency beside each amount', () => {
+    const fields = new Set([...fieldsOf(document, '')].map(([where]) => where));
+    const amounts = [...fields].filter((where) => where.endsWith('Minor'));
+    expect(amounts.length).toBeGreaterThan(50);
+    expect(amounts.filter((where) => !fields.has(where.replace(/\w+$/, 'currency')))).toEqual([]);
   });
 
   it('has no two addresses that differ in the names of their parts alone, which OpenAPI forbids', () => {
@@ -63,6 +80,22 @@ describe('to somebody who writes a client of it, the document', () => {
     });
   });
 });
+
+/** All that a schema anywhere in it says of a field, by where it stands. */
+function* fieldsOf(part: unknown, where: string): Generator<[where: string, field: Record<string, unknown>]> {
+  if (typeof part !== 'object' || part === null) return;
+  for (const [name, inner] of Object.entries(part)) {
+    if (name === 'properties')
+      for (const [key, field] of Object.entries(inner as Record<string, Record<string, unknown>>))
+        yield [`${where}.${key}`, field];
+    if (name !== 'example' && name !== 'examples') yield* fieldsOf(inner, `${where}.${name}`);
+  }
+}
+
+function isTime(field: Record<string, unknown>): boolean {
+  const kinds = (field['anyOf'] ?? field['oneOf'] ?? [field]) as Record<string, unknown>[];
+  return kinds.every(({ type, format }) => type === 'null' || format === 'date-time');
+}
 
 /** The web server's, which stand beside their status and not in quotes. */
 const SERVERS_OWN = ['REQUEST_MALFORMED', 'REQUEST_TOO_LARGE', 'REQUEST_MEDIA_TYPE_UNSUPPORTED'];

@@ -14,9 +14,9 @@ export const messageResponse = z.object({
   template: z.string(),
   messageId: z.string(),
   attempts: z.number(),
-  dueAt: z.string(),
-  acceptedAt: z.string().nullable(),
-  createdAt: z.string(),
+  dueAt: z.iso.datetime(),
+  acceptedAt: z.iso.datetime().nullable(),
+  createdAt: z.iso.datetime(),
 });
 
 export const messagePage = pageOf(messageResponse);

@@ -106,7 +106,7 @@ export const estimateResponse = z.object({
   waitsForTest: z
     .number()
     .meta({ description: 'Of `remaining`: held until the split test of the broadcast is judged.' }),
-  completesAt: z.string().nullable(),
+  completesAt: z.iso.datetime().nullable(),
   perSecond: z.number().nullable(),
   limitedBy: z.string().nullable().meta({
     description:
@@ -154,12 +154,14 @@ export const sendingState = z.object({
           'Connections that each worker may have open at the same time, so that two workers open twice as many; null: 32. Every other limit here holds over all workers together.',
       }),
       state: z.enum(['closed', 'open', 'half_open']),
-      retryAt: z.string().nullable(),
+      retryAt: z.iso.datetime().nullable(),
       reason: z.string().nullable(),
     }),
   ),
   putOff: z
-    .array(z.object({ reason: z.string(), count: z.number(), nextAt: z.string(), lastAt: z.string() }))
+    .array(
+      z.object({ reason: z.string(), count: z.number(), nextAt: z.iso.datetime(), lastAt: z.iso.datetime() }),
+    )
     .meta({
       description:
         'Mails that a relay or receiver has answered with "come back later" (4xx), by the reason, and when the first and the last of them are tried again.',
@@ -170,7 +172,7 @@ export const sendingState = z.object({
     .array(z.object({ funnelKey: z.string(), unknown: z.number(), resendable: z.number() }))
     .meta({ description: 'Mails of sequences among them, and how many of those you may send once more.' }),
   pausedSequences: z
-    .array(z.object({ funnelKey: z.string(), reason: z.string(), pausedAt: z.string() }))
+    .array(z.object({ funnelKey: z.string(), reason: z.string(), pausedAt: z.iso.datetime() }))
     .meta({ description: 'Funnels whose sequences send nothing until you let them go on.' }),
   pausedBroadcasts: z.array(z.object({ id: z.string(), title: z.string(), reason: z.string() })).meta({
     description: 'Broadcasts that send nothing until you let them go on; `held` counts none of their mails.',

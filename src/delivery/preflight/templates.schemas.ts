@@ -23,7 +23,7 @@ export const templateSummary = z.object({
   id: z.string(),
   key: z.string(),
   subject: z.string().meta({ description: 'As written, with its variables.' }),
-  createdAt: z.string(),
+  createdAt: z.iso.datetime(),
 });
 export const templatePage = pageOf(templateSummary);
 export const templateResponse = templateSummary.extend({

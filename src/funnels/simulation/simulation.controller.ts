@@ -35,14 +35,14 @@ const simulationResponse = z.object({
       persona: z.string(),
       number: z.number().int(),
       timeZone: z.string().nullable(),
-      timeline: z.array(z.looseObject({ at: z.string(), what: z.string() })),
+      timeline: z.array(z.looseObject({ at: z.iso.datetime(), what: z.string() })),
     }),
   ),
   broadcasts: z.array(
     z.object({
       broadcast: z.string(),
-      beganAt: z
-        .string()
+      beganAt: z.iso
+        .datetime()
         .nullable()
         .meta({ description: 'Null: it does not begin in the time of the simulation.' }),
       stoppedArms: z
@@ -52,7 +52,7 @@ const simulationResponse = z.object({
       recipients: count,
       decision: z
         .object({
-          at: z.string(),
+          at: z.iso.datetime(),
           arm: z.string(),
           verdict: z.enum(['winner', 'no_winner']),
           text: z.string(),

@@ -10,9 +10,9 @@ const alertSchema = z.object({
   severity: z.enum(['info', 'warning', 'critical']),
   message: z.string(),
   facts: z.record(z.string(), z.unknown()),
-  raisedAt: z.string(),
-  lastSeenAt: z.string(),
-  resolvedAt: z.string().nullable(),
+  raisedAt: z.iso.datetime(),
+  lastSeenAt: z.iso.datetime(),
+  resolvedAt: z.iso.datetime().nullable(),
 });
 
 @Controller('api/v1/alerts')

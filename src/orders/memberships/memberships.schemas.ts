@@ -10,10 +10,10 @@ export const membershipResponse = z
     subscriberId: z.string(),
     productKey: z.string(),
     state: z.enum(MEMBERSHIP_STATES),
-    startsAt: z.string(),
-    endsAt: z.string().nullable().meta({ description: 'Null: it has no end.' }),
-    createdAt: z.string(),
-    updatedAt: z.string(),
+    startsAt: z.iso.datetime(),
+    endsAt: z.iso.datetime().nullable().meta({ description: 'Null: it has no end.' }),
+    createdAt: z.iso.datetime(),
+    updatedAt: z.iso.datetime(),
   })
   .meta({ id: 'Membership' });
 
@@ -26,9 +26,9 @@ export const membershipWithHistory = membershipResponse.extend({
         term: z.string().nullable(),
         orderId: z.string().nullable(),
         reason: z.string().nullable(),
-        startsAt: z.string(),
-        endsAt: z.string().nullable(),
-        at: z.string(),
+        startsAt: z.iso.datetime(),
+        endsAt: z.iso.datetime().nullable(),
+        at: z.iso.datetime(),
       }),
     )
     .meta({ description: 'Everything that happened to it, oldest first; times are those after the change.' }),

@@ -13,11 +13,11 @@ const delivery = z.object({
   url: z.string(),
   state: z.enum(['waiting', 'delivered', 'failed']),
   attempt: z.number().int().meta({ description: 'How often it was tried.' }),
-  dueAt: z.string(),
+  dueAt: z.iso.datetime(),
   statusCode: z.number().int().nullable(),
   reason: z.string().nullable(),
-  createdAt: z.string(),
-  settledAt: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+  settledAt: z.iso.datetime().nullable(),
 });
 
 @Controller('api/v1/webhooks')

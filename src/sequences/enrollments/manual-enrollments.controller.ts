@@ -44,8 +44,8 @@ const bulk = z.object({
     optedOut: count.meta({ description: 'Do not want mails of this funnel: nothing happened.' }),
     mayNotJoin: count.meta({ description: 'Are or were in it, and may not join again.' }),
   }),
-  createdAt: z.string(),
-  endedAt: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().nullable(),
 });
 
 const tag = 'enrollments';
