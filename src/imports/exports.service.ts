@@ -50,8 +50,8 @@ export class ExportsService {
   }
 
   /**
-   * Whoever has got hold of a key takes the list first. Told once for each exporter, and not anew each night of a backup; of
-   * the whole list by an alert of its own, which a small part that is taken after must not cover up.
+   * Whoever has got hold of a key takes the list first. Told once for each exporter and part, and not anew each night of a
+   * backup: a small part that is taken after must not cover up the whole list, nor a large part.
    */
   private async tell(by: Exporter, what: string | null): Promise<void> {
     const { key, who, remedy } = whoIs(by);
@@ -59,7 +59,7 @@ export class ExportsService {
     this.#log.log(`subscribers are exported by ${who}${of}`);
     try {
       await this.alerts.raise({
-        key: `${EXPORTED_ALERT}${key}${what === null ? '' : ':part'}`,
+        key: `${EXPORTED_ALERT}${key}${what === null ? '' : `:${what}`}`,
         severity: 'info',
         message: `Subscribers were exported by ${who}${of}. If you do not know of it, ${remedy}: whoever did it has their addresses.`,
       });

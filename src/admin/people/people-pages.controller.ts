@@ -9,7 +9,13 @@ import { SegmentsService } from '../../segments/segments.service.js';
 import { SUBSCRIBER_STATUSES } from '../../subscribers/subscription-status.js';
 import { DomainError } from '../../values/domain-error.js';
 import { type Answer, Page } from '../answers/answer.js';
-import { conditionOfSearch, type PeopleSearch, queryOfSearch, readSearch } from './people-search.js';
+import {
+  conditionOfSearch,
+  partOfSearch,
+  type PeopleSearch,
+  queryOfSearch,
+  readSearch,
+} from './people-search.js';
 import { countSubscribers } from './subscriber-pages.queries.js';
 
 const PAGE_ROWS = 50;
@@ -47,7 +53,7 @@ export class PeoplePagesController {
     const search = readSearch(query);
     const { segment } = search;
     const pieces = await this.exports.people(await this.conditionOf(search), {
-      ...{ by: 'owner', what: segment === '' ? null : `segment ${segment}` },
+      ...{ by: 'owner', what: partOfSearch(search) },
     });
     await sendCsv(reply, `${segment === '' ? 'subscribers' : segment}.csv`, pieces);
   }

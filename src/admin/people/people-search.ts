@@ -45,6 +45,18 @@ export function conditionOfSearch(
   return parts.length === 0 ? null : { all: parts };
 }
 
+/** What of everybody is looked for, without words that somebody typed, which may be an address; null when everybody is meant. */
+export function partOfSearch({ q, status, segment, tag, list }: PeopleSearch): string | null {
+  const parts = [
+    ...(segment === '' ? [] : [`segment ${segment}`]),
+    ...(status === '' ? [] : [`status ${status}`]),
+    ...(tag === '' ? [] : ['a tag']),
+    ...(list === '' ? [] : ['a list']),
+    ...(q === '' ? [] : ['a name or address']),
+  ];
+  return parts.length === 0 ? null : parts.join(', ');
+}
+
 function conditionOfText(q: string): Condition {
   if (/^[^\s@]+@[^\s@]+\.[^\s@.]{2,}$/.test(q)) return { field: 'email', op: 'is', value: q };
   return {

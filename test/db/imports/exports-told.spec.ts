@@ -45,6 +45,18 @@ it('goes on saying that all were exported when a part is taken after: who took e
   ]);
 });
 
+it('goes on saying which part was taken when another is taken after: the last one covered up the others', async () => {
+  await t.http
+    .post('/api/v1/segments')
+    .set('Authorization', `Bearer ${API_KEY}`)
+    .send({ key: 'large', title: 'Large', conditions: { status: ['active', 'pending'] } })
+    .expect(201);
+  await api('exports/subscribers?segment=large').expect(200);
+  await api('exports/subscribers?segment=only').expect(200);
+  expect(await told()).toEqual(expect.arrayContaining([expect.stringContaining('(segment large)')]));
+  expect(await told()).toEqual(expect.arrayContaining([expect.stringContaining('(segment only)')]));
+});
+
 it('the list can be taken along from a server whose disk is full, when it is needed most: the word to the owner broke it off', async () => {
   await t.dataSource.query(
     `create function full_disk() returns trigger language plpgsql as

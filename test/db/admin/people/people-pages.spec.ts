@@ -268,4 +268,19 @@ describe('the page of subscribers', () => {
     for (const path of ['', '/export.csv'])
       await t.http.get(`/admin/subscribers${path}?segment=gone`).set('Cookie', cookie).expect(404);
   });
+
+  it('says that those of a search were taken, and not whom was searched for: it was told as an export of everybody', async () => {
+    const told = async (): Promise<string[]> => {
+      const rows: { message: string }[] = await t.dataSource.query(
+        `select message from alert where key like 'subscribers:exported:owner%' and resolved_at is null`,
+      );
+      return rows.map(({ message }) => message);
+    };
+    await t.dataSource.query(`delete from alert where key like 'subscribers:exported:owner%'`);
+    await get('/admin/subscribers/export.csv?q=ada@example.com&status=active');
+    expect(await told()).toEqual([
+      expect.stringMatching(/^Subscribers were exported by you.*\(status active, a name or address\)/),
+    ]);
+    expect((await told()).join()).not.toContain('ada@');
+  });
 });
