@@ -1,5 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isDatabaseAway } from '../database/lost-connection.js';
 import { PageRenderer } from './page-renderer.js';
 import { instanceOf, type Problem, PROBLEM_MEDIA_TYPE, problemAnswerOf, problemBytes } from './problem.js';
 import { sendPrivatePage } from './send-page.js';
@@ -62,7 +63,8 @@ export class ProblemFilter implements ExceptionFilter {
     const nowMs = performance.now();
     if (nowMs - this.#saidAwayMs < SAY_AWAY_EVERY_MS) return;
     this.#saidAwayMs = nowMs;
-    this.#log.warn(`The database is away: ${error instanceof Error ? error.message : String(error)}`);
+    const what = isDatabaseAway(error) ? 'is away' : 'takes no writes';
+    this.#log.warn(`The database ${what}: ${error instanceof Error ? error.message : String(error)}`);
   }
 
   private logBug(error: unknown, request: FastifyRequest): void {

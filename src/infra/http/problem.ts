@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 import { DomainError } from '../../values/domain-error.js';
-import { isDatabaseAway } from '../database/lost-connection.js';
+import { isDatabaseAway, takesNoWrites } from '../database/lost-connection.js';
 import type { FieldProblem } from './field-problems.js';
 import { RequestInvalidError } from './request.pipe.js';
 
@@ -81,7 +81,12 @@ export function problemAnswerOf(error: unknown): ProblemAnswer {
       },
     ]);
   }
-  if (isDatabaseAway(error)) return databaseAway();
+  if (isDatabaseAway(error))
+    return unavailable('This cannot be done right now. Please try again in a minute');
+  if (takesNoWrites(error))
+    return unavailable(
+      'Nothing can be written right now, so this cannot be done; reading goes on. Please try again in a minute',
+    );
   const status = statusOfServerError(error);
   if (status !== undefined && status >= 400 && status < 500) {
     const [code, detail] = SERVER_REFUSALS[status] ?? [`HTTP_${status}`, STATUS_CODES[status] ?? 'Refused'];
@@ -156,8 +161,7 @@ function isUnstorableText(error: unknown): boolean {
 }
 
 /** No bug. */
-function databaseAway(): ProblemAnswer {
-  const detail = 'This cannot be done right now. Please try again in a minute';
+function unavailable(detail: string): ProblemAnswer {
   return {
     problem: problem(503, 'DATABASE_UNAVAILABLE', detail),
     headers: { 'retry-after': '60' },

@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { becomesTrue } from '../../src/infra/database/postmaster.js';
+import { API_KEY, startTestApp, type TestApp } from '../support/app.js';
+
+const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
+
+describe('a database that answers and takes no writes', () => {
+  let t: TestApp;
+  let key: string;
+  let cookie: string;
+  beforeAll(async () => {
+    t = await startTestApp();
+    t.app.useLogger(false);
+    await t.dataSource.query(
+      `insert into subscriber (email, email_key, status, created_at, updated_at)
+       values ('ann@example.com', 'ann@example.com', 'active', now(), now())`,
+    );
+    const made = await t.http
+      .post('/api/v1/api-keys')
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .send({ name: 'backup' })
+      .expect(201);
+    key = (made.body as { key: string }).key;
+    const first = await t.http.post('/admin/setup').type('form').send(OWNER).expect(303);
+    cookie = String(first.headers['set-cookie']).split(';')[0] ?? '';
+    await t.dataSource.query(
+      `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`,
+    );
+    // It holds for new connections alone.
+    await t.dataSource.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+    );
+    await t.dataSource.query('select pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
+    const isReadOnly = async (): Promise<boolean> =>
+      t.dataSource.query<unknown[]>(`select 1 where current_setting('transaction_read_only') = 'on'`).then(
+        (rows) => rows.length > 0,
+        () => false,
+      );
+    if (!(await becomesTrue(isReadOnly, 10_000))) throw new Error('it takes writes still');
+    t.clock.advance(3_600_000);
+  });
+  afterAll(async () => t.close());
+
+  const read = (path: string) => t.http.get(path).set('Authorization', `Bearer ${key}`);
+
+  it('is read with a key that was made here as with that of the environment: it was answered 500', async () => {
+    expect((await read('/api/v1/exports/subscribers').expect(200)).text).toContain('ann@example.com');
+    await read('/api/v1/subscribers').expect(200);
+  });
+
+  it('is read on the pages of who has signed in', async () => {
+    const { text } = await t.http.get('/admin/subscribers/export.csv').set('Cookie', cookie).expect(200);
+    expect(text).toContain('ann@example.com');
+  });
+
+  it('asks for patience whoever wants to write, and says why: it was called a mistake of ours', async () => {
+    const answers = [
+      await t.http.post('/admin/login').set('Accept', 'text/html').type('form').send(OWNER),
+      await t.http
+        .post('/p/niches')
+        .set('Accept', 'text/html')
+        .type('form')
+        .send({ email: 'bo@example.com' }),
+      await t.http
+        .post('/api/v1/subscribers')
+        .set('Authorization', `Bearer ${key}`)
+        .send({ email: 'bo@example.com' }),
+    ];
+    for (const { status, headers, text } of answers) {
+      expect([status, headers['retry-after']]).toEqual([503, '60']);
+      expect(text).toContain('Nothing can be written right now');
+    }
+  });
+});
