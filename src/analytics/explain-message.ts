@@ -17,6 +17,7 @@ import { OVERDUE, RESTORED } from '../delivery/message/overdue.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { StepTiming } from '../sequences/steps/schedule.js';
+import { attemptRules, type AttemptFacts } from './explain-attempts.js';
 import { broadcastTimeRule, type BroadcastTimeFacts } from './explain-broadcast-time.js';
 import { cancelled, end, inWords } from './explain-end.js';
 import {
@@ -50,15 +51,6 @@ import {
   type PersonFacts,
   type SuppressionFacts,
 } from './explain-rules.js';
-
-export interface AttemptFacts {
-  startedAt: Date;
-  stage: string;
-  outcome: string;
-  replyCode: number | null;
-  replyText: string | null;
-  relay: string | null;
-}
 
 export interface MessageFacts {
   now: Date;
@@ -119,7 +111,7 @@ export function explainMessage(facts: MessageFacts): Explanation {
     ...(facts.broadcastSplit === null ? [] : [broadcastSplitRule(facts.broadcastSplit)]),
     timing(facts),
     messageClass(facts),
-    ...(facts.message.class === 'marketing' ? audience(facts) : [suppressed(facts)]),
+    ...wants(facts),
     ...lifecycle(facts),
     ...attemptRules(facts.attempts),
     ...end(facts),
@@ -171,10 +163,22 @@ function messageClass({ message }: MessageFacts): Rule {
       );
 }
 
+/** What kept a mail of unclear end from a second try did not end it: that is told, and does not decide. */
+function wants(facts: MessageFacts): Rule[] {
+  const rules = facts.message.class === 'marketing' ? audience(facts) : [suppressed(facts)];
+  if (facts.message.state !== 'unknown') return rules;
+  return rules.map((one) => (one.verdict === 'stopped' ? { ...one, verdict: 'info' } : one));
+}
+
+/** Why it was taken off, or not sent once more; null when no wish of the person's was asked then. */
+function goneFor({ state, stateReason }: MessageFacts['message']): string | null {
+  return state === 'suppressed' || state === 'unknown' ? stateReason : null;
+}
+
 function audience(facts: MessageFacts): Rule[] {
   const { message, person, optedOutSince } = facts;
   const open = OPEN.has(message.state) && message.dataAt === null;
-  const gone = message.state === 'suppressed' ? message.stateReason : null;
+  const gone = goneFor(message);
   return [
     gone === LEFT_BY_LINK ? leftByLinkRule(person) : consentRule(person, gone === NOT_ACTIVE, open),
     suppressed(facts),
@@ -190,7 +194,7 @@ function audience(facts: MessageFacts): Rule[] {
 function suppressed({ message, suppressions }: MessageFacts): Rule {
   return suppressionRule(suppressions, {
     marketing: message.class === 'marketing',
-    stopped: message.state === 'suppressed' && message.stateReason === ON_SUPPRESSION_LIST,
+    stopped: goneFor(message) === ON_SUPPRESSION_LIST,
     open: OPEN.has(message.state) && message.dataAt === null,
   });
 }
@@ -271,6 +275,15 @@ function isLate({ action, reason }: NonNullable<MessageFacts['late']>): Rule {
     : rule(`EXPIRED_${of}`, 'stopped', `${why}: when it comes up it is skipped.`);
 }
 
+function later({ dueAt, stateReason, unknownCount }: MessageFacts['message'], attempts: number): Rule {
+  if (attempts === 0 && unknownCount === 0)
+    return rule('NOT_DUE_YET', 'waits', `It is due at ${instantText(dueAt)}.`, dueAt);
+  const reason = stateReason === null ? '' : `: ${inWords(stateReason)}`;
+  const twice =
+    unknownCount === 0 ? '' : ' Whether the relay took it at an earlier try is not known: it may come twice.';
+  return rule('RETRY_LATER', 'waits', `It is tried again at ${instantText(dueAt)}${reason}.${twice}`, dueAt);
+}
+
 function waits(facts: MessageFacts): Rule[] {
   const { message, attempts, now, refusal, leavings, pacing, relays } = facts;
   const rules: Rule[] = [];
@@ -294,12 +307,7 @@ function waits(facts: MessageFacts): Rule[] {
     const text = `The worker that had it ended before it had begun, more than once. In case it is the mail that ends them it comes up apart from others, at ${at}.`;
     rules.push(rule('LEFT_BEHIND', 'waits', text, message.dueAt));
   } else if (message.dueAt > now) {
-    const again = attempts.length > 0 || message.unknownCount > 0;
-    const why = again
-      ? `It is tried again at ${instantText(message.dueAt)}`
-      : `It is due at ${instantText(message.dueAt)}`;
-    const reason = again && message.stateReason !== null ? `: ${inWords(message.stateReason)}` : '';
-    rules.push(rule(again ? 'RETRY_LATER' : 'NOT_DUE_YET', 'waits', `${why}${reason}.`, message.dueAt));
+    rules.push(later(message, attempts.length));
   }
   if (refusal !== null)
     rules.push(rule('SENDING_REFUSED', 'waits', `Nothing is sent from this database: ${refusal}`));
@@ -327,45 +335,3 @@ function waits(facts: MessageFacts): Rule[] {
   }
   return rules;
 }
-
-/** What the owner did, and what came back in the middle, stand among the attempts and are none. */
-function attemptRules(attempts: readonly AttemptFacts[]): Rule[] {
-  let count = 0;
-  return attempts.map((one) => {
-    const [code, text] = NO_ATTEMPTS[one.outcome] ?? [];
-    return code && text ? rule(code, 'info', text, one.startedAt) : attempt(one, count++);
-  });
-}
-
-const NO_ATTEMPTS: Readonly<Record<string, readonly [string, string]>> = {
-  sent_again: [
-    'RESENT_BY_OWNER',
-    'The owner had it sent once more, under the same Message-ID, though the first may have arrived.',
-  ],
-  arrived: ['ARRIVED', 'Something came back of it, which shows that it has arrived.'],
-};
-
-function attempt(
-  { startedAt, stage, outcome, replyCode, replyText, relay }: AttemptFacts,
-  index: number,
-): Rule {
-  const through = relay === null ? '' : ` through ${relay}`;
-  const said = replyText?.startsWith(String(replyCode))
-    ? replyText
-    : [replyCode, replyText].filter(Boolean).join(' ');
-  const reply = replyCode === null ? '' : ` The relay said: ${said}`;
-  const [code, came] = OUTCOMES[outcome] ?? ['ATTEMPT', outcome];
-  const where = outcome === 'accepted' ? '' : ` (stage: ${stage})`;
-  return rule(code, 'info', `Attempt ${index + 1}${through}: ${came}${where}.${reply}`, startedAt);
-}
-
-const OUTCOMES: Readonly<Record<string, readonly [string, string]>> = {
-  accepted: ['ATTEMPT_ACCEPTED', 'taken'],
-  ready: ['ATTEMPT_DEFERRED', 'not taken for now'],
-  rejected: ['ATTEMPT_REJECTED', 'refused for good'],
-  held: ['ATTEMPT_REFUSED_SENDER', 'refused for good because of the sender'],
-  unknown: ['ATTEMPT_UNKNOWN', 'the connection ended before the relay said anything'],
-  expired: ['ATTEMPT_LAST', 'not taken, and it was the last try'],
-  left_behind: ['ATTEMPT_LEFT_BEHIND', 'its worker ended before it said what became of the mail'],
-  held_back: ['ATTEMPT_HELD_BACK', 'stopped at the last moment, before the first byte of the mail'],
-};

@@ -63,12 +63,49 @@ describe('why a mail whose first try was unclear goes later', () => {
     await relay.close();
   });
 
-  it('names no time for a try that is never made: "It is tried again at", and then it was too late', async () => {
-    const email = 'unclear@example.com';
+  /** A confirmation that the relay has, and of which it said nothing. */
+  const lost = async (email: string): Promise<string> => {
     relay.onBody = async () => 'drop';
     await t.http.post('/p/niches').type('form').send({ email }).expect(200);
     await t.runDue();
-    const { id } = await mail('address', email);
+    relay.onBody = async () => undefined;
+    return (await mail('address', email)).id;
+  };
+
+  it('says that the relay may have taken it, and that it may come twice: "not taken for now"', async () => {
+    const id = await lost('twice@example.com');
+    const why = await explain(id);
+    expect(why).toMatchObject({
+      decidedBy: 'RETRY_LATER',
+      answer: expect.stringContaining(
+        'Whether the relay took it at an earlier try is not known: it may come twice',
+      ),
+    });
+    expect(why.chain.filter(({ code }) => code.startsWith('ATTEMPT'))).toEqual([
+      expect.objectContaining({
+        code: 'ATTEMPT_UNKNOWN',
+        text: expect.stringContaining('the connection ended before the relay said anything (stage: body)'),
+      }),
+    ]);
+  });
+
+  it('does not say that no suppression stood against it, of one whose second try that stopped', async () => {
+    const email = 'blocked@example.com';
+    const id = await lost(email);
+    await call('post', 'suppressions', { email, scope: 'all' });
+    t.clock.advance(2 * MINUTE_MS);
+    await t.runDue();
+    const why = await explain(id);
+    expect(why).toMatchObject({ decidedBy: 'UNKNOWN', answer: expect.stringContaining('suppression list') });
+    const codes = why.chain.map(({ code }) => code);
+    expect(codes).toContain('SUPPRESSED');
+    expect(codes).not.toContain('NOT_SUPPRESSED');
+    expect(codes).not.toContain('ATTEMPT_DEFERRED');
+  });
+
+  it('names no time for a try that is never made: "It is tried again at", and then it was too late', async () => {
+    const email = 'unclear@example.com';
+    const id = await lost(email);
     await t.dataSource.query('update message set expires_at = $2 where id = $1', [
       id,
       new Date(t.clock.now().getTime() + 10 * MINUTE_MS),

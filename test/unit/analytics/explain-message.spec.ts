@@ -233,6 +233,20 @@ describe('why a mail was (not) sent', () => {
     },
   );
 
+  it.each([
+    ['suppression list', 'SUPPRESSED'],
+    ['opted out of the topic', 'TOPIC_OPTED_OUT'],
+    ['subscriber is not active', 'SUBSCRIBER_NOT_ACTIVE'],
+    ['left the list', 'LEFT_LIST'],
+  ])(
+    'tells of a mail of unclear end what kept it from a second try, which did not end it: %s',
+    (reason, code) => {
+      const answer = explainMessage(with_({ message: ended('unknown', reason) }));
+      expect(answer.decidedBy).toBe('UNKNOWN');
+      expect(answer.chain).toContainEqual(expect.objectContaining({ code, verdict: 'info' }));
+    },
+  );
+
   it('says of a held mail until when it is of use', () => {
     const answer = explainMessage(with_({ message: { ...held('paused by the reader'), expiresAt: LATER } }));
     expect(answer.decidedBy).toBe('HELD_BY_READER');
