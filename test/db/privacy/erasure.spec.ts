@@ -348,6 +348,22 @@ describe('forgetting a person', () => {
     expect(await claim('fails')).toMatchObject({ kind: 'claimed' });
   });
 
+  it('takes them out of the rows that are shown of a table nobody has taken: they stood there for a day', async () => {
+    const reader = await newReader(t, 'shown@example.com');
+    const other = ['not-shown@example.com', 'Bob'];
+    const table = (samples: string[][]) => ({ name: 'people.csv', headers: ['email', 'name'], samples });
+    const preview = { tables: [table([['Shown@example.com', 'Ann'], other]), table([])], problem: 'why' };
+    const { id } = await one(
+      `insert into import_job (file_name, state, dry_run, options, preview, created_at)
+       values ('people.csv', 'mapping', false, '{}', $1::jsonb, now()) returning id`,
+      JSON.stringify(preview),
+    );
+    await erase(reader);
+    expect(await one('select preview from import_job where id = $1', String(id))).toEqual({
+      preview: { tables: [table([other]), table([])], problem: 'why' },
+    });
+  });
+
   it('is done by the API too, which also hands out the copy', async () => {
     const reader = await newReader(t, 'by-api@example.com');
     const api = (method: 'get' | 'delete', path: string) =>
