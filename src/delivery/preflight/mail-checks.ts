@@ -6,6 +6,7 @@ import { shownParts, type ShownParts } from '../mails/shown-parts.js';
 import type { MailPlace } from '../mails/written-mail.js';
 import { isOpenable } from '../../tracking/click-target.js';
 import { urlOf } from '../../values/url.js';
+import { sharedOwnPage } from './share-link.js';
 
 export interface PreflightFinding extends MailPlace {
   check:
@@ -181,7 +182,7 @@ export function linksOf(
     if (hasForeignTag(url)) continue;
     const bad = problemOf(url, attribute.toLowerCase() === 'href', ownOrigin);
     const quote = tag.at(-1) ?? '';
-    if (bad !== null) tell(bad, `${attribute}=${quote}${written}${quote}`);
+    if (bad !== null) tell(bad, bad.found ?? `${attribute}=${quote}${written}${quote}`);
     else if (/^https?:/i.test(url)) urls.add(url);
   }
   return { urls: [...urls], findings: [...findings.values()] };
@@ -189,7 +190,7 @@ export function linksOf(
 
 /** `found`: to find the line in the source, where it stands there as it is. */
 export type LinkFinding = PreflightFinding & { found?: string; times: number };
-type LinkProblem = Pick<PreflightFinding, 'message'> & { level: 'warn' | 'fail' };
+type LinkProblem = Pick<PreflightFinding, 'message'> & { level: 'warn' | 'fail'; found?: string };
 
 function problemOf(url: string, isLink: boolean, ownOrigin: string): LinkProblem | null {
   if (url === '' || url === '#')
@@ -204,9 +205,19 @@ function problemOf(url: string, isLink: boolean, ownOrigin: string): LinkProblem
   if (isLink && !/^https?:/i.test(url) && isOpenable(url)) return null;
   if (/^http:/i.test(url) && !url.startsWith(ownOrigin))
     return { level: 'warn', message: `${url} is not https` };
-  if (/^https?:/i.test(url))
-    return urlOf(url) !== null ? null : { level: 'fail', message: `${url} is no address` };
+  if (/^https?:/i.test(url)) {
+    const address = urlOf(url);
+    return address === null ? { level: 'fail', message: `${url} is no address` } : shareProblem(address);
+  }
   // What is inside a picture's data: is the business of the client table.
   if (!isLink && /^(?:data|cid):/i.test(url)) return null;
   return { level: 'fail', message: `${url.slice(0, 80)} is none of https, mailto and tel` };
+}
+
+function shareProblem(link: URL): LinkProblem | null {
+  const shared = sharedOwnPage(link);
+  if (shared === null) return null;
+  const { name, page } = shared;
+  const message = `a link has readers share ${page} with others, and does not lead them there: MJML does so by name="${name}"; name="${name}-noshare" leads there`;
+  return { level: 'warn', message, found: page };
 }
