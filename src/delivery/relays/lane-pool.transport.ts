@@ -24,6 +24,12 @@ export class LanePools {
     return [...this.#pools].filter(([, pool]) => pool.stuck).map(([name]) => name);
   }
 
+  /** For so long it has let none go; 0 while it is not stuck. */
+  stuckForMs(relay: string): number {
+    const pool = this.#pools.get(relay);
+    return pool?.stuck === true ? performance.now() - pool.backAtMs : 0;
+  }
+
   look(): void {
     for (const pool of this.#pools.values()) pool.look();
   }
@@ -40,6 +46,7 @@ export class LanePool {
   /** Those that are free and those that are at work. */
   #open = 0;
   #stuck = false;
+  #backAtMs = performance.now();
   #patience: NodeJS.Timeout | undefined;
 
   /** `most`: how many there may be at this moment. */
@@ -57,6 +64,11 @@ export class LanePool {
     return this.#stuck;
   }
 
+  /** When a lane came back last, or was opened. */
+  get backAtMs(): number {
+    return this.#backAtMs;
+  }
+
   /**
    * Waits for a lane that is at work when there may be no more. Null: whoever asks had better choose among the relays anew,
    * as none of the lanes, or one of them, will not come back soon, or there is none that may be waited for.
@@ -72,7 +84,7 @@ export class LanePool {
   }
 
   put(lane: SmtpLane): void {
-    this.#stuck = false;
+    this.#moves();
     const next = this.#waiting.shift();
     this.#waitOn();
     if (next) next(lane);
@@ -82,7 +94,7 @@ export class LanePool {
   /** A lane that is at work does not come back. */
   leave(): void {
     this.#open--;
-    this.#stuck = false;
+    this.#moves();
     this.look();
   }
 
@@ -94,6 +106,10 @@ export class LanePool {
 
   close(): void {
     for (const lane of this.#free) lane.close();
+  }
+
+  #moves(): void {
+    [this.#stuck, this.#backAtMs] = [false, performance.now()];
   }
 
   #waitOn(): void {
@@ -108,6 +124,7 @@ export class LanePool {
   #opened(): SmtpLane | null {
     if (this.#open >= this.most()) return null;
     this.#open++;
+    this.#backAtMs = performance.now();
     return new SmtpLane(this.relay.name, this.relay.url, this.relay.provider, this.relay);
   }
 }
