@@ -71,6 +71,8 @@ export interface MessageFacts {
     unknownCount: number;
     /** Why it is not tried once more; null as long as it is. */
     withdrawn: string | null;
+    /** Whether its broadcast is for lists, and the reader has left them. */
+    offItsList?: boolean;
   } & OfferFacts;
   person: PersonFacts | null;
   suppressions: SuppressionFacts[];
@@ -187,7 +189,7 @@ function audience(facts: MessageFacts): Rule[] {
       stopped: gone === PAUSED_BY_READER,
       broadcast: message.kind === 'broadcast',
     }),
-    ...wishRules(optedOutSince, { topic: message.topic, gone, open }),
+    ...wishRules(optedOutSince, { ...message, gone, open }),
   ];
 }
 

@@ -187,15 +187,22 @@ export const CAUSES: Readonly<Record<string, readonly [string, string]>> = {
   broadcast: ['PLANNED_BY_BROADCAST', 'Planned by a broadcast that is no longer there.'],
 };
 
-/** What the person has said of the mail's topic and, where that stopped it (`gone`), of the list that it was for. */
+/** What the person has said of the mail's topic, and whether they have left the list that it is for. `gone`: what stopped it. */
 export function wishRules(
   optedOutSince: Date | null,
-  { topic, gone, open }: { topic: string; gone: string | null; open: boolean },
+  {
+    topic,
+    gone,
+    open,
+    offItsList = false,
+  }: { topic: string; gone: string | null; open: boolean; offItsList?: boolean },
 ): Rule[] {
   const topical = topicRule(optedOutSince, { topic, stopped: gone === OPTED_OUT, open });
-  if (gone !== LEFT_LIST) return [topical];
-  const text = 'The person had left the list that the broadcast is for when the mail came up.';
-  return [topical, rule('LEFT_LIST', 'stopped', text)];
+  const left = 'left the list that the broadcast is for';
+  if (gone === LEFT_LIST)
+    return [topical, rule('LEFT_LIST', 'stopped', `The person had ${left} when the mail came up.`)];
+  if (!open || !offItsList) return [topical];
+  return [topical, rule('LEFT_LIST', 'stopped', `The person has ${left}.`)];
 }
 
 /** Null while the broadcast lets its mails go. */

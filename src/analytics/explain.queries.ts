@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { audienceParts, type Audience, segmentCondition } from '../broadcasts/audience.js';
+import { OFF_ITS_LIST } from '../delivery/guards/left-list.queries.js';
 import {
   lateSql,
   OVERDUE,
@@ -44,8 +45,9 @@ export async function messageRow(db: EntityManager, id: string): Promise<Message
     `select id, kind, class, state, state_reason as "stateReason", coalesce(funnel_key, '') as topic, step_key as "stepKey",
        due_at as "dueAt", created_at as "createdAt", expires_at as "expiresAt", data_at as "dataAt", settled_at as "settledAt",
        accepted_at as "acceptedAt", unknown_count as "unknownCount", withdrawn, subscriber_id as "subscriberId",
-       broadcast_id as "broadcastId", enrollment_id as "enrollmentId", address_hash as "addressHash", lane_key as "queueKey", jsonb_build_object('offer', data -> 'offer', 'offerAfter', data -> 'offerAfter') as offers
-     from message where id = $1`,
+       broadcast_id as "broadcastId", enrollment_id as "enrollmentId", address_hash as "addressHash", lane_key as "queueKey", jsonb_build_object('offer', data -> 'offer', 'offerAfter', data -> 'offerAfter') as offers,
+       (select k.lists is not null and ${OFF_ITS_LIST} from broadcast k where k.id = m.broadcast_id) is true as "offItsList"
+     from message m where id = $1`,
     [id],
   );
   return rows[0] ?? null;
