@@ -255,10 +255,10 @@ const splitResponse = z
     guardRails: z
       .object({ unsubscribes: z.string().nullable(), complaints: z.string().nullable() })
       .nullable(),
-    decidesAt: z.iso
-      .datetime()
-      .nullable()
-      .meta({ description: 'Null until each mail of the test was tried; waitMinutes count from then.' }),
+    decidesAt: z.iso.datetime().nullable().meta({
+      description:
+        'Null until each mail of the test was tried and one has gone; waitMinutes count from then.',
+    }),
     decision: z
       .object({
         verdict: z.enum(['winner', 'no_winner']),

@@ -83,9 +83,8 @@ export class SplitTests {
     const { id, split, decideAt } = tested;
     const now = this.clock.now();
     if (decideAt === null) {
-      if (await this.queries.isBeingTried(id)) return;
-      const at = new Date(now.getTime() + split.waitMinutes * MINUTE_MS);
-      await this.queries.setDecideAt(this.dataSource.manager, id, at);
+      const at = await this.decisionTime(tested, now);
+      if (at !== null) await this.queries.setDecideAt(this.dataSource.manager, id, at);
       return;
     }
     if (decideAt > now) return;
@@ -97,6 +96,20 @@ export class SplitTests {
       const stopped = current?.stoppedArms ?? [];
       await this.queries.decide(manager, id, decisionOf({ split, figures, stopped }, now));
     });
+  }
+
+  /**
+   * Null: not known yet. While none has been taken there is nothing to compare, so those that are put off or held are waited
+   * for, as in an outage. What an outage has made late counts from when it was to go: the rest is as late, and the policy for
+   * that is asked about it.
+   */
+  private async decisionTime({ id, split }: Tested, now: Date): Promise<Date | null> {
+    if (await this.queries.isBeingTried(id)) return null;
+    const { isOpen, isTaken, overdueSince } = await this.queries.tried(id);
+    if (isOpen && !isTaken) return null;
+    const from = overdueSince !== null && overdueSince < now ? overdueSince : now;
+    const waits = isTaken || overdueSince === null;
+    return waits ? new Date(from.getTime() + split.waitMinutes * MINUTE_MS) : from;
   }
 
   private async figures({ id, split }: Tested, until: Date): Promise<ArmFigures[]> {

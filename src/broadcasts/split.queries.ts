@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { OVERDUE } from '../delivery/message/overdue.js';
 import { BROADCAST_PAUSED } from '../delivery/message/state-reasons.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import type { GroupFigures } from './holdout.js';
@@ -10,6 +11,15 @@ interface FiguresOf {
   broadcastId: string;
   split: Split;
   until: Date;
+}
+
+interface Tried {
+  /** Any is still to go, or held. */
+  isOpen: boolean;
+  /** Any may have reached its reader. */
+  isTaken: boolean;
+  /** When the last of them went or was to go, where an outage has made any late; null: none is. */
+  overdueSince: Date | null;
 }
 
 /** The SQL of split tests. Their mails are written by the delivery module. */
@@ -30,6 +40,24 @@ export class SplitQueries {
       [broadcastId, BROADCAST_PAUSED],
     );
     return rows.length > 0;
+  }
+
+  /**
+   * What became of a test that is not being tried. Reads the whole broadcast by `message_broadcast`: once in a test that goes
+   * well, and at each look while nothing of it can go.
+   */
+  async tried(broadcastId: string): Promise<Tried> {
+    const rows: Tried[] = await this.dataSource.query(
+      `with test as (
+         select state in ('ready', 'held', 'leased', 'in_data') as open, state in ('accepted', 'unknown') as taken,
+           state in ('held', 'expired', 'cancelled') and starts_with(coalesce(state_reason, ''), $2) as overdue,
+           coalesce(accepted_at, data_at, planned_for, due_at) as at
+         from message where broadcast_id = $1 and arm is not null)
+       select coalesce(bool_or(open), false) as "isOpen", coalesce(bool_or(taken), false) as "isTaken",
+         case when bool_or(overdue) then max(at) filter (where taken or overdue) end as "overdueSince" from test`,
+      [broadcastId, OVERDUE],
+    );
+    return rows[0] ?? { isOpen: false, isTaken: false, overdueSince: null };
   }
 
   /**

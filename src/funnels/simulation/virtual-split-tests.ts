@@ -119,6 +119,11 @@ function judge(
     broadcast.decideAt = null;
     return;
   }
+  const firstMs = firstOfNone(campaign);
+  if (firstMs !== null) {
+    broadcast.decideAt = new Date(Math.max(now.getTime(), firstMs) + split.waitMinutes * MINUTE_MS);
+    return;
+  }
   const figures = figuresOf(campaign, split, { runs, now });
   if (stop(campaign, figures, now)) return;
   const decision = decisionOf({ split, figures, stopped: broadcast.stoppedArms }, now);
@@ -139,6 +144,12 @@ function judge(
         expiresAt: expiresAt ?? mail.expiresAt,
       });
     }
+}
+
+/** As `SplitTests.decisionTime`: while none of the test has gone, those that are put off are waited for. Null: nothing is. */
+function firstOfNone({ tried }: Campaign): number | null {
+  const open = tried.flatMap(({ mail }) => (isOpen(mail) ? mail.dueAt.getTime() : []));
+  return open.length === 0 || tried.some(({ mail }) => mail.sentAt !== null) ? null : Math.min(...open);
 }
 
 export function isOpenFor(runs: readonly VirtualRun[], key: string): boolean {
