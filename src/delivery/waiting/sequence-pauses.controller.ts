@@ -17,7 +17,8 @@ export class SequencePausesController {
   @Post(':funnel/pause')
   @ApiRoute({
     summary: 'Pause the mails of a funnel’s sequences',
-    description: 'People go on through their steps; the mails wait. Confirmations and receipts go.',
+    description:
+      'People stay at their steps, and mails that are written wait. Let go on, steps follow one another as before. Confirmations and receipts go.',
     tag: 'sending',
     response: releasedResponse,
     status: 200,

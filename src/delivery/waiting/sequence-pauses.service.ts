@@ -24,8 +24,8 @@ export interface SequencePause {
 }
 
 /**
- * Pauses of the mails that a funnel's sequences plan: people go on through their steps, and the mails wait, held, until
- * the owner lets them go on. Obeyed by the claim and the barrier, which read `sequence_pause`; written here only.
+ * Pauses of the mails that a funnel's sequences plan: people stay at their steps, and mails that are planned wait, held,
+ * until the owner lets them go on. Obeyed by the claim and the barrier, which read `sequence_pause`; written here only.
  */
 @Injectable()
 export class SequencePauses {

@@ -203,8 +203,7 @@ export class ForecastService {
 function pausedOut(paused: ReadonlySet<string>): typeof LEAVES_OUT {
   if (paused.size === 0) return [];
   const what = `mails of ${[...paused].join(', ')}, and what would be bought by them`;
-  const why =
-    'these sequences are paused: people go on through their steps, and the mails wait until you let them go on';
+  const why = 'these sequences are paused: their people stay where they are until you let the mails go on';
   return [{ what, why }];
 }
 

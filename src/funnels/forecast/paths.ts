@@ -65,7 +65,7 @@ export interface PathQuestion {
   measured: Measured;
   /** How many mails one person gets; null: as many as come. */
   cap?: FrequencyCap | null;
-  /** Keys of sequences whose mails wait for the owner's word: people go on through their steps. */
+  /** Keys of sequences whose mails wait for the owner's word: their people stand still. */
   paused?: ReadonlySet<string>;
   from: Date;
   until: Date;
@@ -160,6 +160,7 @@ function walk(question: PathQuestion, standing: Standing, prefix: readonly Choic
     ]);
     if (now === null || now >= until) return path;
     agenda.doAll(now);
+    holdPaused(question, run);
     advanceVirtual(run, now);
     holdPaused(question, run);
     for (const mail of sendVirtual(run, now, question.cap ?? null)) {
@@ -170,8 +171,10 @@ function walk(question: PathQuestion, standing: Standing, prefix: readonly Choic
 }
 
 /** Until nobody knows when: nothing of it comes in the time that is looked at. */
-function holdPaused({ sequences, paused }: PathQuestion, { record }: VirtualRun): void {
+function holdPaused({ sequences, paused, until }: PathQuestion, { record }: VirtualRun): void {
   if (paused === undefined || paused.size === 0) return;
+  for (const place of activeOf(record))
+    if (paused.has(sequences.get(place.sequence) ?? place.sequence)) place.nextAt = until;
   for (const mail of record.mails) {
     const version = mail.sequence ?? '';
     if (mail.state === 'ready' && paused.has(sequences.get(version) ?? version)) mail.state = 'held';

@@ -76,8 +76,8 @@ export function planBatch(
     return peers;
   };
   for (const group of due) {
-    if (group.status === 'paused') {
-      batch.plan.paused.push(...group.people.ids);
+    if (group.status === 'paused' || group.status === 'stopped') {
+      batch.plan[group.status].push(...group.people.ids);
       continue;
     }
     const start = startOfKey(group);

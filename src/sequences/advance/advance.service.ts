@@ -10,11 +10,18 @@ import { EffectsService } from '../effects/effects.service.js';
 import { EnrollmentsQueries, furtherCursor, type DueCursor } from './enrollments.queries.js';
 import { loadAnswers } from './facts.queries.js';
 import { VersionsService } from './versions.service.js';
+import { MINUTE_MS } from '../../values/time-units.js';
 
 /** More gain nothing and hold their row locks for longer. */
 const BATCH = 2_000;
 /** Batches under way at the same time: while the database writes two, this process works out the third. */
 const LOOPS = 3;
+/**
+ * People of a sequence whose mails are paused stand still: going on, each would have all their steps in one minute when it
+ * goes on, and branches would be decided by mails that they never had. So long they may wait once it does; each look costs a write.
+ */
+const STOPPED_MS = 15 * MINUTE_MS;
+
 /** How far a run has come; its loops share it. */
 interface Run {
   after: DueCursor | null;
@@ -78,13 +85,18 @@ export class AdvanceService {
       const plan = await this.plan(manager, due, now);
       const stuck = await this.postponeStuck(manager, plan, now);
       const paused = await this.queries.holdPaused(manager, plan.paused, now);
+      const stopped = await this.queries.holdStopped(
+        manager,
+        plan.stopped,
+        new Date(now.getTime() + STOPPED_MS),
+      );
       // The locked enrollments are what an erasure waits for.
       await this.messages.planBatch(manager, this.messages.prepareBatch(plan.mail));
       await this.queries.grantOffers(manager, plan.grants, now);
       await this.queries.recordDecisions(manager, plan.decisions, now);
       await this.queries.move(manager, plan, now);
       await this.effects.apply(manager, plan, now);
-      run.moved += plan.moves.ids.length + stuck + paused;
+      run.moved += plan.moves.ids.length + stuck + paused + stopped;
       return due.reduce((sum, { people }) => sum + people.ids.length, 0);
     });
   }

@@ -81,6 +81,8 @@ export interface BatchPlan {
   assignments: NewAssignment[];
   /** Enrollments of people who want a pause. */
   paused: string[];
+  /** Those of a sequence whose mails are paused. */
+  stopped: string[];
   /** Those whose next step cannot be worked out, by the reason: they must not hold up everybody behind them. */
   stuck: { ids: string[]; stepKey: string; reason: string }[];
 }
@@ -98,6 +100,7 @@ export function emptyPlan(): BatchPlan {
     notices: [],
     assignments: [],
     paused: [],
+    stopped: [],
     stuck: [],
   };
 }

@@ -29,7 +29,7 @@ export interface DueGroup {
   data: string;
   /** JSON of the steps that do not come again; null for nearly everybody. */
   had: string | null;
-  /** Of the subscriber; `paused` while an active one wants a pause. */
+  /** Of the subscriber; `paused` while an active one wants a pause, `stopped` while the mails of the sequence are paused. */
   status: string;
   timeZone: string | null;
   people: DuePeople;

@@ -38,7 +38,8 @@ export class EnrollmentsQueries {
    * subscribers once for each batch. People come as one text: a row and a dozen values for each of them took more time
    * than all else the worker does, and sorting them into groups a fifth of it. What `data` they have is told where it is
    * not that of the first. `lateSinceMs` is `lateSince` in SQL, but before the owner's word about a restored backup for all who
-   * were due before it: their mail may have gone out.
+   * were due before it: their mail may have gone out. Those go on also where the mails of their sequence are paused; the others
+   * of it are `stopped`.
    */
   async claimDue(
     manager: EntityManager,
@@ -50,13 +51,17 @@ export class EnrollmentsQueries {
          from enrollment where status = 'active' and next_at <= $1 and (next_at, id) > ($3, $4)
          order by next_at, id limit $2 for update skip locked),
        restored as materialized (select ${RESTORED_UNTIL} as until),
+       stopped as materialized (
+         select v.id from sequence_pause p join sequence q on q.funnel_key = p.funnel_key
+           join sequence_version v on v.sequence_id = q.id where p.resumed_at is null),
        first as materialized (select data from due limit 1),
        last as materialized (select next_at, id from due order by next_at desc, id desc limit 1)
        select (select data::text from first) as data, (select id from last) as "lastId",
          (select extract(epoch from next_at)::float8 * 1000 from last) as "lastAtMs",
          string_agg(d.id || ' ' || d.subscriber_id || ' ' || s.email_key || ' '
            || case when s.email = s.email_key then '' else s.email end || E'\t'
-           || d.version_id || E'\t' || d.step_key || E'\t' || s.status || E'\t' || coalesce(s.time_zone, '') || E'\t'
+           || d.version_id || E'\t' || d.step_key || E'\t' || case when s.status = 'active' and d.version_id in (select id from stopped)
+             and (d.next_at < (select until from restored)) is not true then 'stopped' else s.status end || E'\t' || coalesce(s.time_zone, '') || E'\t'
            || case when d.wait_until is null then 'new' when d.wait_until <= $1 then 'over' else 'pending' end || E'\t'
            || case when d.next_at < (select until from restored) then least(${HOUR}, ${BEFORE_RESTORED})::text
              when d.next_at < $1::timestamptz - interval '1 hour' then ${HOUR}::text else '' end || E'\t'
@@ -124,6 +129,16 @@ export class EnrollmentsQueries {
       [ids, now],
     );
     return count;
+  }
+
+  /** Leaves people of a sequence whose mails are paused where they are, to be looked at again `at`. */
+  async holdStopped(manager: EntityManager, ids: readonly string[], at: Date): Promise<number> {
+    if (ids.length === 0) return 0;
+    await manager.query(
+      'update enrollment set next_at = $2, planned_for = null where id = any($1::bigint[])',
+      [ids, at],
+    );
+    return ids.length;
   }
 
   /** Leaves people where they are until `until`. */

@@ -1,0 +1,67 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openCourse, type Course } from '../course.js';
+
+const DAY_MS = 86_400_000;
+
+describe('a sequence whose mails are paused', () => {
+  let t: Course;
+  beforeAll(async () => {
+    t = await openCourse();
+  });
+  afterAll(async () => t?.test.close());
+  afterEach(async () => t.clear());
+
+  const pass = async (days: number, stepMs = DAY_MS): Promise<void> => {
+    for (let passedMs = 0; passedMs < days * DAY_MS; passedMs += stepMs) {
+      t.clock.advance(stepMs);
+      await t.test.runDue();
+    }
+  };
+  const say = async (what: 'pause' | 'resume'): Promise<unknown> =>
+    (await t.post(`/api/v1/sending/sequences/course/${what}`, {})).body;
+  /** In the order in which they went. */
+  const went = async (): Promise<string[]> => {
+    const rows: { row: string }[] = await t.db.query(
+      `select step_key || ' ' || (accepted_at at time zone 'utc')::date as row from message
+       where state = 'accepted' order by accepted_at`,
+    );
+    return rows.map(({ row }) => row);
+  };
+
+  it('sent each reader all its steps in one minute when it went on', async () => {
+    await t.publish(
+      `- { key: one, email: emails/story }
+- { key: two, email: emails/story, delay: 2 days }
+- { key: clicked, if: { clicked: two }, then: [{ key: thanks, tag: thanks }], else: [{ key: nudge, email: emails/story, delay: 2 days }] }
+- { key: three, email: emails/story, delay: 2 days }`,
+    );
+    await t.enroll(await t.person('reader@example.com'));
+    await t.test.runDue();
+    await pass(1);
+    await say('pause');
+    await pass(11);
+    expect(await went()).toEqual(['one 2026-01-05']);
+
+    await say('resume');
+    await pass(7, DAY_MS / 24);
+    expect(await went()).toEqual([
+      ...['one 2026-01-05', 'two 2026-01-17', 'nudge 2026-01-19', 'three 2026-01-21'],
+    ]);
+  });
+
+  it('keeps the one mail that was planned, and those who leave meanwhile leave', async () => {
+    await t.publish('- { key: one, email: emails/story }\n- { key: two, email: emails/story, delay: 1 day }');
+    const [stays, leaves] = [await t.person('stays@example.com'), await t.person('leaves@example.com')];
+    for (const id of [stays, leaves]) await t.enroll(id);
+    await t.run();
+    await say('pause');
+    await t.db.query(`update subscriber set status = 'unsubscribed' where id = $1`, [leaves]);
+    await pass(5);
+    expect(await t.place(leaves)).toMatchObject({ status: 'exited' });
+    expect(await t.place(stays)).toMatchObject({ status: 'active', step: 'two' });
+    await say('resume');
+    await pass(2, DAY_MS / 24);
+    expect(await t.mails(stays)).toEqual(['one', 'two']);
+    expect(await t.mails(leaves)).not.toContain('two');
+  });
+});
