@@ -95,6 +95,7 @@ import { PausedForProvider1765820000000 } from './migrations/1765820000000-pause
 import { PutOffMails1765830000000 } from './migrations/1765830000000-put-off-mails.js';
 import { PausedForProviders1765860000000 } from './migrations/1765860000000-paused-for-providers.js';
 import { PauseOverruled1765861000000 } from './migrations/1765861000000-pause-overruled.js';
+import { RoomForMails1765862500000 } from './migrations/1765862500000-room-for-mails.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -195,4 +196,5 @@ export const migrations = [
   PutOffMails1765830000000,
   PausedForProviders1765860000000,
   PauseOverruled1765861000000,
+  RoomForMails1765862500000,
 ];
