@@ -63,6 +63,8 @@ export class KeptLeavings implements OnApplicationShutdown {
   #waiting: ReadonlyMap<string, Kept> = new Map();
   /** Kept by this process and not looked at yet. */
   readonly #kept = new Map<string, Kept>();
+  /** The folder was gone at the start, and some waited there as the owner was told: until when the mails of others wait. */
+  #goneUntil: Date | null = null;
   readonly #listeners = new Set<() => void>();
   /** Of the last look at which some waited and the database answered, by the process's steady counter. */
   #lookedAtMs: number | null = null;
@@ -79,6 +81,11 @@ export class KeptLeavings implements OnApplicationShutdown {
 
   /** Once, by a process that serves requests or sends, before it does either. */
   async start(): Promise<void> {
+    const isThere = await stat(this.#folder).then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) this.#goneUntil = await this.said.holdTold(this.#folder).catch(() => null);
     await this.takeUp();
     await this.takeUpFailed();
     this.#timer = setInterval(() => void this.takeUp(), LOOK_MS);
@@ -102,8 +109,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     const text = JSON.stringify(kept);
     try {
       // Made anew in place of one that is gone, it would be a folder in which nobody waits.
-      if (this.#waiting.size + this.#kept.size === 0)
-        await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      if (!this.knowsOfSome()) await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       await writeDurably(path, text, `${path}.${randomUUID()}`);
       this.#kept.set(name, kept);
     } catch (error) {
@@ -190,10 +196,13 @@ export class KeptLeavings implements OnApplicationShutdown {
 
   /** Gone while some wait there, as a disk that is not mounted any more, the folder is not an empty one: they have left still. */
   private async names(): Promise<string[]> {
-    const names = await readdir(this.#folder).catch(
-      this.#waiting.size + this.#kept.size > 0 ? undefined : nullIfMissing,
-    );
+    const names = await readdir(this.#folder).catch(this.knowsOfSome() ? undefined : nullIfMissing);
+    if (names !== null) this.#goneUntil = null;
     return names ?? [];
+  }
+
+  private knowsOfSome(): boolean {
+    return this.#waiting.size + this.#kept.size > 0 || this.#goneUntil !== null;
   }
 
   /** Two processes may do the same one: leaving twice is leaving once. Rejects when it has to wait. */
@@ -254,11 +263,9 @@ export class KeptLeavings implements OnApplicationShutdown {
     this.count(why.size > 0);
     if (why.size > 0 && this.#waitedMs === 0) this.#log.error(`Leavings on disk have to wait: ${reason}`);
     if (why.size === 0) this.#saidKept = false;
-    await this.said.say(
-      LEAVINGS_WAIT,
-      this.#waitedMs >= TELL_AFTER_MS ? waiting(this.#folder, reason, this.knowsAll(why)) : null,
-      { holdUntil: this.holdEnds() },
-    );
+    const message = why.size === 0 ? null : waiting(this.#folder, reason, this.knowsAll(why));
+    if (message === null || this.#waitedMs >= TELL_AFTER_MS)
+      await this.said.say(LEAVINGS_WAIT, this.#folder, message, { holdUntil: this.holdEnds() });
     await this.tellOfFailed();
     return why.size === 0 || this.hasHeldLong();
   }
@@ -270,7 +277,9 @@ export class KeptLeavings implements OnApplicationShutdown {
 
   /** By this process's steady counter, too, as the clock may have been put back since. */
   private hasHeldLong(): boolean {
-    const overSince = new Date(this.clock.now().getTime() - HOLD_MS);
+    const now = this.clock.now();
+    const overSince = new Date(now.getTime() - HOLD_MS);
+    if (this.#goneUntil !== null && this.#goneUntil <= now) return true;
     return this.#waitedMs >= HOLD_MS || [...this.#waiting.values()].some(({ at }) => at <= overSince);
   }
 
@@ -279,7 +288,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     if (this.hasHeldLong()) return null;
     const ownMs = this.clock.now().getTime() + HOLD_MS - this.#waitedMs;
     if (Math.abs(ownMs - this.#ownHoldEndsMs) > MINUTE_MS) this.#ownHoldEndsMs = ownMs;
-    let endsMs = this.#ownHoldEndsMs;
+    let endsMs = Math.min(this.#ownHoldEndsMs, this.#goneUntil?.getTime() ?? Infinity);
     for (const { at } of this.#waiting.values()) endsMs = Math.min(endsMs, at.getTime() + HOLD_MS);
     return new Date(endsMs);
   }
@@ -301,7 +310,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     );
     const since = this.clock.now().getTime() - TOLD_MS;
     const isTold = times.some((time) => time !== null && time.mtimeMs > since);
-    await this.said.say('leavings:failed', isTold ? cannotBeDone(this.#folder) : null);
+    await this.said.say('leavings:failed', this.#folder, isTold ? cannotBeDone(this.#folder) : null);
   }
 }
 

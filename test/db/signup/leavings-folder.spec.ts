@@ -13,7 +13,9 @@ import { createTestDatabase, empty, type TestDatabase } from '../../support/data
 import { DatabaseFront } from '../../support/database-front.js';
 import { newReader } from '../../support/reader.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
+import { pass } from '../../support/steady-time.js';
 
+const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
 describe('who left by a link that stands in a folder that is gone, as a disk that is not mounted', () => {
@@ -118,6 +120,56 @@ describe('who left by a link that stands in a folder that is gone, as a disk tha
     await takeWrites(t.dataSource);
     await first.takeUp();
     expect([await status(one.email), await status(next.email)]).toEqual(['unsubscribed', 'unsubscribed']);
+  });
+  /** The owner has been told of somebody who left; the process ends. */
+  const waitsAndTold = async (name: string): Promise<string> => {
+    const { unsubscribe, email } = await newReader(t, `${name}@example.com`);
+    await notWritable();
+    expect([await oneClick(unsubscribe), await first.takeUp()]).toEqual([200, false]);
+    pass(t.clock, 2 * MINUTE_MS);
+    expect([await first.takeUp(), await isTold()]).toEqual([false, true]);
+    return email;
+  };
+  const isTold = async (): Promise<boolean> => {
+    const open = await t.app.get(AlertsService, { strict: false }).open();
+    return open.some(({ key }) => key === 'leavings:waiting');
+  };
+  const started = async (): Promise<KeptLeavings> => {
+    const next = nextProcess();
+    await next.start();
+    await next.onApplicationShutdown();
+    return next;
+  };
+
+  it('holds the mails of others also after a start until their hour is over, and is told of until it is there again: all went, and it was said to be over', async () => {
+    const token = (await newReader(t, 'leaves-next@example.com')).unsubscribe.split('/').at(-1) ?? '';
+    await waitsAndTold('restarted');
+    await isGone();
+    const next = await started();
+    expect(await next.takeUp()).toBe(false);
+    // Made anew for the next, it would be a folder in which nobody waits.
+    await expect(next.keep(token, 'one_click')).rejects.toMatchObject({ code: 'LEAVING_UNAVAILABLE' });
+    pass(t.clock, 57 * MINUTE_MS);
+    expect(await next.takeUp()).toBe(false);
+    pass(t.clock, 2 * MINUTE_MS);
+    expect([await next.takeUp(), await isTold()]).toEqual([true, true]);
+    pass(t.clock, 2 * 60 * MINUTE_MS);
+    expect([await (await started()).takeUp(), await isTold()]).toEqual([true, true]);
+    await takeWrites(t.dataSource);
+    await rename(`${folder}.elsewhere`, folder);
+    const last = await started();
+    expect([await last.takeUp(), await status('restarted@example.com'), await isTold()]).toEqual([
+      true,
+      'unsubscribed',
+      false,
+    ]);
+  });
+
+  it('is told of no longer when the next process has taken them off: it stood there for two hours, and mails were said to wait', async () => {
+    const email = await waitsAndTold('over');
+    await takeWrites(t.dataSource);
+    await started();
+    expect([await status(email), await isTold()]).toEqual(['unsubscribed', false]);
   });
 });
 
