@@ -52,10 +52,16 @@ export class LoginController {
 
   @Get('login')
   @SignedOut()
-  async loginPage(@Query('next') next: string | string[] | undefined): Promise<Answer> {
+  async loginPage(
+    @Query('next') next: string | string[] | undefined,
+    @Query('for') purpose: unknown,
+  ): Promise<Answer> {
     if (!(await this.owners.exists())) return TO_SETUP;
     const wanted = returnPath(typeof next === 'string' ? next : undefined);
-    return loginPage({ values: { email: '' }, errors: {}, next: wanted });
+    return loginPage({
+      ...{ values: { email: '' }, errors: {}, next: wanted },
+      isForDownload: purpose === 'download',
+    });
   }
 
   @Post('login')

@@ -103,7 +103,7 @@ export class OwnerService {
   async bySession(token: string | undefined): Promise<Owner | null> {
     if (token === undefined || !TOKEN.test(token)) return null;
     const rows: Owner[] = await this.dataSource.query(
-      `select o.id, o.email from owner_session s join owner o on o.id = s.owner_id
+      `select o.id, o.email, s.created_at as "signedInAt" from owner_session s join owner o on o.id = s.owner_id
         where s.token_hash = $1 and s.expires_at > $2`,
       [sha256(token), this.clock.now()],
     );

@@ -244,6 +244,17 @@ describe('the pages of an import', () => {
 });
 
 describe('the page of subscribers', () => {
+  const signIn = async (next = '/admin'): Promise<void> => {
+    const answer = await t.http
+      .post('/admin/login')
+      .type('form')
+      .send({ ...OWNER, next })
+      .expect(303);
+    cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+    expect(answer.headers['location']).toBe(next);
+  };
+  beforeAll(async () => signIn());
+
   it.each([
     ['', ['ada', 'bob', 'buyer', 'dead', 'no', 'yes']],
     ['?q=ADA%40example.com', ['ada']],
@@ -282,5 +293,17 @@ describe('the page of subscribers', () => {
       expect.stringMatching(/^Subscribers were exported by you.*\(status active, a name or address\)/),
     ]);
     expect((await told()).join()).not.toContain('ada@');
+  });
+
+  it('are not taken away by who signed in more than an hour ago: a browser left open gave everybody away', async () => {
+    t.clock.advance(3_600_001);
+    const answer = await t.http.get('/admin/subscribers/export.csv?q=ada').set('Cookie', cookie).expect(303);
+    const login = String(answer.headers['location']);
+    const form = await t.http.get(login).expect(200);
+    expect(form.text).toContain('signed in more than an hour ago');
+    const next = /name="next" value="([^"]*)"/.exec(form.text)?.[1] ?? '';
+    expect(next).toBe('/admin/subscribers?q=ada&amp;');
+    await signIn('/admin/subscribers?q=ada&');
+    expect(await get('/admin/subscribers/export.csv?q=ada')).toContain('"ada@example.com"');
   });
 });
