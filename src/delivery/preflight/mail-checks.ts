@@ -30,6 +30,8 @@ export interface PreflightFinding extends MailPlace {
 /** Gmail shows this much of the HTML, then a link to the rest, with the unsubscribe link behind it. */
 export const GMAIL_CLIP_BYTES = 102 * 1024;
 const SIZE_WARNING_BYTES = 90 * 1024;
+/** MJML has the icon of a network from there unless it is told another. */
+const MJMLS_OWN_ICON = /\ssrc\s*=\s*["']https:\/\/www\.mailjet\.com\/images\/theme\//i;
 const SHORTEST_TEXT = 40;
 /** `1 Main St, Ely` */
 const SHORTEST_ADDRESS = 10;
@@ -148,11 +150,25 @@ function textFindings({ text, unsubscribeUrl, postalAddress, marketing }: Checke
   return findings;
 }
 
-function imageFindings(html: string): PreflightFinding[] {
-  const without = [...html.matchAll(/<img\b[^<>]{0,1000}>/gi)].filter(([tag]) => !/\salt\s*=/i.test(tag));
-  if (without.length === 0) return [];
-  const message = `${without.length} pictures have no alt text, which is what many readers see first`;
-  return [{ check: 'clients', level: 'warn', message }];
+function imageFindings(html: string): Located[] {
+  const findings: Located[] = [];
+  const pictures = [...html.matchAll(/<img\b[^<>]{0,1000}>/gi)].map(([tag]) => tag);
+  const without = pictures.filter((tag) => !/\salt\s*=/i.test(tag));
+  if (without.length > 0)
+    findings.push({
+      check: 'clients',
+      level: 'warn',
+      message: `${without.length} pictures have no alt text, which is what many readers see first`,
+    });
+  if (pictures.some((tag) => MJMLS_OWN_ICON.test(tag)))
+    findings.push({
+      check: 'clients',
+      level: 'warn',
+      message:
+        'icons of mj-social come from www.mailjet.com, which is told who reads the mail and when; give each mj-social-element a src of your own',
+      found: /<mj-social-element\b(?![^<>]{0,1000}\ssrc\s*=)/,
+    });
+  return findings;
 }
 
 /**
