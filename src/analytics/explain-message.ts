@@ -44,6 +44,7 @@ import {
   leftByLinkRule,
   offerRules,
   pauseRule,
+  sequencePausedRule,
   suppressionRule,
   wishRules,
   type BroadcastFacts,
@@ -223,10 +224,7 @@ function held(reason: string | null): Rule {
     return rule('BROADCAST_PAUSED', 'waits', 'It waits while its broadcast is paused.');
   if (why === PAUSED_BY_READER)
     return rule('HELD_BY_READER', 'waits', 'It is held until the pause is over that the reader asked for.');
-  if (why === SEQUENCE_PAUSED) {
-    const text = 'It waits: the mails of its sequence are paused until the owner lets them go on.';
-    return rule('SEQUENCE_PAUSED', 'waits', text);
-  }
+  if (why === SEQUENCE_PAUSED) return sequencePausedRule();
   if (why === WAITS_FOR_TEST)
     return rule('WAITS_FOR_TEST', 'waits', 'It waits for the result of the split test of its broadcast.');
   if (refusedFor(why) !== null) return heldRefused(why);
@@ -263,7 +261,7 @@ function stops({ sequencePaused, late }: MessageFacts, stop: Rule | null): Rule[
   const judged = late === null ? [] : [isLate(late)];
   if (late?.reason === RESTORED) return judged;
   if (stop !== null) return [stop];
-  return sequencePaused ? [held(SEQUENCE_PAUSED)] : judged;
+  return sequencePaused ? [sequencePausedRule()] : judged;
 }
 
 function isLate({ action, reason }: NonNullable<MessageFacts['late']>): Rule {

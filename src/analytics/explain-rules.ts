@@ -132,6 +132,12 @@ export function pauseRule(
   return [rule('PAUSED_BY_READER', 'waits', text, until)];
 }
 
+/** The owner's pause, or that for complaints: of a mail, or of a step that has none yet. */
+export function sequencePausedRule(): Rule {
+  const text = 'It waits: the mails of its sequence are paused until the owner lets them go on.';
+  return rule('SEQUENCE_PAUSED', 'waits', text);
+}
+
 export function topicRule(
   optedOutSince: Date | null,
   { topic, stopped, open }: { topic: string; stopped: boolean; open: boolean },

@@ -21,7 +21,15 @@ import {
 } from './explanation.js';
 import { exitCause } from './explain-exit.js';
 import { splitRules, type SplitFacts } from './explain-split.js';
-import { consentText, pauseRule, statusText, type PersonFacts } from './explain-rules.js';
+import {
+  consentText,
+  pauseRule,
+  sequencePausedRule,
+  statusText,
+  suppressionRule,
+  type PersonFacts,
+  type SuppressionFacts,
+} from './explain-rules.js';
 
 export interface EnrollmentFacts {
   status: 'active' | 'completed' | 'exited';
@@ -49,6 +57,9 @@ export interface StepFacts {
   stepKey: string;
   sequence: { title: string; version: number };
   person: PersonFacts & { zone: string };
+  suppressions: SuppressionFacts[];
+  /** Whether the mails of the sequence are paused. */
+  sequencePaused: boolean;
   /** The person's sign-up to the funnel; null when there is none. */
   signup: { status: string; at: Date } | null;
   /** The latest one; null: never. */
@@ -75,9 +86,25 @@ export function explainStep(facts: StepFacts): Explanation {
     joined,
     ...earlierRule(facts),
     ...splitRules(enrollment.splits),
-    ...pauseRule(facts.person, { open: waits, stopped: false, broadcast: false }),
+    ...(waits ? mailRules(facts, enrollment) : []),
     ...rules,
   ]);
+}
+
+/** What stands against the mail of a step that has yet to come; a step without one goes its way. */
+function mailRules(
+  { person, stepKey, suppressions, sequencePaused }: StepFacts,
+  { definition }: EnrollmentFacts,
+): Rule[] {
+  const asked = { open: true, stopped: false };
+  const paused = pauseRule(person, { ...asked, broadcast: false });
+  if (definition.nodes.find(({ key }) => key === stepKey)?.kind !== 'email') return paused;
+  const suppressed = suppressionRule(suppressions, { ...asked, marketing: true });
+  return [
+    ...(suppressed.verdict === 'stopped' ? [suppressed] : []),
+    ...paused,
+    ...(sequencePaused ? [sequencePausedRule()] : []),
+  ];
 }
 
 /** The person had a mail of the step, and there is no record of when they were in the sequence. */

@@ -184,10 +184,10 @@ export async function conditionsUnmet(
   return parts.filter((_, place) => rows[0]?.[`p${place}`] === false).map(({ words }) => words);
 }
 
-/** Whether the claim will find the mail's sequence paused. By the key of `sequence_pause`. */
+/** Whether the claim will find the sequence of a mail, or of one to come, paused. By the key of `sequence_pause`. */
 export async function sequencePaused(
   db: EntityManager,
-  { kind, class: messageClass, topic }: MessageRow,
+  { kind, class: messageClass, topic }: Pick<MessageRow, 'kind' | 'class' | 'topic'>,
 ): Promise<boolean> {
   if (kind !== 'sequence' || messageClass !== 'marketing') return false;
   const rows: unknown[] = await db.query(

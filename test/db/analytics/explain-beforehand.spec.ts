@@ -54,4 +54,25 @@ describe('what stands against a mail that has yet to come', () => {
       { decidedBy: 'LEFT_LIST', answer: expect.stringContaining('when the mail came up') },
     ]);
   });
+
+  const STORY = 'funnel=niche-ebook&step=story';
+
+  it('is a suppression by hand, of a step whose mail has yet to be planned: "The step is next"', async () => {
+    const email = 'blocked@example.com';
+    const { id } = await newReader(t, email);
+    expect(await explain(`subscriberId=${id}&${STORY}`)).toMatchObject({ decidedBy: 'STEP_NOT_DUE' });
+    await call('post', 'suppressions', { email, scope: 'marketing' });
+    expect(await explain(`subscriberId=${id}&${STORY}`)).toMatchObject({
+      decidedBy: 'SUPPRESSED',
+      answer: expect.stringContaining('on the suppression list for newsletters and offers'),
+    });
+  });
+
+  it('is that the mails of its sequence are paused, of a step whose mail has yet to be planned', async () => {
+    const { id } = await newReader(t, 'waiting@example.com');
+    await call('post', 'sending/sequences/niche-ebook/pause').expect(200);
+    expect(await explain(`subscriberId=${id}&${STORY}`)).toMatchObject({ decidedBy: 'SEQUENCE_PAUSED' });
+    await call('post', 'sending/sequences/niche-ebook/resume').expect(200);
+    expect(await explain(`subscriberId=${id}&${STORY}`)).toMatchObject({ decidedBy: 'STEP_NOT_DUE' });
+  });
 });

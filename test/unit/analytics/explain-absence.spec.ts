@@ -67,6 +67,8 @@ const facts = (
   stepKey,
   sequence: { title: 'Niches', version: 2 },
   person: ACTIVE,
+  suppressions: [],
+  sequencePaused: false,
   signup: { status: 'confirmed', at: EARLIER },
   enrollment: enrollment === null ? null : { ...ENROLLMENT, ...enrollment },
   earlierMail: null,
@@ -75,6 +77,8 @@ const facts = (
 const clicked = { outcomes: [ran('welcome'), ran('story'), ran('pick', 'then')], stepKey: 'deep-dive' };
 const out = (exitReason: string) =>
   ({ status: 'exited', exitReason, nextAt: null, endedAt: EARLIER }) as const;
+
+const BLOCKED = [{ scope: 'all', reason: 'manual', source: 'api', since: EARLIER } as const];
 
 const STEPS: [decidedBy: string, words: RegExp, facts: StepFacts][] = [
   ['NOT_ENROLLED', /never joined “Niches”/, facts('offer', null, { signup: null })],
@@ -100,6 +104,9 @@ const STEPS: [decidedBy: string, words: RegExp, facts: StepFacts][] = [
     facts('story', { plannedFor: EARLIER }),
   ],
   ['STEP_DUE', /due since/, facts('story', { nextAt: EARLIER })],
+  ['SUPPRESSED', /every mail since .*by way of “api”/, facts('story', {}, { suppressions: BLOCKED })],
+  ['SEQUENCE_PAUSED', /paused until the owner/, facts('offer', {}, { sequencePaused: true })],
+  ['NOT_REACHED', /comes before it/, facts('pick', {}, { suppressions: BLOCKED, sequencePaused: true })],
   ['NOT_REACHED', /is at “story”, which comes before it/, facts('offer', {})],
   ['NOT_REACHED', /not come to “offer” yet/, facts('offer', { nextAt: null })],
   [
