@@ -1,14 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
+import { doEachTaken } from '../infra/database/each-taken.js';
 import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import { takeTopicToLeave } from '../subscribers/subscribers.queries.js';
 import type { Topic } from '../subscribers/topic.js';
 import { TopicsService } from '../subscribers/topics.service.js';
 import { topicChanges, topicWords, type PreferencesForm } from './preferences.js';
 import type { Evidence } from './tracking-choice.service.js';
-
-const TRIES = 5;
 
 /** What people want to hear about. */
 @Injectable()
@@ -40,14 +38,21 @@ export class TopicChoicesService {
 
   /** Of those who said so in an imported table: the import stands before the sequences, and cannot reach them. */
   async leaveImported(signal: AbortSignal): Promise<void> {
-    const leaveOne = async (manager: EntityManager): Promise<boolean> => {
-      const left = await takeTopicToLeave(manager);
-      if (left === null) return false;
-      if (!left.isWanted) await this.enrollments.exitOnTopicOptOut(manager, left.subscriberId, left.topicKey);
-      return true;
-    };
-    let isMore = true;
-    while (isMore && !signal.aborted)
-      isMore = await retriedAfterDeadlock(TRIES, async () => this.dataSource.transaction(leaveOne));
+    await doEachTaken<{ subscriberId: string; topicKey: string }>(
+      this.dataSource,
+      signal,
+      async (manager, after) => {
+        const left = await takeTopicToLeave(manager, after);
+        return (
+          left && {
+            key: left,
+            work: async () => {
+              if (!left.isWanted)
+                await this.enrollments.exitOnTopicOptOut(manager, left.subscriberId, left.topicKey);
+            },
+          }
+        );
+      },
+    );
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
+import { doEachTaken } from '../infra/database/each-taken.js';
 import { OrdersService } from '../orders/orders.service.js';
 import { takeSeenToForget } from '../subscribers/subscribers.queries.js';
 import type { ConsentWords } from '../subscribers/subscriber.js';
@@ -62,15 +63,14 @@ export class TrackingChoiceService {
   }
   /** Of those who said so in an imported table: the import stands before all that sees people, and cannot reach it. */
   async forgetDeclined(signal: AbortSignal): Promise<void> {
-    const forgetOne = async (manager: EntityManager): Promise<boolean> => {
-      const subscriberId = await takeSeenToForget(manager);
-      if (subscriberId === null) return false;
-      await this.orders.forgetMarks(manager, subscriberId);
-      await this.tracking.forgetSeen(manager, subscriberId);
-      return true;
-    };
-    let isMore = true;
-    while (isMore && !signal.aborted)
-      isMore = await retriedAfterDeadlock(TRIES, async () => this.dataSource.transaction(forgetOne));
+    await doEachTaken<string>(this.dataSource, signal, async (manager, after) => {
+      const subscriberId = await takeSeenToForget(manager, after);
+      if (subscriberId === null) return null;
+      const work = async (): Promise<void> => {
+        await this.orders.forgetMarks(manager, subscriberId);
+        await this.tracking.forgetSeen(manager, subscriberId);
+      };
+      return { key: subscriberId, work };
+    });
   }
 }

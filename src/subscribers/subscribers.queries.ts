@@ -139,31 +139,41 @@ export async function listKeys(db: EntityManager): Promise<Set<string>> {
   return new Set(rows.map(({ key }) => key));
 }
 
+interface TopicToLeave {
+  subscriberId: string;
+  topicKey: string;
+}
+
 /**
- * A topic that an import says somebody wants no mails about, if one is left: the caller ends their series of it in the same
- * transaction, unless they want it again (`isWanted`). Others pass over that row meanwhile.
+ * The first topic behind `after` that an import says somebody wants no mails about: the caller ends their series of it in the
+ * same transaction, unless they want it again (`isWanted`). Others pass over that row meanwhile. By primary key.
  */
 export async function takeTopicToLeave(
   db: EntityManager,
-): Promise<{ subscriberId: string; topicKey: string; isWanted: boolean } | null> {
-  const [rows]: [{ subscriberId: string; topicKey: string; isWanted: boolean }[], number] = await db.query(
+  after: TopicToLeave | null,
+): Promise<(TopicToLeave & { isWanted: boolean }) | null> {
+  const [rows]: [(TopicToLeave & { isWanted: boolean })[], number] = await db.query(
     `delete from topic_to_leave l where (subscriber_id, topic_key) = (
-       select subscriber_id, topic_key from topic_to_leave order by 1, 2 limit 1 for update skip locked)
+       select subscriber_id, topic_key from topic_to_leave where (subscriber_id, topic_key) > ($1::bigint, $2::text)
+        order by 1, 2 limit 1 for update skip locked)
      returning subscriber_id as "subscriberId", topic_key as "topicKey", not exists (
        select from topic_opt_out o where o.subscriber_id = l.subscriber_id and o.topic_key = l.topic_key) as "isWanted"`,
+    [after?.subscriberId ?? '0', after?.topicKey ?? ''],
   );
   return rows[0] ?? null;
 }
 
 /**
- * One of those whom an import has told not to count any more, if one is left: the caller forgets what was seen of them in the
- * same transaction. Others pass over that row meanwhile.
+ * The first behind `after` of those whom an import has told not to count any more: the caller forgets what was seen of them in
+ * the same transaction. Others pass over that row meanwhile. By primary key.
  */
-export async function takeSeenToForget(db: EntityManager): Promise<string | null> {
+export async function takeSeenToForget(db: EntityManager, after: string | null): Promise<string | null> {
   const [rows]: [{ id: string }[], number] = await db.query(
     `delete from seen_to_forget where subscriber_id = (
-       select subscriber_id from seen_to_forget order by subscriber_id limit 1 for update skip locked)
+       select subscriber_id from seen_to_forget where subscriber_id > $1::bigint
+        order by subscriber_id limit 1 for update skip locked)
      returning subscriber_id as id`,
+    [after ?? '0'],
   );
   return rows[0]?.id ?? null;
 }
