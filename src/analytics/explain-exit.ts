@@ -2,6 +2,7 @@ import {
   BROADCAST_CANCELLED,
   CANCELLED_BY_OWNER,
   CONFIRMED_ALREADY,
+  LATER_STEP_WENT,
   LEFT_LIST,
   LEFT_BY_LINK,
   NOT_ACTIVE,
@@ -70,6 +71,11 @@ const PLAIN: readonly (readonly [reason: string, ...Words])[] = [
   [EXIT.goal('*'), 'GOAL_REACHED', (goal) => `The person reached the goal ${quoted(goal)}`],
   [EXIT.owns('*'), 'OWNS_PRODUCT', (product) => `The person came to own ${quoted(product)}`],
   ['erased', 'PERSON_ERASED', () => 'The person was erased'],
+  [
+    LATER_STEP_WENT,
+    'LATER_STEP_WENT',
+    () => 'It was late by an outage, and a later mail of the sequence had gone to the person',
+  ],
   [CONFIRMED_ALREADY, 'CONFIRMED_ALREADY', () => 'The person confirmed the address by another mail'],
 ];
 

@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { MAY_BE_SENT, MOMENT } from './mail-moment.queries.js';
 import { EVIDENCE } from './message-evidence.queries.js';
+import { LATER_WENT } from './later-mails.queries.js';
 import { SENT_AGAIN } from '../message/state-reasons.js';
 import { ERASED } from '../../subscribers/erased.js';
 
@@ -34,8 +35,7 @@ const OF_BROADCAST = `m.broadcast_id = $1 and ${resendable('$2')}`;
  */
 const STEP_IS_RIGHT = `m.kind = 'sequence' and ${MAY_BE_SENT} and not moment.paused
   and (select e.status <> 'exited' from enrollment e where e.id = m.enrollment_id) is true
-  and (select true from message l where l.subscriber_id = m.subscriber_id and l.enrollment_id = m.enrollment_id and l.id > m.id
-    and (l.state in ('accepted', 'unknown') or l.state = 'leased' and l.data_at is not null) limit 1) is null`;
+  and not ${LATER_WENT}`;
 
 const OF_SEQUENCE = `m.funnel_key = $1 and ${STEP_IS_RIGHT} and ${resendable('$2')}`;
 

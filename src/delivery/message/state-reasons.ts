@@ -45,6 +45,9 @@ export const CONFIRMED_ALREADY = 'confirmed already';
 /** Cancelled where it was held; ends so, behind the reason for which it was held. */
 export const CANCELLED_BY_OWNER = 'cancelled by the owner';
 
+/** Cancelled: it was late, and when the owner let it go a later mail of its sequence had gone to its reader. */
+export const LATER_STEP_WENT = 'a later step has gone';
+
 /** Unknown, or put off to be sent once more: nobody is left who could say what the relay answered. */
 export const ENDED_IN_BODY = 'the worker ended while the body was being sent';
 

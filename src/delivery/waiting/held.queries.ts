@@ -1,13 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
+import { LATER_WENT } from '../ledger/later-mails.queries.js';
 import { withoutSending } from '../message/message.js';
 import {
   CANCELLED_BY_OWNER,
+  LATER_STEP_WENT,
   NOT_FOR_OWNER,
   ON_SUPPRESSION_LIST,
   UNFIT_REASONS,
 } from '../message/state-reasons.js';
+import { OVERDUE, RESTORED } from '../message/overdue.js';
 import { SENDER_REFUSALS } from '../replies/sender-refusal.js';
 
 export interface HeldFilter {
@@ -41,6 +44,14 @@ export interface HeldBatch {
   lastId: string | null;
 }
 
+interface Changing {
+  afterId: string;
+  fate: string;
+  counted: 'ready' | 'cancelled';
+  set: string;
+  parameter: unknown;
+}
+
 const FOR_OWNER = `(state_reason is null or state_reason not in (${listed(NOT_FOR_OWNER)}))`;
 /**
  * The arm of the reader in the mail test of a step: of this enrollment or what it was replaced by there, else of the last
@@ -62,6 +73,9 @@ const WORDS_OF_NOW = `(select coalesce(
   from sequence q join sequence_version v on v.id = q.current_version_id
     cross join lateral jsonb_array_elements(v.definition -> 'nodes') as n (node)
   where q.funnel_key = m.funnel_key and m.enrollment_id is not null and n.node ->> 'key' = m.step_key limit 1)`;
+
+/** Held because of the time at which they were to go. */
+const LATE_REASONS: readonly string[] = [OVERDUE, RESTORED];
 
 /** So many rows in one transaction: others wait for none of them for long, and a restart loses little. */
 const BATCH = 5_000;
@@ -112,12 +126,20 @@ export class HeldQueries {
     return parts.map((part) => ({ ...part, broadcastId }));
   }
 
-  /** What is unfit leaves with the words of its step as they are now. Ready and due from now on: it must not be taken for overdue once more. */
+  /**
+   * What is unfit leaves with the words of its step as they are now. Ready and due from now on: it must not be taken for overdue
+   * once more. A step that was late does not come behind the next ones, which have gone meanwhile.
+   */
   async release(manager: EntityManager, part: HeldPart, afterId: string, now: Date): Promise<HeldBatch> {
     return this.change(manager, part, {
       afterId,
-      set: `state = 'ready', state_reason = null, due_at = greatest(m.due_at, $6), planned_for = null,
+      fate: `case when m.state_reason in (${listed(LATE_REASONS)}) and ${LATER_WENT} then 'cancelled' else 'ready' end`,
+      set: `state = ${withoutSending('h.fate')}, state_reason = case when h.fate = 'cancelled' then '${LATER_STEP_WENT}' end,
+        settled_at = case when h.fate <> 'ready' then clock_timestamp() end,
+        due_at = case when h.fate = 'ready' then greatest(m.due_at, $6) else m.due_at end,
+        planned_for = case when h.fate <> 'ready' then m.planned_for end,
         email_template_id = case when m.state_reason in (${listed(UNFIT_REASONS)}) then coalesce(${WORDS_OF_NOW}, m.email_template_id) else m.email_template_id end`,
+      counted: 'ready',
       parameter: now,
     });
   }
@@ -125,7 +147,9 @@ export class HeldQueries {
   async cancel(manager: EntityManager, part: HeldPart, afterId: string): Promise<HeldBatch> {
     return this.change(manager, part, {
       afterId,
-      set: `state = ${withoutSending(`'cancelled'`)}, state_reason = coalesce(m.state_reason || ', ', '') || $6::text, settled_at = clock_timestamp()`,
+      fate: `'cancelled'`,
+      set: `state = ${withoutSending('h.fate')}, state_reason = coalesce(m.state_reason || ', ', '') || $6::text, settled_at = clock_timestamp()`,
+      counted: 'cancelled',
       parameter: CANCELLED_BY_OWNER,
     });
   }
@@ -147,19 +171,23 @@ export class HeldQueries {
     return count;
   }
 
-  /** The next of them by their ids. Locks them, and leaves those that are being changed. */
+  /**
+   * The next of them by their ids. Locks them, and leaves those that are being changed. `fate`: what is to become of a mail `m`,
+   * `counted`: which of them are told of.
+   */
   private async change(
     manager: EntityManager,
     { reason, untilId, broadcastId }: HeldPart,
-    { afterId, set, parameter }: { afterId: string; set: string; parameter: unknown },
+    { afterId, fate, counted, set, parameter }: Changing,
   ): Promise<HeldBatch> {
     const rows: HeldBatch[] = await manager.query(
       `with h as (
-         select id from message where state = 'held' and (state_reason = $1 or $1::text is null and state_reason is null)
-           and ($2::bigint is null or broadcast_id = $2) and id > $3 and id <= $4 order by id limit $5 for update skip locked),
+         select m.id, ${fate} as fate from message m
+         where m.state = 'held' and (m.state_reason = $1 or $1::text is null and m.state_reason is null)
+           and ($2::bigint is null or m.broadcast_id = $2) and m.id > $3 and m.id <= $4 order by m.id limit $5 for update skip locked),
        changed as (update message m set ${set} from h where m.id = h.id)
-       select count(*)::int as count, max(id) as "lastId" from h`,
-      [reason, broadcastId ?? null, afterId, untilId, BATCH, parameter],
+       select (count(*) filter (where fate = $7))::int as count, max(id) as "lastId" from h`,
+      [reason, broadcastId ?? null, afterId, untilId, BATCH, parameter, counted],
     );
     return rows[0] ?? { count: 0, lastId: null };
   }
