@@ -2,6 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../../infra/jobs/job-registry.js';
 import { MailDomainsService } from './mail-domains.service.js';
 import { PacingQueries } from './pacing.queries.js';
+import { HeldService } from '../waiting/held.service.js';
 import { StaleMails } from '../waiting/stale-mails.service.js';
 
 @Injectable()
@@ -11,6 +12,7 @@ export class PacingJobs implements OnModuleInit {
     private readonly domains: MailDomainsService,
     private readonly queries: PacingQueries,
     private readonly stale: StaleMails,
+    private readonly held: HeldService,
   ) {}
 
   onModuleInit(): void {
@@ -29,6 +31,7 @@ export class PacingJobs implements OnModuleInit {
       lockSeconds: 900,
       run: async () => {
         await this.stale.expire();
+        await this.held.endExpired();
       },
     });
   }

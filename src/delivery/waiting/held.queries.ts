@@ -10,6 +10,7 @@ import {
   ON_SUPPRESSION_LIST,
   UNFIT_REASONS,
 } from '../message/state-reasons.js';
+import { EXPIRY } from '../message/expiry.js';
 import { OVERDUE, RESTORED } from '../message/overdue.js';
 import { SENDER_REFUSALS } from '../replies/sender-refusal.js';
 
@@ -128,13 +129,13 @@ export class HeldQueries {
 
   /**
    * What is unfit leaves with the words of its step as they are now. Ready and due from now on: it must not be taken for overdue
-   * once more. A step that was late does not come behind the next ones, which have gone meanwhile.
+   * once more. A step that was late does not come behind the next ones, which have gone meanwhile, and what is of no use any more ends.
    */
   async release(manager: EntityManager, part: HeldPart, afterId: string, now: Date): Promise<HeldBatch> {
     return this.change(manager, part, {
       afterId,
-      fate: `case when m.state_reason in (${listed(LATE_REASONS)}) and ${LATER_WENT} then 'cancelled' else 'ready' end`,
-      set: `state = ${withoutSending('h.fate')}, state_reason = case when h.fate = 'cancelled' then '${LATER_STEP_WENT}' end,
+      fate: `case when m.expires_at <= $6 then 'expired' when m.state_reason in (${listed(LATE_REASONS)}) and ${LATER_WENT} then 'cancelled' else 'ready' end`,
+      set: `state = ${withoutSending('h.fate')}, state_reason = case h.fate when 'cancelled' then '${LATER_STEP_WENT}' when 'expired' then '${EXPIRY.tooLate()}' end,
         settled_at = case when h.fate <> 'ready' then clock_timestamp() end,
         due_at = case when h.fate = 'ready' then greatest(m.due_at, $6) else m.due_at end,
         planned_for = case when h.fate <> 'ready' then m.planned_for end,
@@ -167,6 +168,18 @@ export class HeldQueries {
          order by h.id limit $3 for update of h skip locked) h
        where m.id = h.id`,
       [ON_SUPPRESSION_LIST, SENDER_REFUSALS, BATCH],
+    );
+    return count;
+  }
+
+  /** The next of those that are of no use any more. Locks them, and leaves those that are being changed. Reads what is held, by `message_held`. */
+  async endExpired(manager: EntityManager, now: Date): Promise<number> {
+    const [, count]: [unknown[], number] = await manager.query(
+      `update message m set state = ${withoutSending(`'expired'`)}, state_reason = $1, settled_at = clock_timestamp()
+       from (select h.id from message h where h.state = 'held' and h.expires_at <= $2
+         limit $3 for update of h skip locked) h
+       where m.id = h.id`,
+      [EXPIRY.tooLate(), now, BATCH],
     );
     return count;
   }

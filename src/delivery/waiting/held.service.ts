@@ -73,13 +73,28 @@ export class HeldService {
     while (ended > 0);
   }
 
+  /** What was of use until a time that has passed: nobody can send it any more, so nobody is asked about it. Called hourly. */
+  async endExpired(): Promise<void> {
+    let total = 0;
+    for (let ended = -1; ended !== 0; total += ended)
+      ended = await this.dataSource.transaction(async (manager) =>
+        this.queries.endExpired(manager, this.clock.now()),
+      );
+    if (total > 0) await this.closeAlerts();
+  }
+
   private async decide(filter: HeldFilter, change: Change): Promise<number> {
     let total = 0;
     for (const part of await this.queries.parts(filter)) total += await this.inBatches(part, change);
+    await this.closeAlerts(total > 0);
+    return total;
+  }
+
+  /** `any`: whether any mail was changed. */
+  private async closeAlerts(any = true): Promise<void> {
     const left = await this.queries.waitingFor([OVERDUE, ...SENDER_REFUSALS]);
     if (!left.has(OVERDUE)) await this.alerts.resolve(OVERDUE_ALERT);
-    if (total > 0 && !SENDER_REFUSALS.some((reason) => left.has(reason))) await this.closeSenderAlerts();
-    return total;
+    if (any && !SENDER_REFUSALS.some((reason) => left.has(reason))) await this.closeSenderAlerts();
   }
 
   /**
