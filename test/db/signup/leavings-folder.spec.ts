@@ -121,6 +121,7 @@ describe('who left by a link that stands in a folder that is gone, as a disk tha
     await first.takeUp();
     expect([await status(one.email), await status(next.email)]).toEqual(['unsubscribed', 'unsubscribed']);
   });
+
   /** The owner has been told of somebody who left; the process ends. */
   const waitsAndTold = async (name: string): Promise<string> => {
     const { unsubscribe, email } = await newReader(t, `${name}@example.com`);
@@ -170,6 +171,34 @@ describe('who left by a link that stands in a folder that is gone, as a disk tha
     await takeWrites(t.dataSource);
     await started();
     expect([await status(email), await isTold()]).toEqual(['unsubscribed', false]);
+  });
+
+  it('is taken off the list once by two processes on one folder, whoever comes first, and none is left there', async () => {
+    const readers = [];
+    for (let n = 0; n < 4; n++) readers.push(await newReader(t, `both${n}@example.com`));
+    const other = nextProcess();
+    await notWritable();
+    for (const [n, { unsubscribe }] of readers.entries()) {
+      const token = unsubscribe.split('/').at(-1) ?? '';
+      // Who clicks twice may be answered by either of them.
+      const [one, next] = n % 2 === 0 ? [first, other] : [other, first];
+      expect(await Promise.all([one.keep(token, 'one_click'), next.keep(token, 'one_click')])).toEqual([
+        { kind: 'kept' },
+        { kind: 'kept' },
+      ]);
+    }
+    expect(await readdir(folder)).toHaveLength(4);
+    expect(await Promise.all([first.takeUp(), other.takeUp()])).toEqual([false, false]);
+    await takeWrites(t.dataSource);
+    expect(await Promise.all([first.takeUp(), other.takeUp()])).toEqual([true, true]);
+    expect(await readdir(folder)).toEqual([]);
+    expect([first.waiting(), other.waiting()]).toEqual([[], []]);
+    const left: unknown[] = await t.dataSource.query(
+      `select s.email_key as email, s.status, count(e.id)::int as told
+       from subscriber s left join consent_event e on e.subscriber_id = s.id and e.kind = 'withdrawn' and e.purpose = 'marketing'
+       where s.email_key like 'both%' group by 1, 2 order by 1`,
+    );
+    expect(left).toEqual(readers.map(({ email }) => ({ email, status: 'unsubscribed', told: 1 })));
   });
 });
 
