@@ -31,7 +31,7 @@ describe('what doctor says of the way to the database', () => {
   });
 
   it(
-    'is good on a server with places for three alone: it took eight, and each start ended with the words of the driver',
+    'is good on a server with places for three alone: it took eight, and four for the look at commits, and each start ended with the words of the driver',
     { timeout: 120_000 },
     async () => {
       // A limit of connections holds for nobody who may do everything, and others are not let in.
@@ -45,10 +45,21 @@ describe('what doctor says of the way to the database', () => {
       });
       const url = new URL(cluster.url(name));
       [url.username, url.password] = ['few', 'few'];
+      const lasts = async (): Promise<string[]> => {
+        const db = await openDataSource(url.href);
+        try {
+          return await durabilityProblems(db);
+        } finally {
+          await db.destroy();
+        }
+      };
       const told = await said(url.href);
+      const ofThree = await lasts();
       await cluster.as(name, async (client) => client.query('alter role few connection limit 1'));
       const alone = await said(url.href);
+      const ofOne = await lasts();
       await cluster.close();
+      expect([ofThree, ofOne]).toEqual([[], []]);
       expect(told).toBe('each connection has a session of its own');
       // It shows nothing.
       expect(alone).toMatch(/too many connections/);

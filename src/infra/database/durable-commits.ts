@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import type { DataSource } from 'typeorm';
+import { openConnections } from './open-connections.js';
 
 /**
  * For every pool whose commits are promises: a mail that may go, an order that was taken. A server, database or account
@@ -12,7 +13,10 @@ export async function commitDurably(client: ClientBase): Promise<void> {
   );
 }
 
-/** So many connections are looked at, each in a transaction at the same time: a pooler of transactions cannot serve them by one. */
+/**
+ * So many connections are looked at, each in a transaction at the same time, as a pooler of transactions cannot serve them by
+ * one; fewer where PostgreSQL has no place for more.
+ */
 const LOOKED_AT = 4;
 
 type Database = Pick<DataSource, 'query' | 'createQueryRunner'>;
@@ -29,10 +33,11 @@ export async function durabilityProblems(dataSource: Database): Promise<string[]
     problems.push(
       'full_page_writes is off: a power cut may leave half-written pages. Set full_page_writes = on, unless the file system rules that out',
     );
-  const undone = (await asUsed(dataSource)).filter(({ setting }) => setting === 'off').length;
+  const looked = await asUsed(dataSource);
+  const undone = looked.filter(({ setting }) => setting === 'off').length;
   if (undone > 0)
     problems.push(
-      `synchronous_commit is off on ${undone} of ${LOOKED_AT} connections although Wellspring sets it on, as behind a pooler of transactions: a crash may take back which mails were sent. Set it on for this account: alter role ... set synchronous_commit = on`,
+      `synchronous_commit is off on ${undone} of ${looked.length} connections although Wellspring sets it on, as behind a pooler of transactions: a crash may take back which mails were sent. Set it on for this account: alter role ... set synchronous_commit = on`,
     );
   return problems;
 }
@@ -47,10 +52,9 @@ export async function durabilityInWords(dataSource: Database): Promise<string> {
 
 /** `synchronous_commit` on connections as the application uses them; `reset`: what they had before we set it. */
 async function asUsed(dataSource: Database): Promise<{ setting: string; reset: string }[]> {
-  const runners = Array.from({ length: LOOKED_AT }, () => dataSource.createQueryRunner());
+  // All before the first transaction: a pooler may prepare one server connection for each of them.
+  const runners = await openConnections(dataSource, { most: LOOKED_AT, fewest: 1 });
   try {
-    // All before the first transaction: a pooler may prepare one server connection for each of them.
-    for (const runner of runners) await runner.connect();
     for (const runner of runners) await runner.startTransaction();
     const seen: { setting: string; reset: string }[] = [];
     for (const runner of runners)

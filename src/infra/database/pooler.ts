@@ -1,6 +1,6 @@
-import type { DataSource, QueryRunner } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import { DomainError } from '../../values/domain-error.js';
-import { isDatabaseAway } from './lost-connection.js';
+import { openConnections } from './open-connections.js';
 
 /** With others at work a pooler of transactions may once have a server process for each by chance. */
 const ROUNDS = 4;
@@ -18,14 +18,9 @@ const FEWEST = 2;
  * only a pooler that gives a session back after each statement lets one process serve two of them, or one of them by two.
  */
 export async function poolerInWords(dataSource: Pick<DataSource, 'createQueryRunner'>): Promise<string> {
-  const runners: QueryRunner[] = [];
+  const runners = await openConnections(dataSource, { most: CONNECTIONS, fewest: FEWEST });
   const served = new Set<number>();
   try {
-    while (runners.length < CONNECTIONS) {
-      const runner = await opened(dataSource, runners.length >= FEWEST);
-      if (runner === null) break;
-      runners.push(runner);
-    }
     for (let round = 0; round < ROUNDS; round++)
       for (const runner of runners) {
         const rows: { pid: number }[] = await runner.query('select pg_backend_pid() as pid');
@@ -39,20 +34,4 @@ export async function poolerInWords(dataSource: Pick<DataSource, 'createQueryRun
     'DATABASE_POOLER_UNFIT',
     'DATABASE_URL: a connection pooler hands out single transactions: locks, prepared statements and settings of one connection would end up with another. Set pool_mode = session for this database, or connect to PostgreSQL itself',
   );
-}
-
-/** Null where the server has no place for it and `canDoWithout`: a small plan that other processes use has few, and work gets by with them. */
-async function opened(
-  dataSource: Pick<DataSource, 'createQueryRunner'>,
-  canDoWithout: boolean,
-): Promise<QueryRunner | null> {
-  const runner = dataSource.createQueryRunner();
-  try {
-    await runner.connect();
-    return runner;
-  } catch (error) {
-    await runner.release();
-    if (canDoWithout && isDatabaseAway(error)) return null;
-    throw error;
-  }
 }
