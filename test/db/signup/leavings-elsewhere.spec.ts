@@ -42,6 +42,7 @@ it.each([
   ['has a full disk', '53100'],
 ])(
   'who leaves by a link while the database %s gets nothing of a list from a worker elsewhere, which went first when it was over',
+  { timeout: 60_000 },
   async (_, sqlState) => {
     const leaver = await newReader(web, 'leaver@example.com');
     const stays = await newReader(web, 'stays@example.com');
