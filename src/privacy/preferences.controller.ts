@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { MessagesService } from '../delivery/planning/messages.service.js';
 import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
+import { UNKNOWN_LINKS } from '../signup/unknown-links.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { maskEmailAddress } from '../values/email-address.js';
 import { DATA_LINK_MINUTES, DataRequestService } from './data-request.service.js';
@@ -24,6 +25,13 @@ import { PreferencesService } from './preferences.service.js';
 const anything = z.unknown();
 
 type Notice = 'saved' | 'left' | 'mailed' | 'erase-mailed' | 'unmailable' | 'paused' | 'resumed' | null;
+
+const NOTHING = 'Nothing to show';
+const UNKNOWN = {
+  not_ours: { status: 404, heading: NOTHING, message: 'Please open the link from the mail again, whole.' },
+  gone: { status: 410, heading: NOTHING, message: 'Nothing is kept about you any more.' },
+  lost: { status: 404, ...UNKNOWN_LINKS.lost },
+} as const;
 
 /** What I get, whether I am counted, my data, forget me. GET shows, POST changes; the address is shown masked. */
 @Controller('preferences')
@@ -152,16 +160,13 @@ export class PreferencesController {
 
   private async known(token: string, reply: FastifyReply): Promise<Subscriber | null> {
     const person = await this.preferences.person(token);
-    if (person !== null && person !== 'gone') return person;
-    const [status, message] =
-      person === 'gone'
-        ? [410, 'Nothing is kept about you any more.']
-        : [404, 'Please open the link from the mail again, whole.'];
+    if (person !== null && typeof person === 'object') return person;
+    const { status, ...words } = UNKNOWN[person ?? 'not_ours'];
     sendPrivatePage(
       reply,
       status,
       await this.pages.render('pages/error', {
-        ...{ status, heading: 'Nothing to show', message },
+        ...{ status, ...words },
         ...footerOf(await this.preferences.senderName(token)),
       }),
     );

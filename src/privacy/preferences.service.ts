@@ -29,11 +29,16 @@ export class PreferencesService {
     private readonly leaving: LeaveService,
   ) {}
 
-  /** `null`: not a link of ours. `gone`: a genuine link of somebody whose data were erased. */
-  async person(token: string): Promise<Subscriber | 'gone' | null> {
+  /**
+   * `null`: not a link of ours. `gone`: a genuine link of somebody whose data were erased. `lost`: a restored backup knows neither
+   * its mail nor its reader.
+   */
+  async person(token: string): Promise<Subscriber | 'gone' | 'lost' | null> {
     const holder = await this.leaving.holder('preferences', token);
     if (holder === null) return null;
-    const { subscriberId } = holder;
+    const { subscriberId, messageId, senderName } = holder;
+    // Those to nobody in particular, such as tests, have no number.
+    if (subscriberId === null && senderName === null && messageId !== '0') return 'lost';
     return (subscriberId === null ? null : await this.subscribers.find(subscriberId)) ?? 'gone';
   }
 

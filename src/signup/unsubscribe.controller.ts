@@ -6,22 +6,13 @@ import { PageRenderer } from '../infra/http/page-renderer.js';
 import { sendPrivatePage, withPrivateHeaders } from '../infra/http/send-page.js';
 import { LEAVE_REASONS } from '../subscribers/leave-reason.js';
 import { LeaveService, type Leaving } from '../subscribers/leave.service.js';
+import { UNKNOWN_LINKS } from './unknown-links.js';
 import { UnsubscribeService } from './unsubscribe.service.js';
 
 /** Anything at all: the meaning lies in the address, and a provider's odd body must not keep anybody on the list. */
 const anything = z.unknown();
 /** The page's own button says so; what does not is RFC 8058's one-click POST. */
 const fromPage = z.object({ from: z.literal('page') });
-const MISSING = {
-  not_ours: {
-    heading: 'This link is not complete',
-    message: 'Please open the link from the mail again, whole. Every mail has one at its end.',
-  },
-  lost: {
-    heading: 'We do not know this mail any more',
-    message: 'So we cannot tell which address to take off. Please answer the mail: its sender will do it.',
-  },
-} as const;
 const reasonForm = z.object({ reason: z.enum(LEAVE_REASONS), comment: z.string().max(5_000).default('') });
 
 /**
@@ -92,14 +83,18 @@ export class UnsubscribeController {
   /** A mailbox provider reads the status at most: one that is told of a success would tell the person so. */
   private async brief(reply: FastifyReply, kind: Leaving['kind']): Promise<void> {
     const isDone = kind === 'left' || kind === 'kept';
-    const words = isDone ? 'Unsubscribed.' : `${MISSING[kind].heading}.`;
+    const words = isDone ? 'Unsubscribed.' : `${UNKNOWN_LINKS[kind].heading}.`;
     await withPrivateHeaders(reply.status(isDone ? 200 : 404))
       .type('text/plain; charset=utf-8')
       .send(`${words}\n`);
   }
 
-  private async missing(reply: FastifyReply, kind: keyof typeof MISSING = 'not_ours'): Promise<void> {
-    sendPrivatePage(reply, 404, await this.pages.render('pages/error', { status: 404, ...MISSING[kind] }));
+  private async missing(reply: FastifyReply, kind: keyof typeof UNKNOWN_LINKS = 'not_ours'): Promise<void> {
+    sendPrivatePage(
+      reply,
+      404,
+      await this.pages.render('pages/error', { status: 404, ...UNKNOWN_LINKS[kind] }),
+    );
   }
 }
 

@@ -41,15 +41,15 @@ export class UnsubscribeService {
 
   /** As `byToken`, by the button of the page of preferences and its link. */
   async byPreferences(token: string): Promise<Leaving> {
+    const beside = this.leave.tokenBeside(token);
+    if (beside === null) return { kind: 'not_ours' };
     try {
-      const holder = await this.leave.holder('preferences', token);
-      if (holder === null) return { kind: 'not_ours' };
-      const { subscriberId } = holder;
-      if (subscriberId !== null) await this.byId(subscriberId, 'preferences');
+      const { subscriberId = null } = (await this.leave.holder('preferences', token)) ?? {};
+      // By the mail then: a restored backup may know neither it nor them, who must not take themselves for off the list.
+      if (subscriberId === null) return await this.byTokenNow(beside, 'preferences');
+      await this.byId(subscriberId, 'preferences');
       return { kind: 'left', subscriberId };
-    } catch (error) {
-      const beside = this.leave.tokenBeside(token);
-      if (beside === null) throw error;
+    } catch {
       return this.kept.keep(beside, 'preferences');
     }
   }
