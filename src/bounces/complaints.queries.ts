@@ -9,6 +9,8 @@ export interface Provider {
   receiver: string | null;
 }
 
+/** One angry reader says little. */
+const GROUP_LEAST = 2;
 /** Of so few complaints at one of all others nothing is made: they are many, and two angry readers meet at some by chance. */
 const RECEIVER_LEAST = 5;
 
@@ -22,56 +24,122 @@ const wentTo = (
   select ${receiver} union all
   select domain from mail_domain where group_key = 'other' and ${takenBy('coalesce(mx_host, domain)', receiver)}))`;
 
+export interface ProviderComplaints {
+  provider: Provider;
+  tally: ProviderTally;
+}
+
+interface ComplainedDomain {
+  group: string;
+  domain: string;
+  mxHost: string | null;
+  complaints: number;
+}
+
+/** A complaint about an older mail says nothing about those since, of which there may be few. Served by `bounce_complaint` and primary keys. */
+async function complainedDomains(db: EntityManager, since: Date): Promise<ComplainedDomain[]> {
+  return db.query(
+    `select c.group, c.domain, d.mx_host as "mxHost", c.complaints from (
+       select b.provider_group as group, ${domainSql('lower(m.address)')} as domain,
+         count(distinct b.message_id)::int as complaints
+       from bounce b join message m on m.id = b.message_id
+       where ${COMPLAINED} and b.received_at > $1 and m.accepted_at > $1 and b.provider_group is not null
+       group by 1, 2) c
+     left join mail_domain d on d.domain = c.domain`,
+    [since],
+  );
+}
+
 /**
- * How the mails that each mailbox provider took since `since` fare: of how many somebody complained, out of how many, which
- * are counted up to the number above which so many complaints call for nothing. A complaint about an older mail says nothing
- * about those, of which there may be few. All others are judged together and, where enough complained, each by itself, as
- * the rate at a small one is lost among them. Served by `bounce_complaint`, primary keys and `message_accepted`.
+ * How the mails that each group of receivers took since `since` fare: of how many somebody complained, out of how many, which
+ * are counted up to the number above which so many complaints call for nothing. Served by `message_accepted`.
  */
-export async function complaintsByProvider(
-  db: EntityManager,
-  since: Date,
-): Promise<{ provider: Provider; tally: ProviderTally }[]> {
-  const domains: { group: string; domain: string; mxHost: string | null; complaints: number }[] =
-    await db.query(
-      `select c.group, c.domain, d.mx_host as "mxHost", c.complaints from (
-         select b.provider_group as group, ${domainSql('lower(m.address)')} as domain,
-           count(distinct b.message_id)::int as complaints
-         from bounce b join message m on m.id = b.message_id
-         where ${COMPLAINED} and b.received_at > $1 and m.accepted_at > $1 and b.provider_group is not null
-         group by 1, 2) c
-       left join mail_domain d on d.domain = c.domain`,
-      [since],
-    );
-  const found: { provider: Provider; tally: ProviderTally }[] = [];
-  for (const { group, receiver, complaints } of providersOf(domains)) {
+export async function complaintsByGroup(db: EntityManager, since: Date): Promise<ProviderComplaints[]> {
+  const found: ProviderComplaints[] = [];
+  const groups = sums(await complainedDomains(db, since), ({ group }) => group);
+  for (const [group, complaints] of groups) {
+    if (complaints < GROUP_LEAST) continue;
     const rows: { accepted: number }[] = await db.query(
       `select count(*)::int as accepted from (select from message m
-         where m.state = 'accepted' and m.accepted_at > $1 and split_part(m.lane_key, '|', 2) = $2 and ${wentTo('$3')}
-         limit $4) k`,
-      [since, group, receiver, complaints * ENOUGH_FOR.complaint + 1],
+         where m.state = 'accepted' and m.accepted_at > $1 and split_part(m.lane_key, '|', 2) = $2 limit $3) k`,
+      [since, group, complaints * ENOUGH_FOR.complaint + 1],
     );
-    const tally = { group: receiver ?? group, complaints, accepted: rows[0]?.accepted ?? 0 };
-    found.push({ provider: { group, receiver }, tally });
+    const tally = { group, complaints, accepted: rows[0]?.accepted ?? 0 };
+    found.push({ provider: { group, receiver: null }, tally });
   }
   return found;
 }
 
-function providersOf(
-  domains: readonly { group: string; domain: string; mxHost: string | null; complaints: number }[],
-): (Provider & { complaints: number })[] {
-  const sums = new Map<string, Provider & { complaints: number }>();
-  const add = (provider: Provider, complaints: number): void => {
-    const key = JSON.stringify(provider);
-    sums.set(key, { ...provider, complaints: (sums.get(key)?.complaints ?? 0) + complaints });
-  };
-  for (const { group, domain, mxHost, complaints } of domains) {
-    add({ group, receiver: null }, complaints);
-    if (group === 'other') add({ group, receiver: receiverOf(domain, mxHost) }, complaints);
+/**
+ * The same of each receiver among all others of which enough complained, as the rate at a small one is lost among them; for
+ * each time of `sinces`, in that order. A small one has taken few mails among very many, so all of the longest time are
+ * read, once for all receivers and times, and not at all where nobody has enough.
+ */
+export async function complaintsByReceiver(
+  db: EntityManager,
+  sinces: readonly Date[],
+): Promise<ProviderComplaints[][]> {
+  const complained: [string, number][][] = [];
+  for (const since of sinces) {
+    const others = (await complainedDomains(db, since)).filter(({ group }) => group === 'other');
+    const receivers = sums(others, ({ domain, mxHost }) => receiverOf(domain, mxHost));
+    complained.push([...receivers].filter(([, complaints]) => complaints >= RECEIVER_LEAST));
   }
-  return [...sums.values()].filter(
-    ({ receiver, complaints }) => complaints >= (receiver === null ? 2 : RECEIVER_LEAST),
+  const names = [...new Set(complained.flat().map(([receiver]) => receiver))];
+  if (names.length === 0) return sinces.map(() => []);
+  const accepted = await acceptedByReceiver(db, names, sinces);
+  return complained.map((receivers, span) =>
+    receivers.map(([receiver, complaints]) => ({
+      provider: { group: 'other', receiver },
+      tally: { group: receiver, complaints, accepted: accepted.get(receiver)?.[span] ?? 0 },
+    })),
   );
+}
+
+/** By name, a number for each time. */
+async function acceptedByReceiver(
+  db: EntityManager,
+  receivers: readonly string[],
+  sinces: readonly Date[],
+): Promise<Map<string, number[]>> {
+  const taken: { receiver: string; domain: string }[] = await db.query(
+    `select name as receiver, name as domain from unnest($1::text[]) as n (name) union
+     select n.name, d.domain from unnest($1::text[]) as n (name)
+       join mail_domain d on d.group_key = 'other' and ${takenBy('coalesce(d.mx_host, d.domain)', 'n.name')}`,
+    [receivers],
+  );
+  const times = sinces.map((_, n) => `$${n + 2}::timestamptz`);
+  const address = domainSql('lower(m.address)');
+  const rows: { domain: string; accepted: number[] }[] = await db.query(
+    `select ${address} as domain,
+       array[${times.map((time) => `count(*) filter (where m.accepted_at > ${time})::int`).join(', ')}] as accepted
+     from message m
+     where m.state = 'accepted' and m.accepted_at > least(${times.join(', ')}) and split_part(m.lane_key, '|', 2) = 'other'
+       and ${address} = any ($1::text[])
+     group by 1`,
+    [[...new Set(taken.map(({ domain }) => domain))], ...sinces],
+  );
+  const byDomain = new Map(rows.map(({ domain, accepted }) => [domain, accepted]));
+  const found = new Map<string, number[]>();
+  for (const { receiver, domain } of taken) {
+    const before = found.get(receiver) ?? [];
+    const more = byDomain.get(domain) ?? [];
+    found.set(
+      receiver,
+      sinces.map((_, span) => (before[span] ?? 0) + (more[span] ?? 0)),
+    );
+  }
+  return found;
+}
+
+function sums(
+  domains: readonly ComplainedDomain[],
+  nameOf: (domain: ComplainedDomain) => string,
+): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const domain of domains)
+    found.set(nameOf(domain), (found.get(nameOf(domain)) ?? 0) + domain.complaints);
+  return found;
 }
 
 /**

@@ -14,7 +14,13 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import { UNSTORABLE_ALERT } from './bounce-intake.service.js';
 import { UNNAMED_ALERT } from './hooks.service.js';
 import { BouncesQueries } from './bounces.queries.js';
-import { complainedBroadcasts, complaintsByProvider } from './complaints.queries.js';
+import {
+  complainedBroadcasts,
+  complaintsByGroup,
+  complaintsByReceiver,
+  type ProviderComplaints,
+} from './complaints.queries.js';
+import { restAfter } from './rates-rest.js';
 import { DAY_MS } from '../values/time-units.js';
 
 const COMPLAINT_DAYS = 7;
@@ -36,6 +42,9 @@ interface ProviderVerdict {
 /** The rates providers judge a sender by. */
 @Injectable()
 export class RatesWatch {
+  /** What was found of small receivers, for each span, until they are looked at anew. */
+  #receivers: { found: ProviderComplaints[][]; untilMs: number } | null = null;
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly queries: BouncesQueries,
@@ -63,9 +72,11 @@ export class RatesWatch {
    */
   private async lookAtProviders(now: number): Promise<ReadonlySet<string>> {
     const verdicts = new Map<string, ProviderVerdict>();
-    for (const { days, words } of SPANS) {
-      const since = new Date(now - days * DAY_MS);
-      for (const { provider, tally } of await complaintsByProvider(this.dataSource.manager, since)) {
+    const spans = SPANS.map(({ days, words }) => ({ words, since: new Date(now - days * DAY_MS) }));
+    const receivers = await this.receiversComplaints(spans.map(({ since }) => since));
+    for (const [span, { since, words }] of spans.entries()) {
+      const groups = await complaintsByGroup(this.dataSource.manager, since);
+      for (const { provider, tally } of [...groups, ...(receivers[span] ?? [])]) {
         const found = complaintHealth(tally);
         if (found.reason === null) continue;
         const verdict = { action: found.action, reason: `${found.reason} ${words}`, tally };
@@ -84,6 +95,15 @@ export class RatesWatch {
         facts: { ...tally },
       });
     return new Set([...verdicts.keys()].map((group) => COMPLAINT_ALERT + group));
+  }
+
+  private async receiversComplaints(sinces: readonly Date[]): Promise<ProviderComplaints[][]> {
+    const beganMs = performance.now();
+    if (this.#receivers !== null && beganMs < this.#receivers.untilMs) return this.#receivers.found;
+    const found = await complaintsByReceiver(this.dataSource.manager, sinces);
+    const endedMs = performance.now();
+    this.#receivers = { found, untilMs: endedMs + restAfter(endedMs - beganMs) };
+    return found;
   }
 
   /**

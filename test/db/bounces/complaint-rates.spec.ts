@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
+import { complaintsByReceiver } from '../../../src/bounces/complaints.queries.js';
 import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
 import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
 import { acceptedMails, broadcastState } from './broadcast-mails.js';
@@ -189,6 +190,35 @@ describe('complaints, by the provider that tells of them', () => {
     await office.app.get(BroadcastsService, { strict: false }).resume(id);
     await watch().look();
     expect(await broadcastState(office, id)).not.toBe('paused');
+  });
+
+  it('mails are read once for all small providers and spans: each of them had all of the week read for itself', async () => {
+    const id = await office.broadcast();
+    const now = office.clock.now().getTime();
+    for (const name of ['one', 'two', 'three', 'four', 'five']) {
+      const mails = await acceptedMails(office, id, 400, { group: 'other', domain: `${name}.example` });
+      for (const mail of mails.slice(0, 5)) await office.complains(mail);
+    }
+    // The reporter of these tests speaks for one domain alone.
+    await office.db.query(`update bounce set trusted = true, provider_group = 'other'`);
+    const read = await office.db.transaction(async (manager) => {
+      await manager.query('set local max_parallel_workers_per_gather = 0');
+      const count = async (): Promise<number> => {
+        const rows: { count: number }[] = await manager.query(
+          `select (seq_tup_read + idx_tup_fetch)::int as count from pg_stat_xact_user_tables where relname = 'message'`,
+        );
+        return rows[0]?.count ?? 0;
+      };
+      const before = await count();
+      const found = await complaintsByReceiver(manager, [new Date(now - DAY_MS), new Date(now - 7 * DAY_MS)]);
+      expect(found.map((span) => span.map(({ tally }) => tally.accepted))).toEqual([
+        [400, 400, 400, 400, 400],
+        [400, 400, 400, 400, 400],
+      ]);
+      return (await count()) - before;
+    });
+    // As many for the complaints of each span, of which there may be few.
+    expect(read).toBeLessThan(3.5 * 2_000);
   });
 
   it('four of 200 at a small provider stop nothing: of hundreds of them, some have that many by chance', async () => {
