@@ -73,6 +73,12 @@ describe('what doctor says of the way to the database', () => {
       await pooler.close();
     });
 
+    it('is good where it takes four clients alone: each start ended with its words', async () => {
+      const pooler = await openPgBouncer(database.url, 'session', 'max_client_conn = 4');
+      expect(await said(pooler.url)).toBe('each connection has a session of its own');
+      await pooler.close();
+    });
+
     it('is a fault where it hands out transactions', async () => {
       const pooler = await openPgBouncer(database.url, 'transaction');
       expect(await said(pooler.url)).toMatch(/hands out single transactions: .*Set pool_mode = session/);

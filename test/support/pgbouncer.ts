@@ -26,8 +26,12 @@ export interface PgBouncer {
   close(): Promise<void>;
 }
 
-/** A pooler on loopback before the database at `url`; `mode` as in its `pool_mode`. */
-export async function openPgBouncer(url: string, mode: 'session' | 'transaction'): Promise<PgBouncer> {
+/** A pooler on loopback before the database at `url`; `mode` as in its `pool_mode`, `more` as further lines of its file. */
+export async function openPgBouncer(
+  url: string,
+  mode: 'session' | 'transaction',
+  more = '',
+): Promise<PgBouncer> {
   const [dir, port] = [await mkdtemp(join(tmpdir(), 'wellspring-pgbouncer-')), await freePort()];
   const { hostname, port: behind, username, password } = new URL(url);
   const file = join(dir, 'pgbouncer.ini');
@@ -41,6 +45,7 @@ listen_port = ${port}
 unix_socket_dir =
 auth_type = any
 pool_mode = ${mode}
+${more}
 `,
   );
   // It reads its file after it has given up the rights of root.

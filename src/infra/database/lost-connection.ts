@@ -6,7 +6,8 @@ const lost = new WeakSet<Error>();
 
 /**
  * PostgreSQL, appendix A, of a server that stops, starts or has no place for one more. Of class 08 not 08P01, which says that
- * we broke the protocol, such as by a value too few: that is a bug.
+ * we broke the protocol, such as by a value too few: that is a bug. A pooler that has no place, or does not reach PostgreSQL,
+ * says the same and ends the connection with it.
  */
 const AWAY = /^(?:08(?!P01)\w{3}|53300|57P0[1-5])$/;
 /** PostgreSQL, appendix A, of one that can be read: a standby or another that takes no writes (25006), a full disk (class 53). */
@@ -22,7 +23,8 @@ export function markLost(error: Error): void {
 /** Whether it came of a database that cannot be reached now, and so is nobody's bug. */
 export function isDatabaseAway(error: unknown): boolean {
   const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
-  if (cause instanceof DatabaseError) return AWAY.test(cause.code ?? '');
+  if (cause instanceof DatabaseError)
+    return AWAY.test(cause.code ?? '') || (cause.code === '08P01' && cause.severity === 'FATAL');
   return cause instanceof Error && (lost.has(cause) || NOT_USABLE.test(cause.message));
 }
 

@@ -1,4 +1,5 @@
 import { ForbiddenException, NotFoundException } from '@nestjs/common';
+import { DatabaseError } from 'pg';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { fieldProblems, messagesByField } from '../../../../src/infra/http/field-problems.js';
@@ -63,6 +64,14 @@ describe('a problem', () => {
       unexpected: true,
       problem: { status: 500 },
     });
+  });
+
+  it('of a pooler that has no place for one more is none of ours: it was answered 500', () => {
+    const said = (severity: string): unknown => {
+      const error = Object.assign(new DatabaseError('no more connections allowed', 0, 'error'), { severity });
+      return problemAnswerOf(Object.assign(error, { code: '08P01' })).problem.status;
+    };
+    expect([said('FATAL'), said('ERROR')]).toEqual([503, 500]);
   });
 
   it('says when to come back, rounded up to whole seconds', () => {
