@@ -82,10 +82,11 @@ export class SequencePauses {
   async resume(funnelKey: string): Promise<number> {
     const now = this.clock.now();
     await this.dataSource.transaction(async (manager) => {
-      await manager.query(
-        'update sequence_pause set resumed_at = $2 where funnel_key = $1 and resumed_at is null',
+      const [ended]: [{ pausedAt: Date }[], number] = await manager.query(
+        `update sequence_pause set resumed_at = $2 where funnel_key = $1 and resumed_at is null returning paused_at as "pausedAt"`,
         [funnelKey, now],
       );
+      for (const { pausedAt } of ended) await this.lengthenWaits(manager, funnelKey, { pausedAt, now });
       await this.alerts.resolve(alertKey(funnelKey), manager);
     });
     return this.release();
@@ -130,6 +131,27 @@ export class SequencePauses {
   /** Of one that is not paused: nothing is left to be told. */
   async allIsWell(funnelKey: string): Promise<void> {
     await this.alerts.resolve(alertKey(funnelKey));
+  }
+
+  /**
+   * Branches that wait for something to happen wait longer by the pause: the mail that is to be clicked goes only now, and that of
+   * the else would follow at once. The time of an arm stays, which is a wait without `came_at`. Who was due meanwhile is looked
+   * at once more before the new end.
+   */
+  private async lengthenWaits(
+    manager: EntityManager,
+    funnelKey: string,
+    { pausedAt, now }: { pausedAt: Date; now: Date },
+  ): Promise<void> {
+    await manager.query(
+      `update enrollment e set wait_until = w.until, next_at = case when e.next_at = e.wait_until then w.until else e.next_at end
+       from (select n.id, n.wait_until + ($3::timestamptz - greatest($2::timestamptz, n.came_at)) as until
+         from enrollment n join sequence q on q.id = n.sequence_id
+         where q.funnel_key = $1 and n.status = 'active' and n.wait_until > $2 and n.came_at < $3
+         order by n.id for update of n) w
+       where e.id = w.id`,
+      [funnelKey, pausedAt, now],
+    );
   }
 
   private async releaseSome(manager: EntityManager): Promise<number> {

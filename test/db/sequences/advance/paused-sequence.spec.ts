@@ -64,4 +64,26 @@ describe('a sequence whose mails are paused', () => {
     expect(await t.mails(stays)).toEqual(['one', 'two']);
     expect(await t.mails(leaves)).not.toContain('two');
   });
+
+  it.each([1, 10])(
+    'decided a branch that waits for a click as if mails had not waited for %d days: one had just gone, and that of its else went as well',
+    async (days) => {
+      await t.publish(
+        `- { key: story, email: emails/story }
+- key: clicked
+  if: { clicked: story, within: 3 days }
+  then: [{ key: thanks, tag: thanks }]
+  else: [{ key: nudge, email: emails/story }]`,
+      );
+      const id = await t.person('reader@example.com');
+      await t.enroll(id);
+      await t.run();
+      await say('pause');
+      await pass(days);
+      await say('resume');
+      await pass(4, DAY_MS / 4);
+      const on = (day: number): string => `2026-01-${String(5 + day).padStart(2, '0')}`;
+      expect(await went()).toEqual([`story ${on(days)}`, `nudge ${on(days + 3)}`]);
+    },
+  );
 });
