@@ -1,8 +1,12 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { FetchMessageObject, ImapFlow, ListResponse } from 'imapflow';
+import { DataSource } from 'typeorm';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
+import { MAILBOX_READ } from '../delivery/generation/mailbox-first.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { putSetting } from '../infra/database/settings.js';
 import type { JobContext } from '../infra/jobs/job.js';
 import { FIRST_BYTES, BounceIntake } from './bounce-intake.service.js';
 
@@ -28,6 +32,12 @@ interface Shelves {
 }
 type Shelf = keyof Shelves;
 
+/** How many mails were taken, and whether all that was there was looked at. */
+interface Look {
+  read: number;
+  toItsEnd: boolean;
+}
+
 /**
  * Reads a mailbox that bounces are sent to and that nothing else is kept in. A mail is counted first and put away then,
  * so a crash in between counts it a second time, which changes nothing. What cannot be taken stays for the next look.
@@ -47,7 +57,9 @@ export class BounceImap {
     private readonly intake: BounceIntake,
     private readonly guard: GenerationGuard,
     private readonly alerts: AlertsService,
+    private readonly dataSource: DataSource,
     @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
@@ -56,6 +68,7 @@ export class BounceImap {
    */
   async readNew({ signal }: Pick<JobContext, 'signal'>): Promise<number> {
     const url = this.config.bounceImapUrl;
+    const startedAt = this.clock.now();
     if (url === null || !(await this.guard.state()).ok) return 0;
     const client = await clientFor(new URL(url));
     // Every failure also reaches the call under way; without a listener it would end the process.
@@ -63,7 +76,9 @@ export class BounceImap {
     const late = closesAfter(signal, client);
     try {
       await client.connect();
-      const read = await this.readMailbox(client, mailboxOf(new URL(url)), signal);
+      const { read, toItsEnd } = await this.readMailbox(client, mailboxOf(new URL(url)), signal);
+      if (toItsEnd)
+        await putSetting(this.dataSource, MAILBOX_READ, { at: startedAt.toISOString() }, startedAt);
       await this.alerts.resolve(UNREADABLE);
       return read;
     } catch (error) {
@@ -83,7 +98,7 @@ export class BounceImap {
     }
   }
 
-  private async readMailbox(client: ImapFlow, name: string, signal: AbortSignal): Promise<number> {
+  private async readMailbox(client: ImapFlow, name: string, signal: AbortSignal): Promise<Look> {
     const folders = await client.list();
     const { path, delimiter } = folderNamed(folders, name);
     const lock = await client.getMailboxLock(path);
@@ -114,7 +129,7 @@ export class BounceImap {
     uids: readonly number[],
     shelves: Shelves,
     signal: AbortSignal,
-  ): Promise<number> {
+  ): Promise<Look> {
     const failed = new Set<number>();
     let [read, inARow] = [0, 0];
     const here = new Set(uids.map((uid) => keyOf(client, uid)));
@@ -137,7 +152,7 @@ export class BounceImap {
     for (const key of this.#read.keys()) if (!here.has(key)) this.#read.delete(key);
     await this.tellOf(LEFT_BEHIND, failed.size);
     await this.tellOf(NOT_PUT_AWAY, this.#read.size);
-    return read;
+    return { read, toItsEnd: !signal.aborted && inARow < FAILURES_IN_A_ROW };
   }
 
   /** `left`: it says nothing of those behind it. A mail that is gone was taken by another worker. */

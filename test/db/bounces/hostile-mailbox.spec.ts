@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { ImapFlow } from 'imapflow';
+import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { BounceImap, LAST_MAIL_MS } from '../../../src/bounces/bounce-imap.service.js';
 import type { IncomingMail, BounceIntake } from '../../../src/bounces/bounce-intake.service.js';
@@ -24,10 +25,17 @@ describe('a bounce mailbox whose server misbehaves', () => {
 
   const get = <T>(type: new (...args: never[]) => T): T => office.app.get<T>(type, { strict: false });
   const reader = (bounceImapUrl: string, intake: BounceIntake = office.intake): BounceImap =>
-    new BounceImap(intake, get(GenerationGuard), get(AlertsService), {
-      ...office.config,
-      bounceImapUrl,
-    });
+    new BounceImap(
+      intake,
+      get(GenerationGuard),
+      get(AlertsService),
+      get(DataSource),
+      {
+        ...office.config,
+        bounceImapUrl,
+      },
+      office.clock,
+    );
 
   it('a server that takes the connection and never says a word is given up, and the owner is told', async () => {
     const sockets: Socket[] = [];

@@ -1,4 +1,5 @@
 import { ImapFlow } from 'imapflow';
+import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { BounceImap } from '../../../src/bounces/bounce-imap.service.js';
 import { unsubscribeAddress } from '../../../src/delivery/mails/verp.js';
@@ -33,10 +34,17 @@ describe.skipIf(!hasDovecot())('the bounce mailbox, read over IMAP from dovecot'
   const get = <T>(type: new (...args: never[]) => T): T => office.app.get<T>(type, { strict: false });
   /** The reader of one worker process. */
   const reader = (bounceImapUrl = url()): BounceImap =>
-    new BounceImap(office.intake, get(GenerationGuard), get(AlertsService), {
-      ...office.config,
-      bounceImapUrl,
-    });
+    new BounceImap(
+      office.intake,
+      get(GenerationGuard),
+      get(AlertsService),
+      get(DataSource),
+      {
+        ...office.config,
+        bounceImapUrl,
+      },
+      office.clock,
+    );
   const read = async (): Promise<number> => reader().readNew(unaborted());
 
   /** A report about a mail that was really sent. */

@@ -43,6 +43,7 @@ describe('a copy of the database beside the installation that it was copied from
   const runs = async (job: string): Promise<unknown> => get(JobRunner).run(job);
   /** With the same settings and data folder, and tables of its own. */
   const becomesCopy = async (): Promise<void> => {
+    t.clock.set(new Date(t.clock.now().getTime() + 60_000));
     await get(GenerationGuard).maySend();
     await t.db.query(
       `update setting set value = jsonb_set(value, '{fingerprint,table}', '"1"') where key = 'ledger.generation'`,
@@ -97,4 +98,49 @@ describe('a copy of the database beside the installation that it was copied from
     await runs('bounces.read-mailbox');
     expect(await left()).toEqual([0, 'unsubscribed']);
   });
+
+  it.skipIf(!hasDovecot())(
+    'mailed who had left by mail while it waited for its owner, once they had said yes',
+    async () => {
+      const [here, gone] = [await t.person('here@example.com'), await t.person('gone@example.com')];
+      await t.publish('- { key: story, email: emails/story }');
+      await t.enroll(here);
+      await t.enroll(gone);
+      await t.run();
+      await becomesCopy();
+      const { secretKey } = t.test.app.get<Config>(CONFIG, { strict: false });
+      const to = unsubscribeAddress(signIds(secretKey, 'unsubscribe', [gone, '0']), BOUNCE_DOMAIN);
+      const mail = `From: gone@example.com\r\nTo: ${to}\r\nSubject: unsubscribe\r\n\r\nunsubscribe\r\n`;
+      await within(async (client) => client.append('INBOX', mail));
+      await runs('bounces.read-mailbox');
+      await get(GenerationGuard).confirm('keep');
+      const arrived = async (): Promise<number[]> => [
+        (await t.test.mailsTo('here@example.com')).length,
+        (await t.test.mailsTo('gone@example.com')).length,
+      ];
+      await runs('delivery.send-due');
+      expect(await arrived()).toEqual([0, 0]);
+
+      await runs('bounces.read-mailbox');
+      await runs('delivery.send-due');
+      expect(await arrived()).toEqual([1, 0]);
+    },
+  );
+
+  it.skipIf(!hasDovecot())(
+    'kept all mail back for good where its mailbox cannot be read any more',
+    async () => {
+      const late = await t.person('late@example.com');
+      await t.publish('- { key: story, email: emails/story }');
+      await t.enroll(late);
+      await t.run();
+      await becomesCopy();
+      await get(GenerationGuard).confirm('keep');
+      await runs('delivery.send-due');
+      expect(await t.test.mailsTo('late@example.com')).toHaveLength(0);
+      t.clock.set(new Date(t.clock.now().getTime() + 11 * 60_000));
+      await runs('delivery.send-due');
+      expect(await t.test.mailsTo('late@example.com')).toHaveLength(1);
+    },
+  );
 });
