@@ -43,7 +43,8 @@ select t.id, t.state, case when t.state = 'held' then t.state_reason end as "hel
   t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
   t.subscriber_id as "subscriberId", s.name as "subscriberName", s.fields as "subscriberFields", coalesce(s.tracking_consent, false) as "trackingConsent",
   t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "queueKey",
-  t.broadcast_id as "broadcastId", t.unknown_count as "unknownCount", t.send_hours_id as "sendHoursId"
+  t.broadcast_id as "broadcastId", t.unknown_count as "unknownCount", t.send_hours_id as "sendHoursId",
+  t.expires_at as "expiresAt"
 from taken t
   left join lateral (select name, fields, tracking_consent from subscriber where id = t.subscriber_id offset 0) s on true
   left join funnel f on f.key = t.funnel_key

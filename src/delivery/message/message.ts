@@ -88,6 +88,8 @@ export interface ClaimedMessage {
   unknownCount: number;
   /** The hours in which it may go; null: at any time. */
   sendHoursId: number | null;
+  /** From when on it is of no use; null: never. */
+  expiresAt?: Date | null;
   /** When its tokens were taken, on this process's monotonic clock; left out: just now. */
   paidAtMs?: number | undefined;
   /** The relay that it has to go by, as another one is asked to be slower with mails of its queue; left out: any. */

@@ -13,6 +13,8 @@ export interface FrequencyCap {
 export interface CappedMail {
   id: string;
   subscriberId: string;
+  /** From when on it is of no use; null or left out: never. */
+  expiresAt?: Date | null | undefined;
 }
 
 /** A mail that waits, until when, and for which limit. */
@@ -28,7 +30,7 @@ export const LONGEST_SPAN_MS = WEEK_MS;
 /**
  * Which of the mails must wait, given when each person got their last ones (those under way count as now). `mails` stand
  * in the order in which they would go: the first has the place. One that waits takes the place of its time, so that the
- * next waits longer. Pure.
+ * next waits longer, but where it is of no use by then: nothing would go at that time. Pure.
  */
 export function delayed(
   mails: readonly CappedMail[],
@@ -37,11 +39,11 @@ export function delayed(
   now: Date,
 ): Delayed[] {
   const taken = new Map<string, number[]>();
-  return mails.flatMap(({ id, subscriberId }): Delayed[] => {
+  return mails.flatMap(({ id, subscriberId, expiresAt = null }): Delayed[] => {
     const times = taken.get(subscriberId) ?? (sent.get(subscriberId) ?? []).map((at) => at.getTime());
     taken.set(subscriberId, times);
     const { at, reason } = firstPlace(times, cap, now.getTime());
-    times.push(at);
+    if (expiresAt === null || at < expiresAt.getTime()) times.push(at);
     return at > now.getTime() ? [{ id, until: new Date(at), reason }] : [];
   });
 }

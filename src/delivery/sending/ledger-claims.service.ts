@@ -108,8 +108,8 @@ export class LedgerClaims {
     cap: FrequencyCap,
     now: Date,
   ): Promise<Delayed[]> {
-    const mails = messages.flatMap(({ id, class: messageClass, subscriberId }) =>
-      messageClass === 'marketing' && subscriberId !== null ? [{ id, subscriberId }] : [],
+    const mails = messages.flatMap(({ id, class: messageClass, subscriberId, expiresAt }) =>
+      messageClass === 'marketing' && subscriberId !== null ? [{ id, subscriberId, expiresAt }] : [],
     );
     if (mails.length === 0) return [];
     const ids = mails.map(({ id }) => id);

@@ -89,6 +89,22 @@ describe('the cap on mails to one person', () => {
     expect(await t.test.mailsTo('reader@example.com')).toHaveLength(before + 2);
   });
 
+  it('gives the place of a mail that expires before it to the next: that waited a day longer, behind nothing', async () => {
+    await cap(1, null);
+    await t.publish('- { key: last, email: emails/story }', 'priority: 7', 'third');
+    await t.enroll(await two(), 'third');
+    await t.test.app.get(JobRunner, { strict: false }).run('sequences.advance-due');
+    await t.db.query(`update message set expires_at = $1 where step_key = 'low'`, ['2026-01-05T20:00:00Z']);
+    await t.test.runDue();
+    t.clock.set('2026-01-06T09:00:00Z');
+    await t.test.runDue();
+    expect(await states()).toMatchObject([
+      { step: 'low', state: 'expired' },
+      { step: 'last', state: 'accepted' },
+      { step: 'high', state: 'accepted' },
+    ]);
+  });
+
   it('counts a week, and each person alone', async () => {
     await cap(null, 1);
     await two();

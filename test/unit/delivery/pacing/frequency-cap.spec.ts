@@ -36,6 +36,18 @@ describe('the cap on mails to one person', () => {
     ]);
   });
 
+  it('leaves the place of one that is of no use by then to the next: it waited a day for a mail that never went', () => {
+    const at = (hours: number): Date => new Date(NOW.getTime() + hours * HOUR_MS);
+    const mails = [null, at(2), null].map((expiresAt, index) => ({
+      ...{ id: String(index), subscriberId: '1', expiresAt },
+    }));
+    const held = delayed(mails, new Map(), { perDay: 1, perWeek: null }, NOW);
+    expect(held.map(({ id, until: time }) => [id, time])).toEqual([
+      ['1', at(24)],
+      ['2', at(24)],
+    ]);
+  });
+
   it('lets no span hold more than it allows, and makes nothing wait longer than it must', () => {
     const past = fc.array(fc.integer({ min: 0, max: 200 }), { maxLength: 12 });
     const limits = fc.record({
