@@ -223,7 +223,7 @@ export function timeOfArm(
  * its arm where arms have their own, but sooner rather than never where it expires before that. Null where it has none, or
  * may go at once: it is not long behind, or the owner said so of those whose hour has passed.
  */
-export function hourAfterPause(
+function hourAfterPause(
   broadcast: Pick<Broadcast, 'timing' | 'split' | 'decision'>,
   { arm, timeZone, dueAt, expiresAt, now }: ArmMail & { expiresAt: Date | null; now: Date },
 ): Date | null {
@@ -231,6 +231,17 @@ export function hourAfterPause(
   const hour =
     nextHourOf(broadcast, own, { timeZone, now }) ?? nextSameHour(broadcast, { timeZone, dueAt, now });
   return hour && dueAfterPause({ dueAt, expiresAt }, hour.getTime() - dueAt.getTime());
+}
+
+/** When a mail that a pause held goes; one that is not to go at all behind its hour ends with it. `shiftMs`: as of the others. */
+export function timesAfterPause(
+  broadcast: Pick<Broadcast, 'timing' | 'split' | 'decision'>,
+  mail: ArmMail & { expiresAt: Date | null; now: Date; shiftMs: number },
+): { dueAt: Date; expiresAt: Date | null } {
+  const { dueAt, expiresAt, now, shiftMs } = mail;
+  const isSkipped = broadcast.split === null && broadcast.timing?.local?.ifPassed === 'skip';
+  if (isSkipped && now.getTime() - dueAt.getTime() > SOON_BEHIND_MS) return { dueAt, expiresAt: dueAt };
+  return { dueAt: hourAfterPause(broadcast, mail) ?? dueAfterPause(mail, shiftMs), expiresAt };
 }
 
 /** A mail that goes so long behind its hour goes at no wrong time of day; as sequences have it. */

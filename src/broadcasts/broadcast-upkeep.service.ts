@@ -7,14 +7,14 @@ import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { breachText, type Breach } from '../experiments/guard-rails.js';
-import { hourAfterPause } from './broadcast-batch.js';
+import { timesAfterPause } from './broadcast-batch.js';
 import type { FrozenOffer } from './broadcast-offer.js';
 import { checkOffers, writeOffers } from './broadcast-offers.queries.js';
 import type { Broadcast } from './broadcast.js';
 import { nextState, type BroadcastAction } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { armKey } from './split.js';
-import { dueAfterPause, EXPIRY_MARGIN_MS, shiftAfterPause } from './timing.js';
+import { EXPIRY_MARGIN_MS, shiftAfterPause } from './timing.js';
 import { HOUR_MS } from '../values/time-units.js';
 
 const BATCH = 2_000;
@@ -116,7 +116,7 @@ export class BroadcastUpkeep {
     return this.dataSource.transaction(async (manager) => {
       const held = await this.mails.heldInPause(manager, broadcast.id, BATCH);
       const timed = held.map(({ id, ...mail }) => ({
-        ...{ id, dueAt: hourAfterPause(broadcast, { ...mail, now }) ?? dueAfterPause(mail, shiftMs) },
+        ...{ id, ...timesAfterPause(broadcast, { ...mail, now, shiftMs }) },
       }));
       await this.mails.letGo(manager, timed, now);
       return held.length;

@@ -178,17 +178,22 @@ export class BroadcastMailsQueries {
     );
   }
 
-  /** As `release`, each at a time of its own. By primary key. */
+  /** As `release`, each at a time of its own, and of use until one. By primary key. */
   async letGo(
     manager: EntityManager,
-    mails: readonly { id: string; dueAt: Date }[],
+    mails: readonly { id: string; dueAt: Date; expiresAt: Date | null }[],
     now: Date,
   ): Promise<void> {
     if (mails.length === 0) return;
     await manager.query(
-      `update message m set state = 'ready', state_reason = null, due_at = greatest(w.due_at, $3), planned_for = null
-       from unnest($1::bigint[], $2::timestamptz[]) as w (id, due_at) where m.id = w.id`,
-      [mails.map(({ id }) => id), mails.map(({ dueAt }) => dueAt), now],
+      `update message m set state = 'ready', state_reason = null, due_at = greatest(w.due_at, $3), planned_for = null, expires_at = w.expires_at
+       from unnest($1::bigint[], $2::timestamptz[], $4::timestamptz[]) as w (id, due_at, expires_at) where m.id = w.id`,
+      [
+        mails.map(({ id }) => id),
+        mails.map(({ dueAt }) => dueAt),
+        now,
+        mails.map(({ expiresAt }) => expiresAt),
+      ],
     );
   }
 

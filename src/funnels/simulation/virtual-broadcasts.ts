@@ -3,14 +3,14 @@ import { audienceSchema, type Audience } from '../../broadcasts/audience.js';
 import { topicOf, type Broadcast } from '../../broadcasts/broadcast.js';
 import { priorityOf, USUAL_PRIORITY } from '../../delivery/message/message.js';
 import type { FrozenOffer, SoldOffer } from '../../broadcasts/broadcast-offer.js';
-import { broadcastBatch, hourAfterPause } from '../../broadcasts/broadcast-batch.js';
+import { broadcastBatch, timesAfterPause } from '../../broadcasts/broadcast-batch.js';
 import { timingOf } from '../../broadcasts/broadcasts.schemas.js';
 import { listsOf } from '../../broadcasts/lists-of.js';
 import { offerAgain, offersOf } from '../../broadcasts/offers-of-words.js';
 import { armKey, checkArmHours, endOf, startOf, wordsOf } from '../../broadcasts/split.js';
 import { decisionText } from '../../broadcasts/split-results.js';
 import { isRepeated, nextState } from '../../broadcasts/broadcast-status.js';
-import { beginOf, dueAfterPause, shiftAfterPause } from '../../broadcasts/timing.js';
+import { beginOf, shiftAfterPause } from '../../broadcasts/timing.js';
 import type { Condition } from '../../segments/condition.js';
 import { DomainError } from '../../values/domain-error.js';
 import { earliest } from './agenda.js';
@@ -274,8 +274,8 @@ export class VirtualBroadcasts {
     const shiftMs = shiftAfterPause(broadcast, { firstDueAt, now });
     for (const { run, mail } of held) {
       const { timeZone } = run.record;
-      const dueAt = hourAfterPause(broadcast, { ...mail, timeZone, now }) ?? dueAfterPause(mail, shiftMs);
-      Object.assign(mail, { state: 'ready', heldFor: null, isPutOff: false, dueAt });
+      const times = timesAfterPause(broadcast, { ...mail, timeZone, now, shiftMs });
+      Object.assign(mail, { state: 'ready', heldFor: null, isPutOff: false, ...times });
     }
     if (!isBegun) {
       const begins = new Date(Math.max(now.getTime(), campaign.beginsAt?.getTime() ?? 0));

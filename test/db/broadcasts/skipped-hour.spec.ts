@@ -1,0 +1,35 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { FOREVER, openDesk, type Desk } from './desk.js';
+
+describe('a broadcast that is not to go at all behind its hour', () => {
+  let desk: Desk;
+  beforeAll(async () => {
+    desk = await openDesk();
+  });
+  afterAll(async () => desk.t.close());
+  afterEach(async () => desk.clear());
+
+  const at = async (time: string): Promise<void> => {
+    desk.t.clock.set(`2026-03-${time}:00Z`);
+    await desk.planner.run(FOREVER);
+    await desk.t.sendDue();
+    await desk.planner.run(FOREVER);
+  };
+
+  it.each([
+    ['went in the night when a pause ended then', '03T02:00', { expired: 2 }],
+    ['goes when a pause ended soon behind it', '02T15:00', { accepted: 2 }],
+  ])('%s', async (_, resumed, counts) => {
+    await desk.people(2);
+    const { id } = await desk.broadcasts.create(desk.draft());
+    const local = { atLocal: '2026-03-02T12:00', fallbackZone: 'UTC', ifPassed: 'skip' as const };
+    await desk.broadcasts.start(id, null, { local, spreadMinutes: 0 });
+    await at('02T11:00');
+    await desk.broadcasts.pause(id);
+    await at('02T14:00');
+    desk.t.clock.set(`2026-03-${resumed}:00Z`);
+    await desk.broadcasts.resume(id);
+    await at(resumed);
+    expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'done', counts });
+  });
+});
