@@ -113,7 +113,7 @@ export class SubscribersService {
    * The owner of the address has said yes just now; the caller has recorded the consent. Lifts the suppression that
    * unsubscribing made, or mails that did not arrive, and no other. `refused` for an address that is dead or complained,
    * and `left` for somebody who has left and not agreed anew since: nothing changes. `fields` are what they have answered, `gapsOnly` leaves alone what is
-   * known. Whoever comes or comes back wants mails from now on, whatever pause they or an old table had set before.
+   * known. Whoever comes or comes back wants mails from now on, whatever pause they or an old table had set before, or sets once more.
    * Throws `SUBSCRIBER_NOT_FOUND`.
    */
   async activate(
@@ -135,7 +135,8 @@ export class SubscribersService {
       await this.fill(manager, subscriberId, filled, { tell: status === subscriber.status });
     if (status === subscriber.status) return 'already_active';
     await manager.query(
-      `update subscriber set status = $2, confirmed_at = $3, updated_at = $3, paused_until = null where id = $1`,
+      `update subscriber set status = $2, confirmed_at = $3, updated_at = $3, paused_until = null,
+         pause_overruled_until = greatest(pause_overruled_until, paused_until) where id = $1`,
       [subscriberId, status, this.clock.now()],
     );
     await noteArrival(manager, subscriberId, this.clock.now());

@@ -179,6 +179,16 @@ it('ends the pause of an old table for who comes back: they agreed anew, and not
   expect(await pausesOf([email])).toEqual([null]);
 });
 
+it('leaves a pause over that had ended with a leaving and a new yes: an old table that still has it began it anew', async () => {
+  const { email, preferences, unsubscribe } = await newReader(t, 'back@example.com');
+  await t.http.post(`${preferences}/pause`).type('form').send({ days: 90 }).expect(200);
+  const [until] = await pausesOf([email]);
+  await t.http.post(unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+  await joins(t, email);
+  await imported(`email,status,paused\n${email},active,${until}\n`);
+  expect(await pausesOf([email])).toEqual([null]);
+});
+
 it('ends the running series of a topic that an imported table says is not wanted: it went on, and its mails were held', async () => {
   const [quiet, back, other] = [
     await newReader(t, 'series@example.com'),
