@@ -31,6 +31,9 @@ const keptSchema = z.object({
   at: z.coerce.date(),
 });
 
+const GONE_FOR_GOOD =
+  '. If that folder is gone for good, make an empty folder in its place, which ends this.';
+
 type Kept = z.output<typeof keptSchema>;
 type KeptVia = Kept['via'];
 
@@ -108,8 +111,10 @@ export class KeptLeavings implements OnApplicationShutdown {
     const kept = { token, via, at: this.clock.now() };
     const text = JSON.stringify(kept);
     try {
-      // Made anew in place of one that is gone, it would be a folder in which nobody waits.
-      if (!this.knowsOfSome()) await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      // Made anew in place of one that is gone, it would be a folder in which nobody waits. When the hour of those is over nothing
+      // waits for them any more, and whoever leaves next must not be turned away for good.
+      if (!this.knowsOfSome() || this.isGoneLong())
+        await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       await writeDurably(path, text, `${path}.${randomUUID()}`);
       this.#kept.set(name, kept);
     } catch (error) {
@@ -263,7 +268,8 @@ export class KeptLeavings implements OnApplicationShutdown {
     this.count(why.size > 0);
     if (why.size > 0 && this.#waitedMs === 0) this.#log.error(`Leavings on disk have to wait: ${reason}`);
     if (why.size === 0) this.#saidKept = false;
-    const message = why.size === 0 ? null : waiting(this.#folder, reason, this.knowsAll(why));
+    const isGone = this.#goneUntil === null ? '' : GONE_FOR_GOOD;
+    const message = why.size === 0 ? null : waiting(this.#folder, reason, this.knowsAll(why)) + isGone;
     if (message === null || this.#waitedMs >= TELL_AFTER_MS)
       await this.said.say(LEAVINGS_WAIT, this.#folder, message, { holdUntil: this.holdEnds() });
     await this.tellOfFailed();
@@ -279,8 +285,12 @@ export class KeptLeavings implements OnApplicationShutdown {
   private hasHeldLong(): boolean {
     const now = this.clock.now();
     const overSince = new Date(now.getTime() - HOLD_MS);
-    if (this.#goneUntil !== null && this.#goneUntil <= now) return true;
+    if (this.isGoneLong()) return true;
     return this.#waitedMs >= HOLD_MS || [...this.#waiting.values()].some(({ at }) => at <= overSince);
+  }
+
+  private isGoneLong(): boolean {
+    return this.#goneUntil !== null && this.#goneUntil <= this.clock.now();
   }
 
   /** As it looks now; null when it is over. Said once while it stays the same: each change of it writes to the alert. */

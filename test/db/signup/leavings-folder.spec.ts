@@ -166,6 +166,23 @@ describe('who left by a link that stands in a folder that is gone, as a disk tha
     ]);
   });
 
+  it('for good keeps the next who leaves when the hour is over, which ends the alert: they were turned away, and it never ended', async () => {
+    const later = await newReader(t, 'leaves-later@example.com');
+    const token = later.unsubscribe.split('/').at(-1) ?? '';
+    await waitsAndTold('lost');
+    await isGone();
+    const next = await started();
+    pass(t.clock, 60 * MINUTE_MS);
+    expect([await next.takeUp(), await isTold()]).toEqual([true, true]);
+    const open = await t.app.get(AlertsService, { strict: false }).open();
+    expect(open[0]?.message).toContain('make an empty folder in its place');
+    expect(await next.keep(token, 'one_click')).toEqual({ kind: 'kept' });
+    await takeWrites(t.dataSource);
+    expect([await next.takeUp(), await status(later.email), await isTold()]).toEqual([
+      ...[true, 'unsubscribed', false],
+    ]);
+  });
+
   it('is told of no longer when the next process has taken them off: it stood there for two hours, and mails were said to wait', async () => {
     const email = await waitsAndTold('over');
     await takeWrites(t.dataSource);
