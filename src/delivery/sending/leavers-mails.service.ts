@@ -13,6 +13,9 @@ const LOCK = '2s';
 /** Processes that answer requests look each second for leavings to hand in: with a folder of their own, this one cannot read it. */
 const THEIR_TURN_MS = 3_000;
 
+/** A run begins every two seconds while the database is there. */
+const SILENT_MS = 10_000;
+
 type EndedMail = Pick<ClaimedMessage, 'id'>;
 
 /**
@@ -22,8 +25,10 @@ type EndedMail = Pick<ClaimedMessage, 'id'>;
 @Injectable()
 export class LeaversMails {
   readonly #log = new Logger('Leavings');
-  /** From a run that the database has ended until others have had their turn; `overAtMs`: since when it takes writes again. */
+  /** From a run that the database has ended, or has let nobody begin, until others have had their turn; `overAtMs`: since when it takes writes again. */
   #outage: { overAtMs: number | null } | null = null;
+  /** When a run ended well last. */
+  #endedWellMs: number | null = null;
 
   constructor(
     private readonly leavings: KeptLeavings,
@@ -46,6 +51,7 @@ export class LeaversMails {
     if (signal.aborted) abort();
     try {
       if (await this.ended(this.leavings.waiting())) await send(stop.signal);
+      this.#endedWellMs = performance.now();
     } catch (error) {
       if (takesNoWrites(error)) this.#outage = { overAtMs: null };
       throw error;
@@ -57,7 +63,11 @@ export class LeaversMails {
 
   /** One that answers requests has the leavings that came to it. Rejects while the database takes no writes. */
   private async othersHadTheirTurn(): Promise<boolean> {
-    if (this.#outage === null || this.config.roles.includes('web')) return true;
+    if (this.config.roles.includes('web')) return true;
+    // Jobs stand in the database: while it is away none begins that could fail. Where other workers have had all runs, it costs their turn.
+    const silentMs = performance.now() - (this.#endedWellMs ?? performance.now());
+    if (silentMs > SILENT_MS) this.#outage ??= { overAtMs: null };
+    if (this.#outage === null) return true;
     // A standby and a full disk answer as well.
     await this.dataSource.query(
       `insert into setting (key, value, updated_at) values ('delivery.writes-again', '{}', clock_timestamp())
@@ -66,6 +76,7 @@ export class LeaversMails {
     this.#outage.overAtMs ??= performance.now();
     if (performance.now() - this.#outage.overAtMs < THEIR_TURN_MS) return false;
     this.#outage = null;
+    this.#endedWellMs = null;
     return true;
   }
 

@@ -64,3 +64,23 @@ it.each([
     expect(new Set(await sends())).toEqual(new Set([stays.email]));
   },
 );
+
+it('who leaves by a link in an outage that lay between two runs of a worker elsewhere gets nothing of a list: it ended none of them', async () => {
+  const leaver = await newReader(web, 'leaver@example.com');
+  const stays = await newReader(web, 'stays@example.com');
+  const sends = async (): Promise<string[]> => {
+    expect(await worker.app.get(JobRunner).run('delivery.send-due')).toBe('done');
+    return relay.mails.flatMap(({ to }) => to);
+  };
+  expect(await sends()).toEqual([]);
+  for (const { clock } of [web, worker]) clock.advance(7 * DAY_MS);
+  await web.app.get(JobRunner).run('sequences.advance-due');
+  await refuseWrites(web.dataSource, '25006', TABLES);
+  await web.http.post(leaver.unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+  pass(worker.clock, 11_000);
+  await takeWrites(web.dataSource);
+  expect(await sends()).toEqual([]);
+  await web.app.get(KeptLeavings, { strict: false }).takeUp();
+  pass(worker.clock, 3_000);
+  expect(new Set(await sends())).toEqual(new Set([stays.email]));
+});
