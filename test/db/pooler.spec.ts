@@ -79,6 +79,15 @@ describe('what doctor says of the way to the database', () => {
       await pooler.close();
     });
 
+    it('is good in a moment where it has four sessions alone: each start waited for as long as it lets a client wait', async () => {
+      const few = 'default_pool_size = 4\nquery_wait_timeout = 20';
+      const pooler = await openPgBouncer(database.url, 'session', few);
+      const fromMs = performance.now();
+      expect(await said(pooler.url)).toBe('each connection has a session of its own');
+      expect(performance.now() - fromMs).toBeLessThan(10_000);
+      await pooler.close();
+    });
+
     it('is a fault where it hands out transactions', async () => {
       const pooler = await openPgBouncer(database.url, 'transaction');
       expect(await said(pooler.url)).toMatch(/hands out single transactions: .*Set pool_mode = session/);

@@ -1,5 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { isDatabaseAway } from './lost-connection.js';
+
+/** Where there is no place behind it, a pooler lets a connection wait for minutes, and a start with it. */
+const PATIENCE_MS = 2_000;
 
 /**
  * So many connections that are all open at once; fewer, but not less than `fewest`, where the server has no place for them: a
@@ -13,7 +17,13 @@ export async function openConnections(
   while (runners.length < most) {
     const runner = dataSource.createQueryRunner();
     try {
-      await runner.connect();
+      const opening = runner.connect();
+      if (runners.length >= fewest && !(await isInTime(opening))) {
+        // Whoever needs a connection next has it, if it comes.
+        void opening.catch(() => undefined).then(async () => runner.release());
+        break;
+      }
+      await opening;
       runners.push(runner);
     } catch (error) {
       await runner.release();
@@ -23,4 +33,8 @@ export async function openConnections(
     }
   }
   return runners;
+}
+
+async function isInTime(opening: Promise<unknown>): Promise<boolean> {
+  return Promise.race([opening.then(() => true), delay(PATIENCE_MS, false, { ref: false })]);
 }
