@@ -24,12 +24,6 @@ export class LanePools {
     return [...this.#pools].filter(([, pool]) => pool.stuck).map(([name]) => name);
   }
 
-  /** For so long it has let none go; 0 while it is not stuck. */
-  stuckForMs(relay: string): number {
-    const pool = this.#pools.get(relay);
-    return pool?.stuck === true ? performance.now() - pool.backAtMs : 0;
-  }
-
   look(): void {
     for (const pool of this.#pools.values()) pool.look();
   }
@@ -46,7 +40,6 @@ export class LanePool {
   /** Those that are free and those that are at work. */
   #open = 0;
   #stuck = false;
-  #backAtMs = performance.now();
   #patience: NodeJS.Timeout | undefined;
 
   /** `most`: how many there may be at this moment. */
@@ -64,11 +57,6 @@ export class LanePool {
     return this.#stuck;
   }
 
-  /** When a lane came back last, or was opened. */
-  get backAtMs(): number {
-    return this.#backAtMs;
-  }
-
   /**
    * Waits for a lane that is at work when there may be no more. Null: whoever asks had better choose among the relays anew,
    * as none of the lanes, or one of them, will not come back soon, or there is none that may be waited for.
@@ -84,7 +72,7 @@ export class LanePool {
   }
 
   put(lane: SmtpLane): void {
-    this.#moves();
+    this.#stuck = false;
     const next = this.#waiting.shift();
     this.#waitOn();
     if (next) next(lane);
@@ -94,7 +82,7 @@ export class LanePool {
   /** A lane that is at work does not come back. */
   leave(): void {
     this.#open--;
-    this.#moves();
+    this.#stuck = false;
     this.look();
   }
 
@@ -106,10 +94,6 @@ export class LanePool {
 
   close(): void {
     for (const lane of this.#free) lane.close();
-  }
-
-  #moves(): void {
-    [this.#stuck, this.#backAtMs] = [false, performance.now()];
   }
 
   #waitOn(): void {
@@ -124,7 +108,6 @@ export class LanePool {
   #opened(): SmtpLane | null {
     if (this.#open >= this.most()) return null;
     this.#open++;
-    this.#backAtMs = performance.now();
     return new SmtpLane(this.relay.name, this.relay.url, this.relay.provider, this.relay);
   }
 }

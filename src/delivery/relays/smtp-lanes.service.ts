@@ -9,7 +9,6 @@ import { DEFAULT_LANES } from './relay-choice.js';
 import { RelaysService, type Relay } from './relays.service.js';
 import { ParkedLanes } from './parked-lanes.service.js';
 import { afterTaken, isRelay, NO_PUT_OFFS, putOffMail, withPutOffs, type PutOffs } from './put-offs.js';
-import { RelayTimes } from './relay-times.js';
 import { SenderStandings } from './sender-standing.js';
 import { domainOf } from '../../values/email-address.js';
 import {
@@ -41,8 +40,6 @@ const NONE: ReadonlySet<string> = new Set();
 export interface TakenLane {
   lane: SmtpLane;
   relay: Relay;
-  /** When its mail, or the one before on it, was ended or the lane taken, by the process's steady counter. */
-  sinceMs: number;
   /** Its relay has been told on already, when it had kept the mail waiting for half a minute. */
   parked?: true;
 }
@@ -83,10 +80,9 @@ export interface LaneSet {
   ): Promise<boolean>;
   /**
    * The relay keeps the mail of the lane waiting: the run goes on, and may end, without it. `ended` closes the lane, after
-   * the ledger has been told. The relay counts as in trouble, so that only so many mails come to hang on it; false: it does
-   * not, as it takes its mails as late as this.
+   * the ledger has been told. The relay counts as in trouble, so that only so many mails come to hang on it.
    */
-  park(taken: TakenLane, claim: Claim, ended: Promise<void>): Promise<boolean>;
+  park(taken: TakenLane, claim: Claim, ended: Promise<void>): Promise<void>;
   /** A mail that was begun on it is given up. */
   put(taken: TakenLane): void;
   close(): void;
@@ -98,7 +94,6 @@ export class SmtpLanes {
   /** See `SmtpLane.losesBegun`. */
   readonly #losingBegun = new Set<string>();
   readonly #standings = new Map<string, SenderStandings>();
-  readonly #times = new RelayTimes();
   /** What this process has seen since the relay last took a mail of it. */
   readonly #putOffs = new Map<string, PutOffs>();
 
@@ -153,7 +148,7 @@ export class SmtpLanes {
       lanesTo: (wanted) => {
         const relay = this.relays.all().find(({ name }) => name === wanted);
         if (relay === undefined || this.relays.isKnownOut(wanted)) return Number.POSITIVE_INFINITY;
-        const isAny = this.room(relay) === 0 || this.isGone(wanted, pools);
+        const isAny = this.room(relay) === 0 || pools.stuck().includes(wanted);
         return isAny ? Number.POSITIVE_INFINITY : lanesOf(relay);
       },
       another: async (taken, beyond) => {
@@ -170,14 +165,22 @@ export class SmtpLanes {
         return this.relays.anyWorks();
       },
       judged: ({ relay }, mail, outcome) => this.judged(relay, mail, outcome),
-      told: async (taken, outcome, mail) => this.told(taken, outcome, mail),
+      told: async ({ relay, lane, parked }, outcome, mail) => {
+        if (lane.losesBegun) this.#losingBegun.add(relay.name);
+        await this.ofSender(relay.name, outcome, mail);
+        const trouble = relayTrouble(await this.judgedByAll(relay, outcome));
+        // That it waits in vain after ten minutes says nothing about the mails that the relay has taken since.
+        if (trouble !== null && parked) return false;
+        if (trouble !== null) await this.relays.failed(relay, trouble, reasonOf(outcome));
+        else if (provesRelay(outcome)) await this.relays.worked(relay, takenOf(outcome, mail));
+        else await this.relays.notTried(relay);
+        return !relay.probe && (trouble === null || (await this.relays.anyWorks()));
+      },
       park: async ({ relay, lane }, claim, ended) => {
         const closed = ended.finally(() => lane.close());
         this.parked.add(relay.name, claim, closed);
-        const isTrouble = relay.probe || !this.#times.isLateAsEver(relay.name, performance.now());
         try {
-          if (isTrouble) await this.relays.failed(relay, 'stalled', 'no reply to the end of a mail');
-          return isTrouble;
+          await this.relays.failed(relay, 'stalled', 'no reply to the end of a mail');
         } finally {
           // Not before: whoever has waited for a lane to this relay chooses anew.
           pools.of(relay).leave();
@@ -194,7 +197,7 @@ export class SmtpLanes {
   /** The pace of another relay is not kept where this one does not work any more: better too fast for a moment than not at all. */
   private async laneToWanted(wanted: string | undefined, pools: LanePools): Promise<TakenLane | null> {
     for (;;) {
-      if (wanted === undefined || this.full().has(wanted) || this.isGone(wanted, pools)) return null;
+      if (wanted === undefined || this.full().has(wanted) || pools.stuck().includes(wanted)) return null;
       // Where mails of all queues want this one, nothing else would ever try another that is out.
       if (await this.relays.anyIsDueForTry()) return null;
       const others = this.relays.all().filter(({ name }) => name !== wanted);
@@ -204,32 +207,6 @@ export class SmtpLanes {
       // None where one of its lanes has come to wait for a slow answer, or has got it: the relay works as before.
       if (taken) return taken;
     }
-  }
-
-  private async told(
-    taken: TakenLane,
-    outcome: SendOutcome,
-    mail: Pick<ClaimedMessage, 'sender' | 'attempt' | 'templateId'>,
-  ): Promise<boolean> {
-    const { relay, lane, parked } = taken;
-    const nowMs = performance.now();
-    if (outcome.kind === 'accepted') this.#times.took(relay.name, nowMs - taken.sinceMs, nowMs, parked);
-    taken.sinceMs = nowMs;
-    if (lane.losesBegun) this.#losingBegun.add(relay.name);
-    await this.ofSender(relay.name, outcome, mail);
-    const trouble = relayTrouble(await this.judgedByAll(relay, outcome));
-    // That it waits in vain after ten minutes says nothing about the mails that the relay has taken since.
-    if (trouble !== null && parked) return false;
-    if (trouble !== null) await this.relays.failed(relay, trouble, reasonOf(outcome));
-    else if (provesRelay(outcome)) await this.relays.worked(relay, takenOf(outcome, mail));
-    else await this.relays.notTried(relay);
-    return !relay.probe && (trouble === null || (await this.relays.anyWorks()));
-  }
-
-  /** That it has let no lane go for longer than it takes over its mails. */
-  private isGone(relay: string, pools: LanePools): boolean {
-    const stuckForMs = pools.stuckForMs(relay);
-    return stuckForMs > 0 && stuckForMs >= this.#times.patienceMs(relay);
   }
 
   private async laneToAny(beyond: ReadonlySet<string>, pools: LanePools): Promise<TakenLane | null> {
@@ -249,7 +226,7 @@ export class SmtpLanes {
     const lane = await pools.of(relay).take();
     // When the database does not take it, the relay is tried by the next worker after a minute and a half.
     if (lane === null) await this.relays.notTried(relay).catch(() => undefined);
-    return lane === null ? null : { relay, lane, sinceMs: performance.now() };
+    return lane === null ? null : { relay, lane };
   }
 
   /**

@@ -264,8 +264,8 @@ export class SenderService {
         await written;
       }
     });
-    const isTrouble = await run.lanes.park(taken, { id: message.id, epoch: message.epoch }, ended);
-    if (isTrouble) await this.due.slow(message, taken.relay.name);
+    await run.lanes.park(taken, { id: message.id, epoch: message.epoch }, ended);
+    await this.due.slow(message, taken.relay.name);
     return null;
   }
 

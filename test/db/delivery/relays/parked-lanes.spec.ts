@@ -226,30 +226,6 @@ describe('a relay that takes its time over the end of a mail', () => {
     expect(await states()).toEqual({ accepted: 120 });
   });
 
-  it('with every mail, and takes each of them, is used on and is no trouble: it was left alone as one that hangs', async () => {
-    await t.plan('first@example.org');
-    slowWith(t.sink, () => true);
-    const first = t.sendDue();
-    await time.pass(HALF_A_MINUTE);
-    await first;
-    answer.open();
-    await parked().allEnded(10_000);
-    answer = gate();
-    await t.db.query('truncate alert');
-    for (let n = 0; n < 40; n++) await t.plan(`reader${n}@example.org`);
-    const run = t.sendDue();
-    await time.pass(HALF_A_MINUTE, 32);
-    await whileTimePasses(run);
-    const [relay] = await relays().view();
-    expect(relay).toMatchObject({ state: 'closed', reason: null });
-    expect(await t.db.query('select key from alert')).toEqual([]);
-    expect(await t.db.query('select key from send_bucket')).toEqual([]);
-    expect(parked().count(relay?.name ?? '')).toBe(40);
-    answer.open();
-    await parked().allEnded(10_000);
-    expect(await states()).toEqual({ accepted: 41 });
-  });
-
   it('with every mail, tried again and again: lanes and half as many wait, and no mail more is begun', async () => {
     await t.close();
     const sink = await openSmtpSink();

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, describe, it } from 'vitest';
 import { ParkedLanes } from '../../../../src/delivery/relays/parked-lanes.service.js';
 import { RelaysService } from '../../../../src/delivery/relays/relays.service.js';
@@ -46,52 +45,6 @@ describe('a relay that lets none of its lanes go', () => {
     if (!kept || !next) throw new Error('there was no lane');
     lanes.put(kept);
     expect((await waits)?.relay.name).toBe('main');
-  });
-});
-
-describe('a mail that is to go by a relay that takes long over each, and whose only lane is at work', () => {
-  const PATIENCE_MS = 50;
-  const MAIL = { sender: { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' } };
-  let t: PostOffice;
-  let lanes: LaneSet;
-  let kept: TakenLane;
-  beforeEach(async () => {
-    t = await openPostOffice({
-      SMTP_URL: 'smtp://127.0.0.1:9?name=slow&lanes=1 smtp://127.0.0.1:9?name=other&lanes=1&weight=0',
-    });
-    lanes = t.app.get(SmtpLanes, { strict: false }).open(PATIENCE_MS);
-    kept = await taken();
-    await sleep(4 * PATIENCE_MS);
-    const accepted = { kind: 'accepted', code: 250, reply: '250 OK' } as const;
-    await lanes.told(kept, accepted, { ...MAIL, attempt: 1, templateId: '1' });
-    lanes.put(kept);
-    kept = await taken();
-  });
-  afterEach(async () => {
-    lanes.close();
-    await t.close();
-  });
-  const taken = async (): Promise<TakenLane> => {
-    const lane = await lanes.take('slow');
-    if (lane?.relay.name !== 'slow') throw new Error('there was no lane to it');
-    return lane;
-  };
-
-  it('waits as long as that takes: it went by the other, past its pace', async () => {
-    const waits = lanes.take('slow');
-    await sleep(3 * PATIENCE_MS);
-    expect(lanes.lanesTo('slow')).toBe(1);
-    lanes.put(kept);
-    expect((await waits)?.relay.name).toBe('slow');
-  });
-
-  it('goes by the other when it takes longer than ever, and one that may go by either does so at once', async () => {
-    const waits = lanes.take('slow');
-    expect((await lanes.take())?.relay.name).toBe('other');
-    expect(lanes.lanesTo('slow')).toBe(1);
-    await expect.poll(() => lanes.lanesTo('slow'), { timeout: 5_000 }).toBe(Number.POSITIVE_INFINITY);
-    lanes.put(kept);
-    expect(await waits).not.toBeNull();
   });
 });
 
