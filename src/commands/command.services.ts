@@ -11,6 +11,8 @@ import { FunnelPreflightService } from '../funnels/templates/funnel-preflight.se
 import { FunnelsService } from '../funnels/funnels.service.js';
 import { ExportsService } from '../imports/exports.service.js';
 import { ImportsService } from '../imports/imports.service.js';
+import { MailPreviews } from '../sequences/previews/mail-previews.service.js';
+import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { ApiKeysService } from '../infra/access/api-keys.service.js';
 
 export interface CommandServices {
@@ -24,6 +26,8 @@ export interface CommandServices {
   dkimKeys: DkimKeys;
   signedDomains: SignedDomains;
   generationGuard: GenerationGuard;
+  mailPreviews: MailPreviews;
+  subscribers: SubscribersService;
   imports: ImportsService;
   exports: ExportsService;
   apiKeys: ApiKeysService;
@@ -46,6 +50,8 @@ export function commandServices(app: INestApplicationContext): CommandServices {
     dkimKeys: app.get(DkimKeys, anywhere),
     signedDomains: app.get(SignedDomains, anywhere),
     generationGuard: app.get(GenerationGuard, anywhere),
+    mailPreviews: app.get(MailPreviews, anywhere),
+    subscribers: app.get(SubscribersService, anywhere),
     imports: app.get(ImportsService, anywhere),
     exports: app.get(ExportsService, anywhere),
     apiKeys: app.get(ApiKeysService, anywhere),

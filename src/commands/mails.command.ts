@@ -4,6 +4,7 @@ import type { DkimDnsRecord } from '../delivery/signing/dkim-keys.service.js';
 import { placeInWords, WRITTEN } from '../delivery/mails/written-mail.js';
 import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import type { PreflightReport } from '../delivery/preflight/preflight.service.js';
+import type { StepPreview, StepPreviewWanted } from '../sequences/previews/mail-previews.service.js';
 import type { FunnelPreflight } from '../funnels/templates/funnel-preflight.service.js';
 
 /** RFC 1035 §3.3.14: one string of a TXT record holds 255 octets. */
@@ -13,6 +14,44 @@ const MAX_STRING = 255;
 export function addMailCommands(program: Command, tools: CommandTools): void {
   addDkim(program, tools);
   addPreflight(program, tools);
+  addPreview(program, tools);
+}
+
+function addPreview(program: Command, { within, print }: CommandTools): void {
+  program
+    .command('preview')
+    .description('show a mail as one subscriber would get it now; sends nothing')
+    .argument('<template>', 'such as emails/welcome')
+    .requiredOption('--to <subscriber>', 'address or id of the subscriber')
+    .option('--funnel <key>', 'whose mail it is; by default the first that sends it')
+    .option('--step <key>', 'that sends it; by default the first')
+    .option('--arm <key>', 'of the split test it is in; by default the first')
+    .option('--json')
+    .action(
+      async (
+        template: string,
+        { to, json = false, ...which }: { to: string; json?: boolean } & StepPreviewChoice,
+      ) =>
+        within(async ({ mailPreviews, subscribers }) => {
+          const { id } = await subscribers.named(to);
+          const shown = await mailPreviews.preview({ template, ...which, subscriberId: id });
+          print(json, shown, () => previewInWords(shown));
+        }),
+    );
+}
+
+type StepPreviewChoice = Pick<StepPreviewWanted, 'funnel' | 'step' | 'arm'>;
+
+function previewInWords({ subject, text, step, arm, arms, invented }: StepPreview): string {
+  const rest = arms.filter((one) => one !== arm).join(', ');
+  return [
+    `Subject: ${subject}`,
+    ...(step === null ? [] : [`Step: ${step}`]),
+    ...(arm === null ? [] : [`Arm: ${arm} of a split test; the others: ${rest}`]),
+    ...(invented.length === 0 ? [] : [`Examples, as nobody can know them before: ${invented.join(', ')}`]),
+    '',
+    text,
+  ].join('\n');
 }
 
 /** Exit code 1 when something must be put right before the first mail. */

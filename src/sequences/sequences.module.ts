@@ -81,6 +81,7 @@ import { VersionsService } from './advance/versions.service.js';
   exports: [
     SequencesService,
     EnrollmentsService,
+    MailPreviews,
     ReactionsService,
     PeopleMovesService,
     SubscriberChangesService,

@@ -4,7 +4,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { notFound } from '../values/not-found.js';
-import type { EmailAddressParse } from '../values/email-address.js';
+import { type EmailAddressParse, parseEmailAddress } from '../values/email-address.js';
 import { fieldsDiffer, isInSequence, listenedOf, noteArrival } from './field-signals.queries.js';
 import type {
   ConsentEvidence,
@@ -342,6 +342,15 @@ export class SubscribersService {
     const subscriber = await this.find(id);
     if (subscriber) return subscriber;
     throw notFound('subscriber', id);
+  }
+
+  /** By the address or the id, as a person names one. Throws `SUBSCRIBER_NOT_FOUND`. */
+  async named(text: string): Promise<Subscriber> {
+    const address = parseEmailAddress(text);
+    const isId = /^\d{1,18}$/.test(text);
+    const found = address.ok ? await this.findByEmailKey(address.key) : isId ? await this.find(text) : null;
+    if (found) return found;
+    throw notFound('subscriber', text, address.ok ? 'address' : 'id');
   }
 
   async findByEmailKey(

@@ -6,7 +6,11 @@ import { DomainError } from './domain-error.js';
  *
  * @param by what it was asked for by
  */
-export function notFound(what: string, value: string, by: 'id' | 'key' | 'slug' = 'id'): DomainError {
+export function notFound(
+  what: string,
+  value: string,
+  by: 'id' | 'key' | 'slug' | 'address' = 'id',
+): DomainError {
   const code = `${what.toUpperCase().replaceAll(' ', '_')}_NOT_FOUND`;
   return new DomainError(code, `There is no ${what} with the ${by} ${value}`, { [by]: value });
 }

@@ -49,8 +49,10 @@ export class Drafts {
   ) {}
 
   /** The mail as this subscriber would get it. Throws `TEMPLATE_INVALID`, `SUBSCRIBER_NOT_FOUND`, `MAIL_UNSENDABLE`. */
-  async preview(wanted: PreviewWanted & { known?: Record<string, object> }): Promise<MailPreview> {
-    const template = await this.templates.compile(wanted.template);
+  async preview(
+    wanted: PreviewWanted & { known?: Record<string, object>; words?: MailTemplate & { source: string } },
+  ): Promise<MailPreview> {
+    const template = wanted.words ?? (await this.templates.compile(wanted.template));
     const { source, subject: line, html: body, text: plain } = template;
     const kind = wanted.kind ?? kindOf(`${source}${body}`);
     const { known = {} } = wanted;

@@ -32,7 +32,14 @@ export const templateResponse = templateSummary.extend({
   versions: z.number().int().meta({ description: 'How many versions of this mail there are.' }),
 });
 
-export const previewRequest = z.strictObject({ template, funnel, kind, subscriberId: idSchema });
+const step = z.string().max(60).optional().meta({
+  description:
+    'Key of the step, where several send the mail; when left out, the first, one with an offer before one without.',
+});
+const arm = z.string().max(60).optional().meta({
+  description: 'Key of an arm of the split test that the mail is in; when left out, the first.',
+});
+export const previewRequest = z.strictObject({ template, funnel, step, arm, kind, subscriberId: idSchema });
 export const previewResponse = z.object({
   subject: z.string(),
   html: z.string(),
@@ -41,6 +48,12 @@ export const previewResponse = z.object({
     description:
       'What of the mail is an example, as nobody can know it before, such as `order`; empty when all of it is as this subscriber would get it.',
   }),
+  step: z.string().nullable().meta({ description: 'Key of the step that sends it; null when none does.' }),
+  arm: z
+    .string()
+    .nullable()
+    .meta({ description: 'The arm of its split test that is shown; null without a test.' }),
+  arms: z.array(z.string()).meta({ description: 'All arms of that test.' }),
 });
 
 export const preflightRequest = z.strictObject({ template, funnel, kind });

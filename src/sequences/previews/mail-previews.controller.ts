@@ -13,13 +13,16 @@ export class MailPreviewsController {
   @ApiRoute({
     summary: 'Show a mail as one subscriber would get it',
     description:
-      'With the price and the end that its step would promise this subscriber now. Nothing is stored, sent or promised; links in it are real, but what a token opens works for nobody. `invented` names the values that nobody can know before, for which examples stand in.',
+      'With the price and the end that its step would promise this subscriber now. Nothing is stored, sent or promised; links in it are real, but what a token opens works for nobody. `invented` names the values that nobody can know before, for which examples stand in. A mail in a split test is shown as `arm` has it.',
     tag: 'templates',
     response: previewResponse,
     status: 200,
     idempotent: false,
     example: { template: 'emails/welcome', subscriberId: '42' },
-    errors: ['SUBSCRIBER_NOT_FOUND', 'FUNNEL_NOT_FOUND', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'],
+    errors: [
+      ...['SUBSCRIBER_NOT_FOUND', 'FUNNEL_NOT_FOUND', 'STEP_NOT_FOUND', 'ARM_NOT_FOUND'],
+      ...['TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'],
+    ],
   })
   async preview(@Body({ schema: previewRequest }) body: z.output<typeof previewRequest>): Promise<unknown> {
     return this.previews.preview(body);
