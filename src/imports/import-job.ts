@@ -63,6 +63,8 @@ export interface ImportAdvice {
   unknownZone: number;
   /** Topics that they want no mails about and that are no funnel here, or none yet: nothing stops until there is one. */
   unknownTopic: number;
+  /** A cell of theirs cannot be read: nothing is taken but what they do not want. */
+  onlyNoes: number;
 }
 
 /** Rows by what became of them; those that were refused, and those that repeat an address, are counted at once. */

@@ -62,7 +62,17 @@ export type RowRead =
       /** They want no mails about something that is no topic here, or none yet. */
       unknownTopic: boolean;
     }
-  | { ok: false; problem: string };
+  | { ok: false; problem: string; noes: Noes | null };
+
+/** What a refused row says that they do not want: nothing else of it is taken. */
+export type Noes = Pick<
+  ImportedPerson,
+  'email' | 'emailKey' | 'leftAt' | 'trackingConsent' | 'topicsOff' | 'pausedUntil'
+> & {
+  /** Null unless it says that they left, are dead or complained. */
+  status: SubscriberStatus | null;
+  unknownTopic: boolean;
+};
 
 const STATUSES: Readonly<Record<string, SubscriberStatus>> = {
   ...{ active: 'active', subscribed: 'active', confirmed: 'active' },
@@ -87,25 +97,30 @@ class Refused extends Error {}
 
 /**
  * A row as a person, or why it is none: each value is checked as the REST interface checks it, and a row with one that
- * cannot be kept is refused as a whole, since half a person is worse than a line in a report.
+ * cannot be kept is refused, since half a person is worse than a line in a report. What it says that they do not want is
+ * taken all the same: on account of a mistyped date mails would go to a complainant.
  */
 export function readRow(cells: readonly string[], options: RowOptions): RowRead {
+  const { targets } = options.columns;
+  // Empty cells at the end of a line are harmless; missing ones may have shifted all the others.
+  const tooMany =
+    cells.length > targets.length && cells.slice(targets.length).some((cell) => cell.trim() !== '');
+  if (tooMany || cells.length < targets.length)
+    return {
+      ok: false,
+      ...{ problem: `it has ${cells.length} cells, the header has ${targets.length}`, noes: null },
+    };
   try {
     return read(cells, options);
   } catch (error) {
-    if (error instanceof Refused) return { ok: false, problem: error.message };
-    throw error;
+    if (!(error instanceof Refused)) throw error;
+    return { ok: false, problem: error.message, noes: noesOf(cells, options) };
   }
 }
 
 function read(cells: readonly string[], options: RowOptions): RowRead {
   const { columns, definitions } = options;
   const { targets } = columns;
-  // Empty cells at the end of a line are harmless; missing ones may have shifted all the others.
-  const tooMany =
-    cells.length > targets.length && cells.slice(targets.length).some((cell) => cell.trim() !== '');
-  if (tooMany || cells.length < targets.length)
-    throw new Refused(`it has ${cells.length} cells, the header has ${targets.length}`);
   const values = new Map<Target, string>();
   const fields: SubscriberFields = {};
   for (let index = 0; index < targets.length; index += 1) {
@@ -136,7 +151,6 @@ function personOf(
   // Without any word of theirs nobody is written to: they stay as if they had typed their address and not confirmed.
   const proven = options.hasConsent || consentAt !== null || confirmedAt !== null || consentText !== null;
   const withoutConsent = said === 'active' && !proven;
-  const topics = topicsOf(values.get('topicsOff'), options, said !== 'active' && said !== 'pending');
   const person: ImportedPerson = {
     email: parsed.address,
     emailKey: parsed.key,
@@ -157,12 +171,55 @@ function personOf(
     confirmedIp: ipOf(values.get('confirmedIp')),
     leftAt,
     trackingConsent: yesOrNo(values.get('trackingConsent')),
-    topicsOff: topics.keys,
+    topicsOff: topicsOf(values.get('topicsOff'), options),
     pausedUntil: timeOf('pausedUntil', values.get('pausedUntil'), options),
   };
   const unknownZone = person.timeZone === null && values.has('timeZone');
-  const unknownTopic = topics.words.length > 0 || topics.keys.some((key) => !options.topicKeys.has(key));
+  const unknownTopic = person.topicsOff.some((key) => !options.topicKeys.has(key));
   return { ok: true, person, advice: adviseOnAddress(parsed), withoutConsent, unknownZone, unknownTopic };
+}
+
+/**
+ * Of a row with a cell that cannot be read, by the others. A time of leaving that cannot be read is that of somebody who has
+ * left. Null when it says no to nothing, or nobody knows whose row it is.
+ */
+function noesOf(cells: readonly string[], options: RowOptions): Noes | null {
+  const { targets, shape } = options.columns;
+  const texts = cells.slice(0, targets.length).map((cell) => readCell(cell, shape === 'wellspring'));
+  const textOf = (target: Target): string | undefined =>
+    texts.find((text, index) => targets[index] === target && text.trim() !== '');
+  const parsed = parseEmailAddress(textOf('email') ?? '');
+  if (!parsed.ok) return null;
+  const at = (target: Target): Date | null =>
+    unlessRefused(() => instantOf(target, textOf(target), options), null);
+  const leftAt = at('leftAt');
+  const agreedAt = Math.max(at('consentAt')?.getTime() ?? 0, at('confirmedAt')?.getTime() ?? 0);
+  const hasLeft =
+    leftAt === null
+      ? unlessRefused(() => instantOf('leftAt', textOf('leftAt'), options) !== null, true)
+      : leftAt.getTime() >= agreedAt;
+  const said = unlessRefused(() => statusOf(textOf('status'), options, hasLeft), null);
+  const status = said === 'active' || said === 'pending' ? null : said;
+  const trackingConsent =
+    unlessRefused(() => yesOrNo(textOf('trackingConsent')), null) === false ? false : null;
+  const topicsOff = splitNames(textOf('topicsOff') ?? '').filter((name) => isTopic(name, options));
+  const pausedUntil = unlessRefused(() => timeOf('pausedUntil', textOf('pausedUntil'), options), null);
+  if (status === null && trackingConsent === null && topicsOff.length === 0 && pausedUntil === null)
+    return null;
+  const unknownTopic = topicsOff.some((key) => !options.topicKeys.has(key));
+  return {
+    ...{ email: parsed.address, emailKey: parsed.key, status, leftAt },
+    ...{ trackingConsent, topicsOff, pausedUntil, unknownTopic },
+  };
+}
+
+function unlessRefused<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Refused) return otherwise;
+    throw error;
+  }
 }
 
 function setField(fields: SubscriberFields, definition: FieldDefinition | undefined, text: string): void {
@@ -279,23 +336,19 @@ function listsOf(text: string | undefined, { lists, listKeys }: RowOptions): str
   return keys;
 }
 
-/**
- * Keys of funnels, which may come later than the people, and words that are none. Our own export has what is here, and gives it
- * back as it was. Such a word takes no row along that says of somebody that they have left: mails would go to them on its account.
- */
-function topicsOf(
-  text: string | undefined,
-  { columns }: RowOptions,
-  hasLeft: boolean,
-): { keys: string[]; words: string[] } {
-  if (text === undefined) return { keys: NONE, words: NONE };
-  const isOurs = columns.shape === 'wellspring';
-  const names = hasLeft && !isOurs ? splitNames(text) : namesOf('topicsOff', text, NONE);
-  const keys = isOurs ? names : names.filter((name) => objectKey.safeParse(name).success);
-  const words = names.filter((name) => !keys.includes(name));
-  if (words.length > 0 && !hasLeft)
+/** Keys of funnels, which may come later than the people. Our own export has what is here, and gives it back as it was. */
+function topicsOf(text: string | undefined, options: RowOptions): string[] {
+  if (text === undefined) return NONE;
+  const keys = namesOf('topicsOff', text, NONE);
+  if (!keys.every((key) => isTopic(key, options)))
     throw new Refused('topicsOff: use the keys of funnels, such as niche-ebook');
-  return { keys, words };
+  return keys;
+}
+
+function isTopic(name: string, { columns }: RowOptions): boolean {
+  return columns.shape === 'wellspring'
+    ? isStorable(name) && !('problem' in checkedNames([name]))
+    : objectKey.safeParse(name).success;
 }
 
 /**

@@ -24,10 +24,11 @@ export interface ReportedRow {
 /** What becomes of batches that other workers hold. */
 export type OfOthers = 'skipped' | 'awaited';
 
-/** In the words of the report; what else became of a row is no reason to report it. */
-const REASONS = `case outcome when 'suppressed' then 'the address is suppressed'
+/** In the words of the report; what else became of a row is no reason to report it, unless a cell could not be read. */
+const REASONS = `concat_ws('; ', unread, case outcome when 'suppressed' then 'the address is suppressed'
   when 'keptOut' then 'they unsubscribed, bounced or complained here' when 'skipped' then 'they are here already'
-  when 'left' then 'the table says they left, and so it is' end`;
+  when 'left' then 'the table says they left, and so it is'
+  when 'rejected' then 'only what it says they do not want is taken' end)`;
 
 /** The SQL of `import_job` and `import_row`. Subscribers are written by their own module. */
 @Injectable()
@@ -118,9 +119,14 @@ export class ImportsQueries {
     );
   }
 
-  /** A new run over the same rows. What refused them stands; what became of the others is asked anew. */
-  async rewind(manager: EntityManager, id: string, counts: ImportCounts): Promise<void> {
-    await manager.query('update import_job set counts = $2 where id = $1', [id, JSON.stringify(counts)]);
+  /** A new run over the same rows. What refused them as they were read stands; what became of the others is asked anew. */
+  async rewind(manager: EntityManager, id: string): Promise<void> {
+    await manager.query(
+      `update import_job j set counts = jsonb_build_object('duplicate', d.rows,
+           'rejected', (select count(*) from import_row r where r.import_id = j.id and r.problem is not null) - d.rows)
+         from (select coalesce((counts->>'duplicate')::int, 0) as rows from import_job where id = $1) d where j.id = $1`,
+      [id],
+    );
   }
 
   /** Cuts the lines of an import that begins into batches of at most so many rows. */
@@ -174,7 +180,7 @@ export class ImportsQueries {
   async report(id: string, after: number, limit: number): Promise<ReportedRow[]> {
     return this.dataSource.query(
       `select line, coalesce(problem, ${REASONS}) as reason, email, cells from import_row
-       where import_id = $1 and line > $2 and (problem is not null or outcome is not null) order by line limit $3`,
+       where import_id = $1 and line > $2 and (problem is not null or outcome is not null or unread is not null) order by line limit $3`,
       [id, after, limit],
     );
   }
@@ -210,7 +216,7 @@ export class ImportsQueries {
     const ids = over.map(({ id }) => id);
     await this.dataSource.query(
       `delete from import_row r using import_job j where j.id = r.import_id and j.id = any($1::bigint[])
-         and (j.state = 'cancelled' or (r.problem is null and r.outcome is null))`,
+         and (j.state = 'cancelled' or (r.problem is null and r.outcome is null and r.unread is null))`,
       [ids],
     );
     await this.dataSource.query(

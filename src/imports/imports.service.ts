@@ -116,7 +116,7 @@ export class ImportsService {
   async runForReal(id: string): Promise<ImportJob> {
     await this.change(id, 'run', ['checked'], async (manager, job) => {
       if (!(await this.queries.hasRows(manager, job))) throw notNow(job, 'run: its rows are no longer kept');
-      await this.queries.rewind(manager, id, untouched(job));
+      await this.queries.rewind(manager, id);
       await this.queries.setState(manager, id, { state: 'ready', dryRun: false, now: this.clock.now() });
       await this.wake.notify(manager, RUN_IMPORTS);
     });
@@ -291,11 +291,6 @@ export class ImportsService {
     await this.queries.clean({ reportBefore: daysAgo(REPORT_DAYS), fileBefore: daysAgo(FILE_DAYS) });
     await this.files.sweep(daysAgo(FILE_DAYS));
   }
-}
-
-/** What reading the file said of rows, which no run changes. */
-function untouched({ counts }: ImportJob): Record<string, number> {
-  return { rejected: counts['rejected'] ?? 0, duplicate: counts['duplicate'] ?? 0 };
 }
 
 /** unique_violation of an address (PostgreSQL, appendix A), and a deadlock of two imports with the same people. */

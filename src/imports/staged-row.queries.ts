@@ -1,11 +1,11 @@
 import { arrayLiteral } from '../infra/database/array-literal.js';
 import { copyText } from '../infra/database/copy-in.js';
-import type { ImportedPerson } from './import-row.js';
+import type { ImportedPerson, Noes } from './import-row.js';
 
-/** The columns in the order in which `personLine` and `refusedLine` write them. */
+/** The columns in the order in which `personLine`, `noesLine` and `refusedLine` write them. */
 export const COPY_ROWS = `copy import_row (import_id, line, email, email_key, email_hash, name, status, time_zone, locale, fields, tags,
   lists, created_at, consent_text, consent_at, consent_ip, confirmed_at, confirmed_ip, left_at, tracking_consent,
-  topics_off, paused_until, problem, cells) from stdin`;
+  topics_off, paused_until, problem, cells, unread) from stdin`;
 
 interface Place {
   importId: string;
@@ -21,15 +21,35 @@ export function personLine({ importId, line }: Place, person: ImportedPerson, ha
     `${time(person.createdAt)}\t${copyText(person.consentText)}\t${time(person.consentAt)}\t` +
     `${copyText(person.consentIp)}\t${time(person.confirmedAt)}\t${copyText(person.confirmedIp)}\t` +
     `${time(person.leftAt)}\t${person.trackingConsent ?? NULL}\t${names(person.topicsOff)}\t` +
-    `${time(person.pausedUntil)}\t${NULL}\t${NULL}\n`
+    `${time(person.pausedUntil)}\t${NULL}\t${NULL}\t${NULL}\n`
   );
+}
+
+/** A refused row that says what somebody does not want: `unread` is why no more of it is taken. */
+export function noesLine(
+  { importId, line }: Place,
+  noes: Noes,
+  hashHex: string,
+  { problem, cells }: { problem: string; cells: readonly string[] },
+): string {
+  const instant = (at: Date | null): string | null => at?.toISOString() ?? null;
+  return lineOf([
+    ...[importId, String(line), noes.email, noes.emailKey, `\\x${hashHex}`, null, noes.status, null, null],
+    ...['{}', '{}', '{}', null, null, null, null, null, null],
+    ...[instant(noes.leftAt), noes.trackingConsent === null ? null : String(noes.trackingConsent)],
+    ...[arrayLiteral(noes.topicsOff), instant(noes.pausedUntil)],
+    ...[null, shownOf(cells), storable(problem)],
+  ]);
 }
 
 /** A row that is not taken, with as much of it as the report shows. */
 export function refusedLine({ importId, line }: Place, problem: string, cells: readonly string[]): string {
-  const shown = cells.slice(0, MAX_CELLS).map((cell) => storable(cell.slice(0, MAX_CELL_CHARS)));
   const empty: null[] = Array.from({ length: 20 }, () => null);
-  return lineOf([importId, String(line), ...empty, storable(problem), arrayLiteral(shown)]);
+  return lineOf([importId, String(line), ...empty, storable(problem), shownOf(cells), null]);
+}
+
+function shownOf(cells: readonly string[]): string {
+  return arrayLiteral(cells.slice(0, MAX_CELLS).map((cell) => storable(cell.slice(0, MAX_CELL_CHARS))));
 }
 
 const MAX_CELLS = 200;

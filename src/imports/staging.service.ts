@@ -12,9 +12,9 @@ import { DomainError } from '../values/domain-error.js';
 import { type Columns, readTables } from './columns.js';
 import type { CsvRecord } from './csv.js';
 import type { ImportAdvice, ImportJob, ImportOptions, ImportPreview, ImportSource } from './import-job.js';
-import { type RowOptions, readRow } from './import-row.js';
+import { type RowOptions, type RowRead, readRow } from './import-row.js';
 import { SAME_ADDRESS } from './report-csv.js';
-import { COPY_ROWS, personLine, refusedLine } from './staged-row.queries.js';
+import { COPY_ROWS, noesLine, personLine, refusedLine } from './staged-row.queries.js';
 import { openTable, tablesIn } from './table-files.service.js';
 
 export interface Staged {
@@ -152,7 +152,7 @@ export class StagingService {
          ranked as (
            select v.email_key, (array_agg(r.line order by (r.status in ('bounced', 'complained')) is true desc,
                (r.status = 'unsubscribed' and not coalesce(r.left_at < v.agreed_at, false)) is true desc,
-               r.status is not distinct from 'unsubscribed', r.line))[1] as kept,
+               r.status is not distinct from 'unsubscribed', r.unread is not null, r.line))[1] as kept,
                bool_and(r.tracking_consent) as counted, max(r.paused_until) as paused_until,
                coalesce(array_agg(distinct k) filter (where k is not null), '{}') as topics_off
              from several v join import_row r on r.import_id = $1 and r.problem is null and r.email_key = v.email_key
@@ -195,6 +195,7 @@ class RowsOfImport {
     withoutConsent: 0,
     unknownZone: 0,
     unknownTopic: 0,
+    onlyNoes: 0,
   };
 
   constructor(
@@ -225,10 +226,7 @@ class RowsOfImport {
       return refusedLine(place, record.problem, [record.text]);
     }
     const read = readRow(record.cells, options);
-    if (!read.ok) {
-      this.refused += 1;
-      return refusedLine(place, read.problem, record.cells);
-    }
+    if (!read.ok) return this.#lineOfRefused(place, read, record.cells);
     const { person, advice, withoutConsent, unknownZone, unknownTopic } = read;
     if (advice.suggestion !== null) this.advice.suspect += 1;
     if (advice.disposable) this.advice.disposable += 1;
@@ -237,6 +235,21 @@ class RowsOfImport {
     if (unknownZone) this.advice.unknownZone += 1;
     if (unknownTopic) this.advice.unknownTopic += 1;
     return personLine(place, person, addressHashHex(this.secret, person.emailKey));
+  }
+
+  /** One that says what somebody does not want is counted when that has been taken. */
+  #lineOfRefused(
+    place: { importId: string; line: number },
+    { problem, noes }: Extract<RowRead, { ok: false }>,
+    cells: readonly string[],
+  ): string {
+    if (noes === null) {
+      this.refused += 1;
+      return refusedLine(place, problem, cells);
+    }
+    this.advice.onlyNoes += 1;
+    if (noes.unknownTopic) this.advice.unknownTopic += 1;
+    return noesLine(place, noes, addressHashHex(this.secret, noes.emailKey), { problem, cells });
   }
 }
 

@@ -63,7 +63,7 @@ const PARTS = {
   imports: `select j.file_name as file, r.line, r.email, r.name, r.status, r.time_zone as "timeZone", r.locale, r.fields, r.tags, r.lists,
       r.created_at as "subscribedAt", r.consent_text as wording, r.consent_at as "consentAt", host(r.consent_ip) as "consentIp",
       r.confirmed_at as "confirmedAt", host(r.confirmed_ip) as "confirmedIp", r.left_at as "leftAt",
-      r.tracking_consent as "trackingConsent", r.topics_off as "topicsOff", r.paused_until as "pausedUntil", r.outcome, r.problem,
+      r.tracking_consent as "trackingConsent", r.topics_off as "topicsOff", r.paused_until as "pausedUntil", r.outcome, coalesce(r.problem, r.unread) as problem,
       case when (select count(*) from unnest(r.cells) cell where cell like '%@%') < 2 then r.cells end as cells
     from import_row r left join import_job j on j.id = r.import_id
     where ${rowsOf('r', '(select email_key from subscriber where id = $1)')} order by r.import_id, r.line`,

@@ -22,6 +22,8 @@ export const OUTCOMES = [
   'suppressed',
   /** They are here already, and the import was told to leave them. Their no to being counted, and to mails for a while or about something, counts all the same. */
   'skipped',
+  /** A cell cannot be read: nothing of the row is taken but a no, also of somebody who is not here. */
+  'rejected',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
@@ -44,6 +46,9 @@ function hasDecided(subscriberId: string, topicKey: string): string {
 const SAYS_NO = `coalesce(i.status in ('unsubscribed', 'bounced', 'complained') and s.status in ('pending', 'active')
   or i.status in ('bounced', 'complained') and s.status in ('unsubscribed', 'bounced')
     and not exists (select from suppression x where x.email_hash = i.email_hash and x.scope = 'all'), false)`;
+
+/** Whether they left by the table, and have not come back here since. */
+const LEAVES = `(${SAYS_NO} and not coalesce(s.confirmed_at > i.left_at, false))`;
 
 /**
  * Whether the table knows of a pause that lasts longer than the one that is known here, and than any that they have ended or
@@ -72,10 +77,9 @@ const JUDGED = `
     ${PAUSES} as pauses, ${REFUSES} as refuses,
     case
       when exists (select 1 from suppression x where x.email_hash = i.email_hash) and not ${SAYS_NO} then 'suppressed'
+      when i.unread is not null and not ${LEAVES} then 'rejected'
       when s.id is null then 'created'
-      when i.status in ('unsubscribed', 'bounced', 'complained') then
-        case when ${SAYS_NO} and not coalesce(s.confirmed_at > i.left_at, false)
-          then 'left' else 'unchanged' end
+      when i.status in ('unsubscribed', 'bounced', 'complained') then case when ${LEAVES} then 'left' else 'unchanged' end
       when s.status in ('unsubscribed', 'bounced', 'complained') then 'keptOut'
       when $4 = 'skip' then 'skipped'
       when (s.status = 'pending' and i.status = 'active') or (not i.tracking_consent and s.tracking_consent) or ${PAUSES} or ${REFUSES}
@@ -183,7 +187,7 @@ const BAR = `
   select email_hash, case status when 'unsubscribed' then 'marketing' else 'all' end,
     case status when 'unsubscribed' then 'unsubscribed' when 'bounced' then 'hard_bounce' else 'complaint' end, 'import', $1::timestamptz
   from merge_batch where status in ('unsubscribed', 'bounced', 'complained')
-    and (outcome in ('created', 'left') or (outcome = 'suppressed' and here_id is null and status <> 'unsubscribed'))
+    and (outcome in ('created', 'left') or (here_id is null and (outcome = 'rejected' or (outcome = 'suppressed' and status <> 'unsubscribed'))))
   order by email_hash on conflict (email_hash, scope) do nothing`;
 
 /** $1 now. Who is new has no tag yet, and to look for one took as long as to write it. */
@@ -220,7 +224,7 @@ const LIST = `with listed as (
 /** $1 the import. */
 const NOTE_NOTHING = `
   update import_row i set outcome = r.outcome from merge_batch r
-   where i.import_id = $1::bigint and i.line = r.line and r.outcome in ('keptOut', 'suppressed', 'left', 'skipped')`;
+   where i.import_id = $1::bigint and i.line = r.line and r.outcome in ('keptOut', 'suppressed', 'left', 'skipped', 'rejected')`;
 
 /** $1 now. Before `CHANGE`, as it replaces what the fields held. The first condition alone is looked at where no sequence listens. */
 const NOTE_CHANGED = `
@@ -353,7 +357,7 @@ export async function mergeRows(
   if (declines) await byIndex(manager, async () => manager.query(STOP_COUNTING, [batch.importId, batch.now]));
   if (pauses) await byIndex(manager, async () => manager.query(PAUSE, now));
   if (refuses) await manager.query(OPT_OUT, [batch.importId, batch.now]);
-  if (saysNo && has('created', 'left', 'suppressed')) await manager.query(BAR, now);
+  if (saysNo && has('created', 'left', 'suppressed', 'rejected')) await manager.query(BAR, now);
   if (has('created')) {
     await manager.query(TAG_NEW, now);
     await manager.query(TELL_TAGS_OF_NEW, now);
@@ -361,7 +365,7 @@ export async function mergeRows(
   }
   if (has('updated')) await manager.query(TAG_KNOWN, now);
   if (hasLists && has('created', 'updated')) await manager.query(LIST, now);
-  if (has('keptOut', 'suppressed', 'left', 'skipped'))
+  if (has('keptOut', 'suppressed', 'left', 'skipped', 'rejected'))
     await byIndex(manager, async () => manager.query(NOTE_NOTHING, [batch.importId]));
   return became;
 }

@@ -43,7 +43,7 @@ const FIGURES: readonly (readonly [name: string, label: string, hint: string])[]
   ['keptOut', 'Kept out', 'unsubscribed, bounced or complained here; only what they do not want is taken'],
   ['suppressed', 'Suppressed', 'their address is never written to; only what they do not want is taken'],
   ['duplicate', 'Repeated', 'an earlier row has the address'],
-  ['rejected', 'Refused', 'rows that cannot be read'],
+  ['rejected', 'Refused', 'rows that cannot be read; only what they say is not wanted is taken'],
 ];
 /** Known once the file is read. */
 const UNREADABLE = ['duplicate', 'rejected'];
@@ -55,6 +55,10 @@ const ADVICE: readonly (readonly [name: keyof ImportJob['advice'], words: string
   [
     'unknownTopic',
     'who want no mails about a topic that is no funnel here: it stops nothing until there is one',
+  ],
+  [
+    'onlyNoes',
+    'with a cell that cannot be read: nothing is taken but what they say is not wanted, such as mails after they left',
   ],
   ['suspect', 'with an address that looks mistyped, such as one at gmial.com'],
   ['disposable', 'with a mailbox that is thrown away after minutes'],

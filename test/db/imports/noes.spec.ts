@@ -160,13 +160,76 @@ it('takes the leaving, death or complaint of a row with a mistyped topic, and te
   await imported(`email,status\n${rows(() => 'active')}`, ACTIVE);
   const table = `email,status,topics\n${rows((nth) => `${said[nth]},"Niche E-Book,niche-ebook"`)}`;
   const { advice, counts } = await jobOf(table);
-  expect([counts, advice]).toMatchObject([{ left: 3 }, { unknownTopic: 3 }]);
+  expect([counts, advice]).toMatchObject([{ left: 3 }, { onlyNoes: 3 }]);
   expect(counts['rejected'] ?? 0).toBe(0);
   const people: unknown = await t.dataSource.query(
     `select status, array(select topic_key from topic_opt_out o where o.subscriber_id = s.id) as off
        from subscriber s where email like 'mistyped%' order by email`,
   );
   expect(people).toEqual(said.map((status) => ({ status, off: ['niche-ebook'] })));
+});
+
+it('takes what a row with a mistyped date, number or name says is not wanted, and names the cell: mails went on to a complainant', async () => {
+  const names = ['left', 'dead', 'junk', 'uncounted', 'paused', 'off'].map(
+    (name) => `${name}-bad@example.com`,
+  );
+  await imported(`email\n${names.join('\n')}\n`, ACTIVE);
+  const table = [
+    'email,status,created_at,name,counted,paused,topics',
+    `${names[0]},unsubscribed,3/4/2024,New,,,`,
+    `${names[1]},bounced,,${'x'.repeat(101)},,,`,
+    `${names[2]},complained,2024-02-30,New,,,`,
+    `${names[3]},active,3/4/2024,New,false,,`,
+    `${names[4]},perhaps,,New,,${inDays(9)},`,
+    `${names[5]},active,,New,maybe,,"Niche E-Book,niche-ebook"`,
+    `unheard-of@example.com,complained,3/4/2024,New,,,`,
+    `wanted-bad@example.com,active,3/4/2024,New,,,`,
+    '',
+  ].join('\n');
+  const dry = await jobOf(table, { existing: 'overwrite', ...ACTIVE }, true);
+  expect(dry).toMatchObject({ counts: { left: 3, rejected: 5 }, advice: { onlyNoes: 7 } });
+  const api = (method: 'get' | 'post', path: string) =>
+    t.http[method](`/api/v1/imports/${dry.id}${path}`).set('Authorization', `Bearer ${API_KEY}`);
+  await api('post', '/run').expect(200);
+  await t.app.get(JobRunner).run('imports.run');
+  const { body: job } = await api('get', '').expect(200);
+  expect(job).toMatchObject({ state: 'done', counts: { left: 3, rejected: 5 } });
+  expect(job.progress).toEqual({ totalRows: 8, doneRows: 8 });
+  const people: unknown = await t.dataSource.query(
+    `select status, name, tracking_consent as counted, paused_until is not null as paused,
+         array(select topic_key from topic_opt_out o where o.subscriber_id = s.id) as off
+       from subscriber s where email like '%-bad@example.com' or email like 'unheard%' order by id`,
+  );
+  const asBefore = { status: 'active', name: null, counted: true, paused: false, off: [] };
+  expect(people).toEqual([
+    { ...asBefore, status: 'unsubscribed' },
+    { ...asBefore, status: 'bounced' },
+    { ...asBefore, status: 'complained' },
+    { ...asBefore, counted: false },
+    { ...asBefore, paused: true },
+    { ...asBefore, off: ['niche-ebook'] },
+  ]);
+  const { body: barred } = await t.http
+    .get('/api/v1/suppressions?email=unheard-of@example.com')
+    .set('Authorization', `Bearer ${API_KEY}`)
+    .expect(200);
+  expect(barred.data).toMatchObject([{ scope: 'all', reason: 'complaint' }]);
+  const { text } = await api('get', '/rejected').expect(200);
+  const lines = text.trim().split('\r\n');
+  expect(lines).toHaveLength(9);
+  expect(lines[3]).toMatch(/createdAt: .*is no date .*; the table says they left, and so it is/);
+  expect(lines[6]).toContain(
+    'trackingConsent: use true or false; only what it says they do not want is taken',
+  );
+  expect(lines[6]).toContain('Niche E-Book');
+});
+
+it('keeps a whole row before a refused one of the same address, with what that says is not wanted', async () => {
+  const [twice, gone] = ['twice-bad@example.com', 'gone-bad-twice@example.com'];
+  const table = `email,name,created_at,counted,status\n${twice},,3/4/2024,false,active\n${twice},Ada,,,active\n${gone},Ada,,,active\n${gone},,3/4/2024,,complained\n`;
+  expect(await imported(table, ACTIVE)).toMatchObject({ created: 1, rejected: 1, duplicate: 2 });
+  expect(await noesOf(twice)).toMatchObject({ counted: false });
+  expect(await noesOf(gone)).toBeUndefined();
 });
 
 it('ends the pause of an old table for who comes back: they agreed anew, and nothing of a list went to them for months', async () => {
