@@ -40,10 +40,11 @@ export const pausedBackupScenarios: readonly Scenario[] = [
   {
     ...paused('broadcast paused after its backup was made, which is restored under live workers'),
     run: async (world) => {
-      const id = await runningBroadcast(world);
-      await backUpLive(world);
-      await world.takenReaches(world.sink.takenTotal + BEFORE);
-      await ofBroadcasts(world, async (broadcasts) => broadcasts.pause(id));
+      await runningBroadcast(world, async ({ broadcasts, id }) => {
+        await backUpLive(world);
+        await world.takenReaches(world.sink.takenTotal + BEFORE);
+        await broadcasts.pause(id);
+      });
       await world.cluster.restoreBackup();
       world.setBack = true;
       const wrong = await isRefused(world);
@@ -61,20 +62,28 @@ function paused(name: string): Pick<Scenario, 'name' | 'covers' | 'short' | 'mai
   return { name, covers: 'F11 F30', short: false, mails: SINCE, crashesServer: true };
 }
 
-async function runningBroadcast(world: World): Promise<string> {
+/** `then` follows in the same opened product: until one has come up, a whole broadcast might have gone. */
+async function runningBroadcast(
+  world: World,
+  then: (broadcast: Awaited<ReturnType<typeof startBroadcast>>) => Promise<void>,
+): Promise<string> {
   await audience(world, PEOPLE);
   await world.start(2);
-  const { id } = await world.inProduct(startBroadcast);
-  world.mails += PEOPLE;
-  await world.wake();
-  await world.takenReaches(BEFORE);
-  return id;
+  return world.inProduct(async (context) => {
+    const broadcast = await startBroadcast(context);
+    world.mails += PEOPLE;
+    await world.wake();
+    await world.takenReaches(BEFORE);
+    await then(broadcast);
+    return broadcast.id;
+  });
 }
 
 /** Nothing of it is on its way any more. */
 async function pausedBroadcast(world: World): Promise<string> {
-  const id = await runningBroadcast(world);
-  await ofBroadcasts(world, async (broadcasts) => broadcasts.pause(id));
+  const id = await runningBroadcast(world, async ({ broadcasts, id }) => {
+    await broadcasts.pause(id);
+  });
   await comesTrue(async () => (await world.openRows()).leased === 0);
   return id;
 }
