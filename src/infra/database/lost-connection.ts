@@ -10,8 +10,11 @@ const lost = new WeakSet<Error>();
  * says the same and ends the connection with it.
  */
 const AWAY = /^(?:08(?!P01)\w{3}|53300|57P0[1-5])$/;
-/** PostgreSQL, appendix A, of one that can be read: a standby or another that takes no writes (25006), a full disk (class 53). */
-const READ_ONLY = /^(?:25006|53\w{3})$/;
+/**
+ * PostgreSQL, appendix A, of one that can be read: a standby or another that takes no writes (25006), a full disk (53100). The
+ * rest of class 53 is of reading as well: memory (53200) and limits (53400) want the owner, who finds them in the log.
+ */
+const READ_ONLY = /^(?:25006|53100)$/;
 /** Of a statement on a connection that was lost before it; the driver makes these for each, with no word of the cause. */
 const NOT_USABLE = /^Client (?:has encountered a connection error|was closed) and is not queryable$/;
 

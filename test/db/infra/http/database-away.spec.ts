@@ -44,6 +44,21 @@ class AskingController {
     );
   }
 
+  @Get('/full')
+  async full(): Promise<unknown> {
+    return this.db.query(`do $$ begin raise exception 'no room' using errcode = '53100'; end $$`);
+  }
+
+  @Get('/beyond-limit')
+  async beyondLimit(): Promise<unknown> {
+    return this.db.transaction(async (manager) => {
+      await manager.query(`set local work_mem = '64kB'; set local temp_file_limit = '64kB'`);
+      return manager.query(
+        'select max(n) from (select n from generate_series(1, 300000) n order by -n offset 1) s',
+      );
+    });
+  }
+
   @Get('/lost')
   async lost(): Promise<unknown> {
     return this.db.transaction(async (manager) => {
@@ -104,7 +119,7 @@ describe('a request while the database is away', () => {
     expect(bugs).toEqual([]);
   });
 
-  it.each(['/ended', '/crowded', '/lost'])(
+  it.each(['/ended', '/crowded', '/lost', '/full'])(
     'is asked for patience where it stops or is full (%s)',
     async (url) => {
       expect(await answerOf(url)).toEqual(AWAY);
@@ -121,5 +136,12 @@ describe('a statement of ours with a value too few', () => {
   it('is a bug and stands in the log: it was called an outage, and nobody heard of it', async () => {
     expect(await answerOf('/miscounted')).toEqual([500, undefined, 'INTERNAL_ERROR']);
     expect(bugs).toEqual([expect.stringContaining('GET /miscounted failed')]);
+  });
+});
+
+describe('a statement that is beyond a limit of the database', () => {
+  it('stands in the log: it was taken for a full disk, and the owner heard nothing of the limit', async () => {
+    expect(await answerOf('/beyond-limit')).toEqual([500, undefined, 'INTERNAL_ERROR']);
+    expect(bugs).toEqual([expect.stringContaining('GET /beyond-limit failed')]);
   });
 });
