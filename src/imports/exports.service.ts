@@ -50,10 +50,11 @@ export class ExportsService {
   }
 
   /**
-   * Whoever has got hold of a key takes the list first. Told once for each exporter and part, and not anew each night of a
+   * Called before a table of people is sent, also by those who make another one of them. Whoever has got hold of a key takes the
+   * list first. Told once for each exporter and part, and not anew each night of a
    * backup: a small part that is taken after must not cover up the whole list, nor a large part.
    */
-  private async tell(by: Exporter, what: string | null): Promise<void> {
+  async tell(by: Exporter, what: string | null): Promise<void> {
     const { key, who, remedy } = whoIs(by);
     const of = what === null ? '' : ` (${what})`;
     this.#log.log(`subscribers are exported by ${who}${of}`);

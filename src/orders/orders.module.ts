@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { AffiliatesModule } from '../affiliates/affiliates.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { ImportsModule } from '../imports/imports.module.js';
 import { TemplatesModule } from '../infra/templates/templates.module.js';
 import { OffersModule } from '../offers/offers.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
@@ -31,6 +32,7 @@ import { UpsellsService } from './upsells/upsells.service.js';
   imports: [
     AffiliatesModule,
     DeliveryModule,
+    ImportsModule,
     OffersModule,
     SequencesModule,
     SubscribersModule,

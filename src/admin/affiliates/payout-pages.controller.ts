@@ -1,4 +1,4 @@
-import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query, Res, UseGuards } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { PayoutsService } from '../../affiliates/payouts.service.js';
 import { cursorOf, toPage } from '../../infra/http/page.js';
@@ -7,6 +7,7 @@ import { DomainError } from '../../values/domain-error.js';
 import { moneyOf, parseMoney } from '../../values/money.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
 import { minimumTypedFrom } from './affiliate-form.js';
+import { JustSignedInGuard } from '../access/just-signed-in.guard.js';
 import { checkedId } from '../forms/page-id.schemas.js';
 
 const PAGE_ROWS = 50;
@@ -22,6 +23,7 @@ export class PayoutPagesController {
   }
 
   @Get('payouts.csv')
+  @UseGuards(JustSignedInGuard)
   async csv(@Res() reply: FastifyReply): Promise<void> {
     await sendCsv(reply, 'payouts.csv', this.payouts.csv(undefined));
   }

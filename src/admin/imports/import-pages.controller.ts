@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { inTemporaryFile, receiveFile } from '../../imports/import-files.service.js';
 import type { ImportJob } from '../../imports/import-job.js';
@@ -9,6 +9,7 @@ import { reportCsv } from '../../imports/report-csv.js';
 import { cursorOf, toPage } from '../../infra/http/page.js';
 import { sendCsv } from '../../infra/http/send-csv.js';
 import { openUpload } from '../../infra/http/upload.js';
+import { JustSignedInGuard } from '../access/just-signed-in.guard.js';
 import { FieldsService } from '../../subscribers/fields.service.js';
 import { ListsService } from '../../subscribers/lists.service.js';
 import { DomainError } from '../../values/domain-error.js';
@@ -102,6 +103,7 @@ export class ImportPagesController {
   }
 
   @Get(':id/rejected.csv')
+  @UseGuards(JustSignedInGuard)
   async rejected(@Param('id') id: string, @Res() reply: FastifyReply): Promise<void> {
     const { source } = await this.imports.get(checkedId(id, 'import'));
     await sendCsv(reply, `import-${id}-rejected.csv`, reportCsv(source, this.imports.report(id)));

@@ -1,6 +1,7 @@
-import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query, Res, UseGuards } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { DataSource } from 'typeorm';
+import { ExportsService } from '../../imports/exports.service.js';
 import { cursorOf, idSchema, toPage } from '../../infra/http/page.js';
 import { sendCsv } from '../../infra/http/send-csv.js';
 import { MEMBERSHIP_STATES } from '../../orders/memberships/membership.js';
@@ -10,6 +11,7 @@ import type { Subscriber } from '../../subscribers/subscriber.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { DomainError } from '../../values/domain-error.js';
 import { parseEmailAddress } from '../../values/email-address.js';
+import { JustSignedInGuard } from '../access/just-signed-in.guard.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
 import {
   endErrors,
@@ -33,6 +35,7 @@ export class MembershipPagesController {
   constructor(
     private readonly memberships: MembershipsService,
     private readonly subscribers: SubscribersService,
+    private readonly exports: ExportsService,
     private readonly dataSource: DataSource,
   ) {}
 
@@ -52,8 +55,10 @@ export class MembershipPagesController {
 
   /** What the page shows, all of it, to take away. */
   @Get('members.csv')
+  @UseGuards(JustSignedInGuard)
   async csv(@Query() query: Record<string, unknown>, @Res() reply: FastifyReply): Promise<void> {
     const filter = await this.filterOf(readMembershipSearch(query));
+    await this.exports.tell('owner', 'members');
     await sendCsv(reply, 'members.csv', this.memberships.csv(filter));
   }
 

@@ -1,16 +1,14 @@
-import { Controller, Get, Inject, Query, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Controller, Get, Query, Res, UseGuards } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { DataSource } from 'typeorm';
 import { ExportsService } from '../../imports/exports.service.js';
-import { CLOCK, type Clock } from '../../infra/clock.js';
 import { cursorOf, toPage } from '../../infra/http/page.js';
 import { sendCsv } from '../../infra/http/send-csv.js';
-import { seeOther } from '../../infra/http/send-page.js';
 import type { Condition } from '../../segments/condition.js';
 import { SegmentsService } from '../../segments/segments.service.js';
 import { SUBSCRIBER_STATUSES } from '../../subscribers/subscription-status.js';
 import { DomainError } from '../../values/domain-error.js';
-import { hasJustSignedIn } from '../access/owner-of-request.js';
+import { JustSignedInGuard } from '../access/just-signed-in.guard.js';
 import { type Answer, Page } from '../answers/answer.js';
 import {
   conditionOfSearch,
@@ -19,7 +17,7 @@ import {
   queryOfSearch,
   readSearch,
 } from './people-search.js';
-import { countSubscribers, takesNoWrites } from './subscriber-pages.queries.js';
+import { countSubscribers } from './subscriber-pages.queries.js';
 
 const PAGE_ROWS = 50;
 /** Enough to choose from; the others are found by their page. */
@@ -32,7 +30,6 @@ export class PeoplePagesController {
     private readonly segments: SegmentsService,
     private readonly exports: ExportsService,
     private readonly dataSource: DataSource,
-    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   @Get()
@@ -53,19 +50,9 @@ export class PeoplePagesController {
   }
 
   @Get('export.csv')
-  async export(
-    @Query() query: Record<string, unknown>,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
+  @UseGuards(JustSignedInGuard)
+  async export(@Query() query: Record<string, unknown>, @Res() reply: FastifyReply): Promise<void> {
     const search = readSearch(query);
-    const mayTake =
-      hasJustSignedIn(request, this.clock.now()) || (await takesNoWrites(this.dataSource.manager));
-    if (!mayTake) {
-      const back = encodeURIComponent(`/admin/subscribers?${queryOfSearch(search)}`);
-      await seeOther(reply, `/admin/login?for=download&next=${back}`);
-      return;
-    }
     const { segment } = search;
     const pieces = await this.exports.people(await this.conditionOf(search), {
       ...{ by: 'owner', what: partOfSearch(search) },

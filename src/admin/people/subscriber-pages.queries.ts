@@ -103,9 +103,3 @@ export async function formSlugOf(db: EntityManager, funnelKey: string): Promise<
   );
   return rows[0]?.slug ?? null;
 }
-
-/** Of a standby, or one that was set to be read alone: nobody can sign in by it. */
-export async function takesNoWrites(db: EntityManager): Promise<boolean> {
-  const rows: unknown[] = await db.query(`select 1 where current_setting('transaction_read_only') = 'on'`);
-  return rows.length > 0;
-}

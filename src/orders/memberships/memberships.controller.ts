@@ -1,6 +1,8 @@
-import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
-import type { FastifyReply } from 'fastify';
+import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { ExportsService } from '../../imports/exports.service.js';
+import { callerOf, ENVIRONMENT_KEY_ID } from '../../infra/access/caller.js';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { idSchema, toPage } from '../../infra/http/page.js';
 import { sendCsv } from '../../infra/http/send-csv.js';
@@ -21,7 +23,10 @@ const TAG = 'memberships';
 
 @Controller('api/v1/memberships')
 export class MembershipsController {
-  constructor(private readonly memberships: MembershipsService) {}
+  constructor(
+    private readonly memberships: MembershipsService,
+    private readonly exports: ExportsService,
+  ) {}
 
   @Get()
   @ApiRoute({ summary: 'List memberships', tag: TAG, response: membershipList })
@@ -34,15 +39,17 @@ export class MembershipsController {
   @Get('export.csv')
   @ApiRoute({
     summary: 'Members as a table',
-    description: 'Spreadsheets cannot execute it.',
+    description: 'Spreadsheets cannot execute it. The owner is told who exported it.',
     tag: TAG,
     response: z.string(),
     produces: 'text/csv',
   })
   async csv(
     @Query({ schema: membershipCsvQuery }) filter: z.output<typeof membershipCsvQuery>,
+    @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
+    await this.exports.tell({ apiKeyId: callerOf(request) ?? ENVIRONMENT_KEY_ID }, 'members');
     await sendCsv(reply, 'members.csv', this.memberships.csv(filter));
   }
 
