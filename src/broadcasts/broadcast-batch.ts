@@ -218,13 +218,15 @@ export function timeOfArm(
   return wasGiven ? dueAt : (nextHourOf(broadcast, arm, { timeZone, now }) ?? dueAt);
 }
 
+type AfterPause = Pick<Broadcast, 'timing' | 'split' | 'decision' | 'pausedAt'>;
+
 /**
  * When a mail goes that has come up in a pause which is over at `now`, of a broadcast with an hour: at the next such hour, of
  * its arm where arms have their own, but sooner rather than never where it expires before that. Null where it has none, or
  * may go at once: it is not long behind, or the owner said so of those whose hour has passed.
  */
 function hourAfterPause(
-  broadcast: Pick<Broadcast, 'timing' | 'split' | 'decision'>,
+  broadcast: AfterPause,
   { arm, timeZone, dueAt, expiresAt, now }: ArmMail & { expiresAt: Date | null; now: Date },
 ): Date | null {
   const own = arm === null ? (broadcast.decision?.arm ?? 0) : armOfWords(arm);
@@ -235,26 +237,35 @@ function hourAfterPause(
 
 /** When a mail that a pause held goes; one that is not to go at all behind its hour ends with it. `shiftMs`: as of the others. */
 export function timesAfterPause(
-  broadcast: Pick<Broadcast, 'timing' | 'split' | 'decision'>,
+  broadcast: AfterPause,
   mail: ArmMail & { expiresAt: Date | null; now: Date; shiftMs: number },
 ): { dueAt: Date; expiresAt: Date | null } {
-  const { dueAt, expiresAt, now, shiftMs } = mail;
+  const { dueAt, expiresAt, shiftMs } = mail;
   const isSkipped = broadcast.split === null && broadcast.timing?.local?.ifPassed === 'skip';
-  if (isSkipped && now.getTime() - dueAt.getTime() > SOON_BEHIND_MS) return { dueAt, expiresAt: dueAt };
+  if (isSkipped && isLongBehind(broadcast, mail)) return { dueAt, expiresAt: dueAt };
   return { dueAt: hourAfterPause(broadcast, mail) ?? dueAfterPause(mail, shiftMs), expiresAt };
 }
 
 /** A mail that goes so long behind its hour goes at no wrong time of day; as sequences have it. */
 const SOON_BEHIND_MS = 6 * 3_600_000;
 
+/** By the pause: what its pace or a quota had made late before is still wanted. */
+function isLongBehind(
+  { pausedAt }: Pick<Broadcast, 'pausedAt'>,
+  { dueAt, now }: { dueAt: Date; now: Date },
+): boolean {
+  return now.getTime() - later(dueAt, pausedAt ?? dueAt).getTime() > SOON_BEHIND_MS;
+}
+
 /** Without a split test, whose mails are compared: on a later day, as long behind the hour as the spread had it. */
 function nextSameHour(
-  { timing, split }: Pick<Broadcast, 'timing' | 'split'>,
+  broadcast: AfterPause,
   { timeZone, dueAt, now }: { timeZone: string | null; dueAt: Date; now: Date },
 ): Date | null {
+  const { timing, split } = broadcast;
   const local = timing?.local ?? null;
   if (timing === null || split !== null || local === null || local.ifPassed !== 'nextDay') return null;
-  if (now.getTime() - dueAt.getTime() <= SOON_BEHIND_MS) return null;
+  if (!isLongBehind(broadcast, { dueAt, now })) return null;
   const from = (at: Date): number =>
     mailTime(
       { local, spreadMinutes: 0 },

@@ -63,6 +63,8 @@ export interface Broadcast extends BroadcastProgress {
   resentBy: string | null;
   createdAt: Date;
   endedAt: Date | null;
+  /** When it was paused last; null: never, or before this was kept. */
+  pausedAt: Date | null;
 }
 
 /** What the owner writes, and may change until the start. */

@@ -38,7 +38,8 @@ const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.
     (select json_agg(json_build_object('place', o.place, 'productId', o.product_id::text, 'until', o.content -> 'until',
        'snapshot', o.content -> 'snapshot') order by o.place) from broadcast_offer o where o.broadcast_id = b.id) as offers,
     b.without_zone_count::int as "withoutZone", b.hour_passed_count::int as "hourPassed",
-    b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt"
+    b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt",
+    b.paused_at as "pausedAt"
   from broadcast b join email_template t on t.id = b.email_template_id`;
 
 /**
@@ -153,7 +154,7 @@ export class BroadcastsQueries {
   /**
    * One that goes on before its beginning, or the end of its test, is not late by that: the owner's word is not overdue.
    * When it went on, on the database's clock as the ends of mails are: what was before does not pause it again; and on the
-   * application's, as due times are: its mails that an outage before it has made late go.
+   * application's, as due times are: its mails that an outage before it has made late go. On the latter also when it was paused.
    */
   async setState(
     manager: EntityManager,
@@ -165,6 +166,7 @@ export class BroadcastsQueries {
          scheduled_at = case when $2 = 'scheduled' then greatest(scheduled_at, $4::timestamptz) else scheduled_at end,
          decide_at = case when state = 'paused' and decide_at is not null then greatest(decide_at, $4) else decide_at end,
          resumed_at = case when state = 'paused' and $2 <> 'cancelled' then clock_timestamp() else resumed_at end,
+         paused_at = case when $2 = 'paused' and state <> 'paused' then $4 else paused_at end,
          let_go_at = case when state = 'paused' and $2 <> 'cancelled' then $4 else let_go_at end,
          ended_at = case when $2 in ('done', 'cancelled') then $4::timestamptz end where id = $1`,
       [id, state, reason, now],

@@ -117,7 +117,7 @@ export const startBody = z
       .meta({ description: 'With `atLocal`: the clock of those whose zone is not known; left out: UTC.' }),
     ifPassed: z.enum(IF_PASSED).optional().meta({
       description:
-        'With `atLocal`: for those whose clock is past it when the broadcast begins. `nextDay`, at the same hour a day later (when left out); `send`, at once; `skip`, not at all, which the ledger keeps as expired. With `nextDay` and `skip`, also for those whose hour came in a pause that ended over six hours after it.',
+        'With `atLocal`: for those whose clock is past it when the broadcast begins. `nextDay`, at the same hour a day later (when left out); `send`, at once; `skip`, not at all, which the ledger keeps as expired. With `nextDay` and `skip`, also for those whom a pause made over six hours late, where it has no split test.',
     }),
     spreadMinutes: z
       .number()

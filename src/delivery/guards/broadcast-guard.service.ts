@@ -1,6 +1,7 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { CLOCK, type Clock } from '../../infra/clock.js';
 import {
   broadcastHealth,
   type HealthVerdict,
@@ -33,6 +34,7 @@ export class BroadcastGuard {
   constructor(
     private readonly dataSource: DataSource,
     private readonly alerts: AlertsService,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
@@ -108,7 +110,8 @@ export class BroadcastGuard {
     { provider = null }: { provider?: string | null } = {},
   ): Promise<boolean> {
     if (action === 'none' || reason === null) return false;
-    const paused = action === 'pause' && (await pauseBroadcast(manager, id, reason, provider));
+    const now = this.clock.now();
+    const paused = action === 'pause' && (await pauseBroadcast(manager, id, { reason, now, provider }));
     if (paused) this.#stopped.set(id, performance.now());
     // What was under way ends after the pause and is counted anew: the owner still has to read that it is paused.
     const { title, state } = await standOfBroadcast(manager, id);

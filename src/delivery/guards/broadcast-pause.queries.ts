@@ -15,13 +15,12 @@ export const SAMPLE = 20_000;
 export async function pauseBroadcast(
   manager: EntityManager,
   id: string,
-  reason: string,
-  provider: string | null = null,
+  { reason, now, provider = null }: { reason: string; now: Date; provider?: string | null },
 ): Promise<boolean> {
   const [rows]: [unknown[], number] = await manager.query(
-    `update broadcast set state = 'paused', state_reason = $2, paused_for_providers = paused_for_providers || array_remove(array[$3::text], null)
+    `update broadcast set state = 'paused', state_reason = $2, paused_at = $4, paused_for_providers = paused_for_providers || array_remove(array[$3::text], null)
      where id = $1 and state in ('scheduled', 'planning', 'running') returning id`,
-    [id, reason, provider],
+    [id, reason, provider, now],
   );
   return rows.length === 1;
 }

@@ -111,7 +111,7 @@ export class UnmadeMails {
     broken.add(id);
     if (broken.size < PAUSE_AFTER) return false;
     try {
-      const why = `${UNMADE}: ${cause}`;
+      const why = { reason: `${UNMADE}: ${cause}`, now: this.clock.now() };
       return await pauseBroadcast(this.dataSource.manager, broadcastId, why);
     } catch (error) {
       // The next mail that breaks pauses it.

@@ -145,6 +145,7 @@ export class VirtualBroadcasts {
       priority: given.priority ?? USUAL_PRIORITY,
       ...{ state: 'scheduled', stateReason: null, scheduledAt: begins, timing, expiresAt },
       ...{ createdAt: startedBy, startedAt: null, plannedAt: null, endedAt: null, decideAt: null },
+      pausedAt: null,
       ...{ decision: null, resendOf, resentBy: null, cursor: '0', lastSubscriberId: null },
       ...{ planned: 0, withoutZone: 0, hourPassed: 0, stoppedArms: [], lookedAt: null },
     };
@@ -258,6 +259,7 @@ export class VirtualBroadcasts {
     const isBegun = broadcast.startedAt !== null;
     broadcast.state = state;
     if (action === 'pause') {
+      broadcast.pausedAt = now;
       this.order.paused.add(key);
       if (isBegun) awaitTried(campaign);
       return;

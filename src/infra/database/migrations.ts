@@ -96,6 +96,7 @@ import { PutOffMails1765830000000 } from './migrations/1765830000000-put-off-mai
 import { PausedForProviders1765860000000 } from './migrations/1765860000000-paused-for-providers.js';
 import { PauseOverruled1765861000000 } from './migrations/1765861000000-pause-overruled.js';
 import { RoomForMails1765862500000 } from './migrations/1765862500000-room-for-mails.js';
+import { PausedAt1765941000000 } from './migrations/1765941000000-paused-at.js';
 import { NoesOfRefusedRows1765990100000 } from './migrations/1765990100000-noes-of-refused-rows.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -198,5 +199,6 @@ export const migrations = [
   PausedForProviders1765860000000,
   PauseOverruled1765861000000,
   RoomForMails1765862500000,
+  PausedAt1765941000000,
   NoesOfRefusedRows1765990100000,
 ];

@@ -32,4 +32,24 @@ describe('a broadcast that is not to go at all behind its hour', () => {
     await at(resumed);
     expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'done', counts });
   });
+
+  it.each(['skip', 'nextDay'] as const)(
+    'ended all the rest of one that its pace kept until the evening, or put it off for a day, when a pause of minutes was over (%s)',
+    async (ifPassed) => {
+      await desk.people(2);
+      const { id } = await desk.broadcasts.create(desk.draft());
+      const local = { atLocal: '2026-03-02T12:00', fallbackZone: 'UTC', ifPassed };
+      await desk.broadcasts.start(id, null, { local, spreadMinutes: 0 });
+      for (const hour of [11, 12, 16, 20]) {
+        desk.t.clock.set(`2026-03-02T${hour}:00:00Z`);
+        await desk.planner.run(FOREVER);
+      }
+      await desk.broadcasts.pause(id);
+      await at('02T20:01');
+      expect(desk.taken()).toEqual([]);
+      await desk.broadcasts.resume(id);
+      await at('02T20:05');
+      expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'done', counts: { accepted: 2 } });
+    },
+  );
 });

@@ -91,7 +91,8 @@ describe('a broadcast whose mail breaks on the values of some readers', () => {
       expect(await alerts()).toHaveLength(days === 0 ? 1 : 0);
       desk.t.clock.advance(1000);
       // Its worker ended right after.
-      await pauseBroadcast(desk.t.db.manager, id, 'its mail cannot be made for some readers: no coupon');
+      const reason = 'its mail cannot be made for some readers: no coupon';
+      await pauseBroadcast(desk.t.db.manager, id, { reason, now: desk.t.clock.now() });
       await reap();
       expect(await alerts()).toMatchObject([
         {
