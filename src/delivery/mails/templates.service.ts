@@ -10,6 +10,7 @@ import { notFound } from '../../values/not-found.js';
 import { linkTemplates, markLinks, unmarkLinks } from './mail-links.js';
 import { compileMail, type MailTemplate } from './mjml.templates.js';
 import { compileWrittenMail } from './written-mail.files.js';
+import { withoutOutsideStyles } from './outside-styles.js';
 import {
   mjmlOfWritten,
   type MailPlace,
@@ -179,8 +180,10 @@ export class TemplatesService {
     );
     const version = rows[0];
     if (!version) throw notFound('template', id);
-    this.#versions.set(id, version);
-    return version;
+    // One that was stored before outside style sheets were left out has them still.
+    const { html } = withoutOutsideStyles(version.html, []);
+    this.#versions.set(id, { ...version, html });
+    return { ...version, html };
   }
 
   /** As `compile` gave the version when it was stored. Throws `TEMPLATE_NOT_FOUND`. */
