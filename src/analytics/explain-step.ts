@@ -36,7 +36,7 @@ export interface EnrollmentFacts {
   exitReason: string | null;
   stepKey: string | null;
   nextAt: Date | null;
-  /** When the step was due that came up too late for its hours; null for all others. */
+  /** When the step was due that came up too late for its hours, or while its sequence is paused; null for all others. */
   plannedFor: Date | null;
   startedAt: Date;
   endedAt: Date | null;
@@ -297,6 +297,17 @@ function ahead(
   { now, stepKey, person }: StepFacts,
   { definition, stepKey: current, nextAt, plannedFor }: EnrollmentFacts,
 ): Rule {
+  if (current !== null && nextAt === null && plannedFor !== null) {
+    const stays = `since ${instantText(plannedFor, person.zone)}; people stay where they are while the mails of the sequence are paused.`;
+    return current === stepKey
+      ? rule('STEP_DUE', 'waits', `The step is due ${stays}`, plannedFor)
+      : rule(
+          'NOT_REACHED',
+          'waits',
+          `The person is at ${quoted(current)}, which is due ${stays}`,
+          plannedFor,
+        );
+  }
   if (current === null || nextAt === null)
     return rule('NOT_REACHED', 'waits', `The person has not come to ${quoted(stepKey)} yet.`);
   const until = instantText(nextAt, person.zone);

@@ -113,7 +113,7 @@ export class ForecastQueries {
        select e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone", count(*)::int as count,
          min(t.due_at) as "nextAt", min(e.wait_until) as "waitUntil", e.had::text as had, w.done, owner.owns
        from enrollment e join subscriber s on s.id = e.subscriber_id
-         cross join lateral (select greatest(e.next_at, s.paused_until) as due_at) t
+         cross join lateral (select greatest(coalesce(e.next_at, $5), s.paused_until) as due_at) t
          left join lateral (
            select jsonb_object_agg(o.step_key, o.outcome)::text as done from (
              select o.step_key, o.outcome from enrollment_step o

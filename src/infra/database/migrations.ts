@@ -97,6 +97,7 @@ import { PausedForProviders1765860000000 } from './migrations/1765860000000-paus
 import { PauseOverruled1765861000000 } from './migrations/1765861000000-pause-overruled.js';
 import { RoomForMails1765862500000 } from './migrations/1765862500000-room-for-mails.js';
 import { PausedAt1765941000000 } from './migrations/1765941000000-paused-at.js';
+import { StoppedPeople1765981000000 } from './migrations/1765981000000-stopped-people.js';
 import { NoesOfRefusedRows1765990100000 } from './migrations/1765990100000-noes-of-refused-rows.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -200,5 +201,6 @@ export const migrations = [
   PauseOverruled1765861000000,
   RoomForMails1765862500000,
   PausedAt1765941000000,
+  StoppedPeople1765981000000,
   NoesOfRefusedRows1765990100000,
 ];

@@ -10,18 +10,11 @@ import { EffectsService } from '../effects/effects.service.js';
 import { EnrollmentsQueries, furtherCursor, type DueCursor } from './enrollments.queries.js';
 import { loadAnswers } from './facts.queries.js';
 import { VersionsService } from './versions.service.js';
-import { MINUTE_MS } from '../../values/time-units.js';
 
 /** More gain nothing and hold their row locks for longer. */
 const BATCH = 2_000;
 /** Batches under way at the same time: while the database writes two, this process works out the third. */
 const LOOPS = 3;
-/**
- * People of a sequence whose mails are paused stand still: going on, each would have all their steps in one minute when it
- * goes on, and branches would be decided by mails that they never had. So long they may wait once it does; each look costs a write.
- */
-const STOPPED_MS = 15 * MINUTE_MS;
-
 /** How far a run has come; its loops share it. */
 interface Run {
   after: DueCursor | null;
@@ -49,6 +42,7 @@ export class AdvanceService {
    */
   async advanceDue(limit: number): Promise<number> {
     const run: Run = { after: null, moved: 0 };
+    await this.letGoOn(() => true);
     await this.advanceBatch(run, limit);
     return run.moved;
   }
@@ -60,6 +54,7 @@ export class AdvanceService {
   async advanceAllDue({ deadline, signal }: { deadline: number; signal: AbortSignal }): Promise<number> {
     const run: Run = { after: null, moved: 0 };
     const goesOn = (): boolean => !signal.aborted && this.clock.now().getTime() < deadline;
+    await this.letGoOn(goesOn);
     // Whom another worker had locked, and then did not move on, is found by beginning once more from the front. Where
     // nobody was moved they are still locked, perhaps for minutes, and the next run finds them.
     for (let before = -1; run.moved > before && goesOn();) {
@@ -75,6 +70,16 @@ export class AdvanceService {
     return run.moved;
   }
 
+  /**
+   * People of a sequence whose mails are paused stand still: going on, each would have all their steps in one minute when it
+   * goes on, and branches would be decided by mails that they never had.
+   */
+  private async letGoOn(goesOn: () => boolean): Promise<void> {
+    const some = async (): Promise<number> =>
+      this.dataSource.transaction(async (manager) => this.queries.letGoOn(manager, this.clock.now(), BATCH));
+    while (goesOn() && (await some()) === BATCH);
+  }
+
   /** Returns how many were due, also of those who could not be moved now: behind a full batch there may be more. */
   private async advanceBatch(run: Run, limit: number): Promise<number> {
     return this.dataSource.transaction(async (manager) => {
@@ -85,11 +90,7 @@ export class AdvanceService {
       const plan = await this.plan(manager, due, now);
       const stuck = await this.postponeStuck(manager, plan, now);
       const paused = await this.queries.holdPaused(manager, plan.paused, now);
-      const stopped = await this.queries.holdStopped(
-        manager,
-        plan.stopped,
-        new Date(now.getTime() + STOPPED_MS),
-      );
+      const stopped = await this.queries.holdStopped(manager, plan.stopped);
       // The locked enrollments are what an erasure waits for.
       await this.messages.planBatch(manager, this.messages.prepareBatch(plan.mail));
       await this.queries.grantOffers(manager, plan.grants, now);

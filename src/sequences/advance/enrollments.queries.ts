@@ -131,14 +131,40 @@ export class EnrollmentsQueries {
     return count;
   }
 
-  /** Leaves people of a sequence whose mails are paused where they are, to be looked at again `at`. */
-  async holdStopped(manager: EntityManager, ids: readonly string[], at: Date): Promise<number> {
+  /**
+   * Leaves people of a sequence whose mails are paused where they are, without a time until `letGoOn`: with one they would be
+   * due, and looked at, again and again for as long as the pause lasts. `planned_for` keeps when they were due.
+   */
+  async holdStopped(manager: EntityManager, ids: readonly string[]): Promise<number> {
     if (ids.length === 0) return 0;
     await manager.query(
-      'update enrollment set next_at = $2, planned_for = null where id = any($1::bigint[])',
-      [ids, at],
+      'update enrollment set planned_for = next_at, next_at = null where id = any($1::bigint[])',
+      [ids],
     );
     return ids.length;
+  }
+
+  /**
+   * The turn comes now of some who stood still for a pause that is over, also of those whom a run has stopped that began before its
+   * end; returns how many. Before the owner's word about a restored backup it comes when it was due, whatever is paused: their mail
+   * may have gone out since. Called before each run; a look into `enrollment_stopped` for each sequence.
+   */
+  async letGoOn(manager: EntityManager, now: Date, limit: number): Promise<number> {
+    const [, count]: [unknown[], number] = await manager.query(
+      `with restored as materialized (select ${RESTORED_UNTIL} as until),
+       over as materialized (
+         select n.id from sequence q cross join lateral (
+           select e.id from enrollment e where e.sequence_id = q.id and e.status = 'active' and e.next_at is null
+             and e.planned_for < case when exists (
+               select 1 from sequence_pause p where p.funnel_key = q.funnel_key and p.resumed_at is null)
+               then (select until from restored) else 'infinity' end
+           order by e.planned_for limit $2 for update skip locked) n limit $2)
+       update enrollment e set planned_for = null,
+         next_at = case when e.planned_for < (select until from restored) then e.planned_for else $1 end
+       from over where e.id = over.id`,
+      [now, limit],
+    );
+    return count;
   }
 
   /** Leaves people where they are until `until`. */

@@ -109,6 +109,8 @@ const STEPS: [decidedBy: string, words: RegExp, facts: StepFacts][] = [
   ['NOT_REACHED', /comes before it/, facts('pick', {}, { suppressions: BLOCKED, sequencePaused: true })],
   ['NOT_REACHED', /is at “story”, which comes before it/, facts('offer', {})],
   ['NOT_REACHED', /not come to “offer” yet/, facts('offer', { nextAt: null })],
+  ['STEP_DUE', /is due since .*stay where they are/, facts('story', { nextAt: null, plannedFor: EARLIER })],
+  ['NOT_REACHED', /at “story”, which is due since/, facts('offer', { nextAt: null, plannedFor: EARLIER })],
   [
     'WAITS_FOR_CLICK',
     /waits for a click on “story”, at most until/,

@@ -205,6 +205,22 @@ describe('mails that wait in a restored backup', () => {
       expect(await states()).toEqual(['expired (restored backup)']);
     });
 
+    it('do not go out again with a sequence that kept people at them when the backup was made', async () => {
+      // What an earlier backup was confirmed with does not count here.
+      await restore('keep');
+      await enrolled();
+      await pauses.pauseByOwner(FUNNEL);
+      t.clock.set(at(70));
+      await plan();
+      t.clock.set(at(75));
+      await restore('cancel');
+      await pauses.resume(FUNNEL);
+      t.clock.set(at(80));
+      await plan();
+      expect(await t.sendDue()).toBe(0);
+      expect(await states()).toEqual(['expired (restored backup)']);
+    });
+
     it('go out when they fall due after the owner’s word', async () => {
       await enrolled();
       t.clock.set(at(50));

@@ -56,6 +56,12 @@ describe('a forecast of mails that are held back', () => {
     );
     await pauses.resume('course');
     expect((await forecast()).days).toEqual([0, 34, 0, 0, 0]);
+    await pauses.pause('course', 'a test');
+    t.clock.advance(50 * 3_600_000);
+    await t.run();
+    expect((await forecast()).days).toEqual([0, 0, 0, 0, 0]);
+    await pauses.resume('course');
+    expect((await forecast()).days).toEqual([30, 0, 0, 0, 0]);
   });
 
   it('says that everybody is counted with the first arm of a split test', async () => {

@@ -43,7 +43,7 @@ describe('a sequence whose mails are paused', () => {
     expect(await went()).toEqual(['one 2026-01-05']);
 
     await say('resume');
-    await pass(7, DAY_MS / 24);
+    await pass(7, DAY_MS / 4);
     expect(await went()).toEqual([
       ...['one 2026-01-05', 'two 2026-01-17', 'nudge 2026-01-19', 'three 2026-01-21'],
     ]);
@@ -60,9 +60,34 @@ describe('a sequence whose mails are paused', () => {
     expect(await t.place(leaves)).toMatchObject({ status: 'exited' });
     expect(await t.place(stays)).toMatchObject({ status: 'active', step: 'two' });
     await say('resume');
-    await pass(2, DAY_MS / 24);
+    await pass(2, DAY_MS / 4);
     expect(await t.mails(stays)).toEqual(['one', 'two']);
     expect(await t.mails(leaves)).not.toContain('two');
+  });
+
+  it('wrote everybody who was due in it anew every quarter of an hour', async () => {
+    await t.publish('- { key: one, email: emails/story, delay: 1 hour }');
+    for (const name of ['a', 'b', 'c']) await t.enroll(await t.person(`${name}@example.com`));
+    await say('pause');
+    const written = (): Promise<unknown> =>
+      t.db.query("select id, ctid, xmin, planned_for at time zone 'utc' as due from enrollment order by id");
+    await pass(1 / 12, DAY_MS / 24);
+    const before = await written();
+    await pass(2, DAY_MS / 4);
+    expect(await written()).toEqual(before);
+    await say('resume');
+    await pass(1 / 24, DAY_MS / 24);
+    expect(await went()).toEqual(Array.from({ length: 3 }, () => 'one 2026-01-07'));
+  });
+
+  it('goes on also for whom a run stops that began before it did', async () => {
+    await t.publish('- { key: one, email: emails/story, delay: 1 hour }');
+    await t.enroll(await t.person('reader@example.com'));
+    await say('pause');
+    await say('resume');
+    await t.db.query('update enrollment set planned_for = next_at, next_at = null');
+    await pass(1 / 12, DAY_MS / 24);
+    expect(await went()).toEqual(['one 2026-01-05']);
   });
 
   it.each([1, 10])(
