@@ -94,6 +94,8 @@ export interface MessageFacts {
   refusal: string | null;
   /** Until when all mails wait at the latest, as readers who left cannot be taken off the list; null when they do not. */
   leavings: Date | null;
+  /** Until when all mails wait at the latest for the bounce mailbox to be read, after the owner has confirmed a restored backup. */
+  mailbox: Date | null;
   /** Buckets that let no mail of this kind through just now. */
   pacing: { bucket: string; byDay: boolean; until: Date }[];
   relays: { name: string; state: string; retryAt: Date | null; reason: string | null }[];
@@ -285,7 +287,7 @@ function later({ dueAt, stateReason, unknownCount }: MessageFacts['message'], at
 }
 
 function waits(facts: MessageFacts): Rule[] {
-  const { message, attempts, now, refusal, leavings, pacing, relays } = facts;
+  const { message, attempts, now, refusal, leavings, mailbox, pacing, relays } = facts;
   const rules: Rule[] = [];
   if (message.dueAt > now && message.stateReason?.startsWith(FREQUENCY_CAP) === true) {
     const most = message.stateReason.slice(FREQUENCY_CAP.length + 2);
@@ -314,6 +316,10 @@ function waits(facts: MessageFacts): Rule[] {
   if (leavings !== null) {
     const text = `Readers who left by a link cannot be taken off the list yet. All mails wait for that, until ${instantText(leavings)} at the latest.`;
     rules.push(rule('LEAVINGS_WAIT', 'waits', text, leavings));
+  }
+  if (mailbox !== null) {
+    const text = `The owner has confirmed a restored backup or a copy, and the bounce mailbox is read before any mail goes: who left by mail meanwhile is in it. All mails wait for that, until ${instantText(mailbox)} at the latest.`;
+    rules.push(rule('MAILBOX_FIRST', 'waits', text, mailbox));
   }
   for (const { bucket, byDay, until } of pacing) {
     const limit = byDay ? 'has used up its mails of the day' : 'lets no more mails through just now';

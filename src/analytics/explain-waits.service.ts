@@ -10,13 +10,17 @@ import { CLOCK, type Clock } from '../infra/clock.js';
 import type { MessageFacts } from './explain-message.js';
 import { lateRow, leavingsHoldUntil, sequencePaused, type MessageRow } from './explain.queries.js';
 
-type Waits = Pick<MessageFacts, 'sequencePaused' | 'late' | 'refusal' | 'leavings' | 'pacing' | 'relays'>;
+type Waits = Pick<
+  MessageFacts,
+  'sequencePaused' | 'late' | 'refusal' | 'leavings' | 'mailbox' | 'pacing' | 'relays'
+>;
 
 const NOTHING: Waits = {
   sequencePaused: false,
   late: null,
   refusal: null,
   leavings: null,
+  mailbox: null,
   pacing: [],
   relays: [],
 };
@@ -43,6 +47,7 @@ export class ExplainWaits {
       late: await lateRow(db, row.id, await this.overdue.expected()),
       refusal: guard.ok ? null : guard.reason,
       leavings: await leavingsHoldUntil(db, this.clock.now()),
+      mailbox: guard.ok ? await this.guard.waitsForMailbox() : null,
       pacing: await this.limits(row),
       relays: await this.relays.view(),
     };

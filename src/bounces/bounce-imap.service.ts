@@ -68,8 +68,8 @@ export class BounceImap {
    */
   async readNew({ signal }: Pick<JobContext, 'signal'>): Promise<number> {
     const url = this.config.bounceImapUrl;
-    const startedAt = this.clock.now();
     if (url === null || !(await this.guard.state()).ok) return 0;
+    const generation = await this.guard.generation();
     const client = await clientFor(new URL(url));
     // Every failure also reaches the call under way; without a listener it would end the process.
     client.on('error', () => undefined);
@@ -77,8 +77,7 @@ export class BounceImap {
     try {
       await client.connect();
       const { read, toItsEnd } = await this.readMailbox(client, mailboxOf(new URL(url)), signal);
-      if (toItsEnd)
-        await putSetting(this.dataSource, MAILBOX_READ, { at: startedAt.toISOString() }, startedAt);
+      if (toItsEnd) await putSetting(this.dataSource, MAILBOX_READ, { generation }, this.clock.now());
       await this.alerts.resolve(UNREADABLE);
       return read;
     } catch (error) {

@@ -18,6 +18,7 @@ import {
 } from './generation.js';
 import { GenerationQueries } from './generation.queries.js';
 import { LedgerNoteFile } from './ledger-note.service.js';
+import { MailboxFirst } from './mailbox-first.service.js';
 import { WitnessFiles, type LeftWitness } from './witness-files.service.js';
 import type { Witness } from './witness.js';
 
@@ -69,6 +70,7 @@ export class GenerationGuard {
     private readonly file: LedgerNoteFile,
     private readonly witnesses: WitnessFiles,
     private readonly alerts: AlertsService,
+    private readonly mailbox: MailboxFirst,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -111,8 +113,10 @@ export class GenerationGuard {
     }
     const { lineage, generation } = row;
     const fence = { lineage, generation, counter: await this.advance(row, seen), server: seen.beat.server };
-    this.#fence = { fence, lookedAtMs };
-    return fence;
+    // Asked with each fence: the owner may confirm in the middle of a run.
+    const isRead = await this.mailbox.isRead(row);
+    this.#fence = isRead ? { fence, lookedAtMs } : null;
+    return isRead ? fence : { reason: 'the bounce mailbox is read first' };
   }
 
   /**
@@ -138,7 +142,7 @@ export class GenerationGuard {
 
   /** The same by other connections, for whoever must not wait for the pool's. It may open the alert, which this one ends. */
   by(queries: GenerationQueries, alerts: AlertsService): GenerationGuard {
-    const other = new GenerationGuard(queries, this.file, this.witnesses, alerts, this.clock);
+    const other = new GenerationGuard(queries, this.file, this.witnesses, alerts, this.mailbox, this.clock);
     other.#known = this.#known;
     this.#refusing = undefined;
     return other;
@@ -150,6 +154,17 @@ export class GenerationGuard {
     // Whether a folder has seen enough matters only to a worker, which says so in the row.
     const reason = verdict.kind === 'refuse' ? verdict.reason : asked;
     return reason === null ? { ok: true } : { ok: false, reason };
+  }
+
+  /** Until when mails wait at the latest as the bounce mailbox is read first; null: they do not. */
+  async waitsForMailbox(): Promise<Date | null> {
+    const { row } = await this.queries.read();
+    return row === null ? null : this.mailbox.waitsUntil(row);
+  }
+
+  /** Which ledger this is; null before the first mail. */
+  async generation(): Promise<number | null> {
+    return (await this.queries.read()).row?.generation ?? null;
   }
 
   /** When the owner last confirmed, and what was to become of the mails that waited. */

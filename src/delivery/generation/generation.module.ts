@@ -11,6 +11,6 @@ import { WitnessFiles } from './witness-files.service.js';
 @Module({
   imports: [AlertsModule],
   providers: [GenerationGuard, GenerationQueries, LedgerNoteFile, MailboxFirst, RestoreWatch, WitnessFiles],
-  exports: [GenerationGuard, MailboxFirst, RestoreWatch, WitnessFiles],
+  exports: [GenerationGuard, RestoreWatch, WitnessFiles],
 })
 export class GenerationModule {}

@@ -3,7 +3,6 @@ import { DataSource } from 'typeorm';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { takesNoWrites } from '../../infra/database/lost-connection.js';
 import { KeptLeavings, type Leaver } from '../../subscribers/kept-leavings.service.js';
-import { MailboxFirst } from '../generation/mailbox-first.service.js';
 import { NOT_BEGUN, withoutSending, type ClaimedMessage } from '../message/message.js';
 import { LEFT_BY_LINK } from '../message/state-reasons.js';
 
@@ -33,7 +32,6 @@ export class LeaversMails {
   constructor(
     private readonly leavings: KeptLeavings,
     private readonly dataSource: DataSource,
-    private readonly mailbox: MailboxFirst,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -43,7 +41,6 @@ export class LeaversMails {
    */
   async sendBeside(signal: AbortSignal, send: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
     if (!(await this.leavings.takeUp()) || !(await this.othersHadTheirTurn())) return;
-    if (!(await this.mailbox.isRead())) return;
     const stop = new AbortController();
     const abort = (): void => stop.abort();
     const forget = this.leavings.whenAnotherWaits(abort);

@@ -49,6 +49,7 @@ const BASE: MessageFacts = {
   late: null,
   refusal: null,
   leavings: null,
+  mailbox: null,
   pacing: [],
   relays: [{ name: 'main', state: 'closed', retryAt: null, reason: null }],
 };
