@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { leavesPause } from './pause.queries.js';
 import {
   fieldsDiffer,
   fieldsHeld,
@@ -51,10 +52,12 @@ const SAYS_NO = `coalesce(i.status in ('unsubscribed', 'bounced', 'complained') 
 const LEAVES = `(${SAYS_NO} and not coalesce(s.confirmed_at > i.left_at, false))`;
 
 /**
- * Whether the table knows of a pause that lasts longer than the one that is known here, and than any that they have ended or
- * made shorter here. What is over is none.
+ * Whether the table knows of a pause that lasts longer than the one that is known here, and is none that they have ended or
+ * changed here, also where it has that to the second, the minute or the day alone. What is over is none.
  */
-const PAUSES = `coalesce(i.paused_until > greatest($5::timestamptz, s.paused_until, s.pause_overruled_until), false)`;
+const PAUSES = `coalesce(i.paused_until > greatest($5::timestamptz, s.paused_until) and not exists (
+  select from unnest(s.pauses_left) k where i.paused_until in (
+    k, date_trunc('second', k), date_trunc('minute', k), date_trunc('day', k, 'UTC'))), false)`;
 
 /** Whether the table says that they want no mails about something that they have not decided about here. */
 const REFUSES = `(i.topics_off <> '{}' and exists (select from unnest(i.topics_off) k where not ${hasDecided('s.id', 'k')}))`;
@@ -95,7 +98,7 @@ const JUDGED = `
              join list_member m on m.list_id = l.id and m.subscriber_id = s.id where l.key = n))
       then 'updated' else 'unchanged' end as outcome
   from import_row i left join lateral (
-      select x.id, x.xmin, x.name, x.time_zone, x.locale, x.fields, x.status, x.confirmed_at, x.tracking_consent, x.paused_until, x.pause_overruled_until
+      select x.id, x.xmin, x.name, x.time_zone, x.locale, x.fields, x.status, x.confirmed_at, x.tracking_consent, x.paused_until, x.pauses_left
         from subscriber x where x.email_key = i.email_key offset 0) s on true
   where i.import_id = $1 and i.line > $2 and i.line <= $3 and i.problem is null`;
 
@@ -166,7 +169,7 @@ const STOP_COUNTING = `with known as (
 
 /** $1 now. What waits for the end of a shorter pause comes up then, and waits for the new end. */
 const PAUSE = `
-  update subscriber s set paused_until = r.paused_until, updated_at = $1 from merge_batch r
+  update subscriber s set paused_until = r.paused_until, updated_at = $1, pauses_left = ${leavesPause('$1')} from merge_batch r
    where r.pauses and ${CHANGED} and s.id = r.id`;
 
 /** $1 the import, $2 now. Running series of the topic end by themselves, see `topic_to_leave`. */

@@ -22,6 +22,7 @@ import {
   lockSubscriber,
   type LockedSubscriber,
 } from './subscribers.queries.js';
+import { leavesPause } from './pause.queries.js';
 import { nextStatus, type SubscriberStatus } from './subscription-status.js';
 import { SuppressionsService } from './suppressions.service.js';
 
@@ -135,8 +136,8 @@ export class SubscribersService {
       await this.fill(manager, subscriberId, filled, { tell: status === subscriber.status });
     if (status === subscriber.status) return 'already_active';
     await manager.query(
-      `update subscriber set status = $2, confirmed_at = $3, updated_at = $3, paused_until = null,
-         pause_overruled_until = greatest(pause_overruled_until, paused_until) where id = $1`,
+      `update subscriber s set status = $2, confirmed_at = $3, updated_at = $3, paused_until = null,
+         pauses_left = ${leavesPause('$3')} where id = $1`,
       [subscriberId, status, this.clock.now()],
     );
     await noteArrival(manager, subscriberId, this.clock.now());
@@ -244,15 +245,12 @@ export class SubscribersService {
   }
 
   /**
-   * The person's own word; null ends the pause. Until when one lasted that it makes shorter is kept: an imported table that
-   * knows of that one is older than this word. Returns until when one was set before. Throws `SUBSCRIBER_NOT_FOUND`.
+   * The person's own word; null ends the pause. Returns until when one was set before. Throws `SUBSCRIBER_NOT_FOUND`.
    */
   async setPause(manager: EntityManager, subscriberId: string, until: Date | null): Promise<Date | null> {
     await this.lock(manager, subscriberId);
     const [rows]: [{ before: Date | null }[], number] = await manager.query(
-      `update subscriber s set paused_until = $2, updated_at = $3, pause_overruled_until = case
-           when s.paused_until > coalesce($2::timestamptz, $3) then greatest(s.pause_overruled_until, s.paused_until)
-           else s.pause_overruled_until end
+      `update subscriber s set paused_until = $2, updated_at = $3, pauses_left = ${leavesPause('$3')}
        from subscriber old where s.id = $1 and old.id = s.id returning old.paused_until as before`,
       [subscriberId, until, this.clock.now()],
     );

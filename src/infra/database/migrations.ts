@@ -99,6 +99,7 @@ import { RoomForMails1765862500000 } from './migrations/1765862500000-room-for-m
 import { PausedAt1765941000000 } from './migrations/1765941000000-paused-at.js';
 import { StoppedPeople1765981000000 } from './migrations/1765981000000-stopped-people.js';
 import { NoesOfRefusedRows1765990100000 } from './migrations/1765990100000-noes-of-refused-rows.js';
+import { PausesLeft1765990200000 } from './migrations/1765990200000-pauses-left.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -203,4 +204,5 @@ export const migrations = [
   PausedAt1765941000000,
   StoppedPeople1765981000000,
   NoesOfRefusedRows1765990100000,
+  PausesLeft1765990200000,
 ];

@@ -94,6 +94,40 @@ it('leaves the pause that a reader ended or made shorter here, unless the table 
   expect(await pausesOf(names)).toEqual([later, later]);
 });
 
+it('takes a pause that somebody asked for elsewhere after they had ended a longer one here: mails went on for as long as that would have lasted', async () => {
+  const [ended, back, shorter] = [
+    await newReader(t, 'ended-longer@example.com'),
+    await newReader(t, 'back-longer@example.com'),
+    await newReader(t, 'shorter-now@example.com'),
+  ];
+  const names = [ended.email, back.email, shorter.email];
+  const pause = async (preferences: string, days: number): Promise<unknown> =>
+    t.http.post(`${preferences}/pause`).type('form').send({ days }).expect(200);
+  for (const { preferences } of [ended, back, shorter]) await pause(preferences, 30);
+  const first = await pausesOf(names);
+  t.clock.advance(60_000);
+  for (const { preferences } of [ended, back, shorter]) await pause(preferences, 90);
+  const longer = await pausesOf(names);
+  await t.http.post(`${ended.preferences}/resume`).expect(200);
+  await t.http.post(back.unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+  await joins(t, back.email);
+  await pause(shorter.preferences, 7);
+  const now = await pausesOf(names);
+  const table = (at: (nth: number) => string | null | undefined): string =>
+    `email,paused\n${names.map((name, nth) => `${name},${at(nth)}\n`).join('')}`;
+  const toTheDay = (at: string | null | undefined): string => `${at?.slice(0, 10)}`;
+  for (const known of [first, longer, first.map(toTheDay), longer.map(toTheDay)])
+    expect(await imported(table((nth) => known[nth]))).toMatchObject({ unchanged: 3 });
+  expect(await pausesOf(names)).toEqual(now);
+  const elsewhere = inDays(60);
+  expect(await imported(table(() => elsewhere))).toMatchObject({ updated: 3 });
+  expect(await pausesOf(names)).toEqual(names.map(() => elsewhere));
+  for (const { preferences } of [ended, back, shorter])
+    await t.http.post(`${preferences}/resume`).expect(200);
+  for (const known of [() => elsewhere, (nth: number) => now[nth] ?? elsewhere])
+    expect(await imported(table(known))).toMatchObject({ unchanged: 3 });
+});
+
 it('takes the topics that somebody wants no mails about also when told to leave who is here: they were lost', async () => {
   await imported('email\nquiet@example.com\n', ACTIVE);
   const table = 'email,topics\nquiet@example.com,niche-ebook\n';
