@@ -9,7 +9,6 @@ import { IdempotencyKeys } from '../infra/http/idempotency-keys.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';
 import { OrdersService } from '../orders/orders.service.js';
 import { forgetSignals } from '../sequences/events/forget.queries.js';
-import type { Subscriber } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { forgetSubscriber as forgetHits } from '../tracking/forget.queries.js';
 import { tellsOf } from './tells-of.js';
@@ -35,29 +34,29 @@ export class ErasureService {
    * has taken yet, for a day: its bytes may be a packed archive. Taken, it brings nobody back. False when there is nobody.
    */
   async erase(subscriberId: string, source: string): Promise<boolean> {
-    const erased = await retriedAfterDeadlock(TRIES, async () =>
-      this.dataSource.transaction(async (manager) => this.eraseIn(manager, subscriberId, source)),
+    const person = await this.subscribers.find(subscriberId);
+    if (person === null) return false;
+    // Most of them: at the end of what follows all requests with a key wait for the rest.
+    const lookedAt = await this.answers.forget((answer) => tellsOf(answer, person));
+    return retriedAfterDeadlock(TRIES, async () =>
+      this.dataSource.transaction(async (manager) =>
+        this.eraseIn(manager, subscriberId, { source, lookedAt }),
+      ),
     );
-    if (erased === null) return false;
-    // Until that was in force a request could read of them, and its answer come after we had looked through those that are kept.
-    await this.answers.forgetUnderWay();
-    await this.answers.forget(this.dataSource.manager, (answer) => tellsOf(answer, erased));
-    return true;
   }
 
-  /** Who it was. */
   private async eraseIn(
     manager: EntityManager,
     subscriberId: string,
-    source: string,
-  ): Promise<Subscriber | null> {
+    { source, lookedAt }: { source: string; lookedAt: Date },
+  ): Promise<boolean> {
     // As a payment and a refund do: their order first, then the person. The other way round the two would wait for each other.
     const known = await this.subscribers.find(subscriberId, manager);
     if (known !== null) await this.orders.hold(manager, { subscriberId, email: known.email });
     // From here on nothing comes that points at the person: what came after we had looked would stay for good.
     await this.subscribers.holdAlone(manager, subscriberId);
     const person = await this.subscribers.find(subscriberId, manager);
-    if (person === null) return null;
+    if (person === null) return false;
     // Hits and bounces are found by the person's mails, so they come before the mails let go of them.
     await forgetHits(manager, subscriberId);
     await forgetBounces(manager, subscriberId);
@@ -67,8 +66,8 @@ export class ErasureService {
     await forgetImportedRows(manager, person.emailKey);
     await forgetSignals(manager, subscriberId);
     await forgetAffiliateOf(manager, person.emailKey);
-    await this.answers.forget(manager, (answer) => tellsOf(answer, person));
     await this.subscribers.erase(manager, subscriberId, source);
-    return person;
+    await this.answers.forgetForGood(manager, lookedAt, (answer) => tellsOf(answer, person));
+    return true;
   }
 }

@@ -16,6 +16,8 @@ const TAG_BYTES = 16;
  * status has none.
  */
 const FORGOTTEN = 410;
+/** Each process writes down by its own clock when it has answered. */
+const CLOCKS_APART_MS = 10 * 60_000;
 /** Answers that are looked at together; each may hold a whole list. */
 const BATCH = 500;
 
@@ -104,27 +106,45 @@ export class IdempotencyKeys {
   }
 
   /**
-   * For an erasure, once it is in force: a request under way may have read of the person before, and its answer, which nobody
-   * knows yet, is forgotten as soon as it is there. One without a body tells of nobody and is kept.
+   * Forgets the answers of the last 24 hours that tell of somebody, and says when it began to look. The keys stay, so that what
+   * was done is not done again. All are opened for it, some 10 µs each, as no query sees into them.
    */
-  async forgetUnderWay(): Promise<void> {
-    await this.dataSource.query(
-      'update idempotency_key set status = $1 where finished_at is null and status is null',
-      [FORGOTTEN],
-    );
+  async forget(tellsOfThem: (answer: unknown) => boolean): Promise<Date> {
+    const lookedAt = this.clock.now();
+    await this.forgetSince(this.dataSource.manager, new Date(0), tellsOfThem);
+    return lookedAt;
   }
 
   /**
-   * Forgets the answers of the last 24 hours that tell of somebody, in the caller's transaction. The keys stay, so that what
-   * was done is not done again. All are opened for it, some 10 µs each, as no query sees into them.
+   * As the last thing in the transaction of an erasure: what is left to do after its commit would be lost in a crash. A request
+   * under way may have read of the person, and its answer, which nobody knows yet, is forgotten as soon as it is there; one
+   * without a body tells of nobody and is kept. Until the transaction ends none begins or ends, so that what begins
+   * later reads of nobody. Of answers that came before `lookedAt` all are taken for looked at.
    */
-  async forget(manager: EntityManager, tellsOfThem: (answer: unknown) => boolean): Promise<void> {
+  async forgetForGood(
+    manager: EntityManager,
+    lookedAt: Date,
+    tellsOfThem: (answer: unknown) => boolean,
+  ): Promise<void> {
+    await manager.query('lock table idempotency_key in share row exclusive mode');
+    await manager.query(
+      'update idempotency_key set status = $1 where finished_at is null and status is null',
+      [FORGOTTEN],
+    );
+    await this.forgetSince(manager, new Date(lookedAt.getTime() - CLOCKS_APART_MS), tellsOfThem);
+  }
+
+  private async forgetSince(
+    manager: EntityManager,
+    since: Date,
+    tellsOfThem: (answer: unknown) => boolean,
+  ): Promise<void> {
     let after = { apiKeyId: '0', key: '' };
     for (;;) {
       const rows: { apiKeyId: string; key: string; sealed: string }[] = await manager.query(
         `select api_key_id as "apiKeyId", key, response->>'sealed' as sealed from idempotency_key
-          where (api_key_id, key) > ($1, $2) and response is not null order by api_key_id, key limit $3`,
-        [after.apiKeyId, after.key, BATCH],
+          where (api_key_id, key) > ($1, $2) and response is not null and finished_at >= $4 order by api_key_id, key limit $3`,
+        [after.apiKeyId, after.key, BATCH, since],
       );
       for (const row of rows.filter((one) => tellsOfThem(this.unseal(one.sealed, one))))
         await manager.query(

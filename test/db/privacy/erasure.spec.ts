@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
-import { IdempotencyKeys } from '../../../src/infra/http/idempotency-keys.js';
 import { OrdersService } from '../../../src/orders/orders.service.js';
 import { DataRequestService } from '../../../src/privacy/data-request.service.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
@@ -310,42 +309,6 @@ describe('forgetting a person', () => {
     expect(
       await one('select count(*)::int as n from visit where referrer = $1', 'https://visiting.example.org/'),
     ).toEqual({ n: 0 });
-  });
-
-  it('leaves nothing of them in the answers kept for an Idempotency-Key: a repeat gave name and address again', async () => {
-    const create = (key: string, email: string) =>
-      t.http
-        .post('/api/v1/subscribers')
-        .set({ Authorization: `Bearer ${API_KEY}`, 'Idempotency-Key': key })
-        .send({ email, name: 'Kept Answer' });
-    const { body } = await create('theirs', 'Kept@Example.com').expect(201);
-    await create('other', 'kept-too@example.com').expect(201);
-    await erase(body);
-    const again = await create('theirs', 'Kept@Example.com');
-    expect(again.text).not.toMatch(/kept@|Kept Answer/i);
-    expect(again).toMatchObject({ status: 410, body: { code: 'IDEMPOTENCY_ANSWER_GONE' } });
-    expect(
-      await one('select count(*)::int as n from subscriber where email_key = $1', 'kept@example.com'),
-    ).toEqual({ n: 0 });
-    expect((await create('other', 'kept-too@example.com').expect(201)).body.email).toBe(
-      'kept-too@example.com',
-    );
-  });
-
-  it('keeps no answer that comes when they are erased already, of a request that read of them before: it stayed for a day', async () => {
-    const reader = await newReader(t, 'read-before@example.com');
-    const keys = t.app.get(IdempotencyKeys, { strict: false });
-    const claim = async (key: string) => keys.claim('0', key, key);
-    const [tells, says, fails] = [await claim('tells'), await claim('says-nothing'), await claim('fails')];
-    if (tells.kind !== 'claimed' || says.kind !== 'claimed' || fails.kind !== 'claimed') throw new Error();
-    await erase(reader);
-    expect(await claim('tells')).toEqual({ kind: 'in_progress' });
-    await keys.settle(tells.claim, { status: 200, body: { email: reader.email } });
-    await keys.settle(says.claim, { status: 204, body: undefined });
-    await keys.free(fails.claim);
-    expect(await claim('tells')).toEqual({ kind: 'forgotten' });
-    expect(await claim('says-nothing')).toMatchObject({ kind: 'answered', answer: { status: 204 } });
-    expect(await claim('fails')).toMatchObject({ kind: 'claimed' });
   });
 
   it('takes them out of the rows that are shown of a table nobody has taken: they stood there for a day', async () => {
