@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../config/env.js';
 import { startApplication } from '../../src/application.js';
@@ -10,6 +11,7 @@ import { awaitedDataSource } from '../../src/infra/database/awaited-data-source.
 import { freePort } from '../../src/infra/free-port.js';
 import { DatabaseFront } from '../support/database-front.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { hasPgBouncer, openPgBouncer } from '../support/pgbouncer.js';
 
 /** As compose and supervisors do it, which start all at once. */
 describe('a process that is started while its database is away', () => {
@@ -84,6 +86,27 @@ describe('a process that is started while its database is away', () => {
     expect(said.length).toBeGreaterThan(0);
     server.close();
   });
+
+  it.runIf(hasPgBouncer())(
+    'waits for a pooler that has no place yet, and not for one that lets nobody in under this name: each start ended with its words',
+    async () => {
+      const pooler = await openPgBouncer(database.url, 'session', 'max_client_conn = 1');
+      const other = new Client({ connectionString: pooler.url });
+      await other.connect();
+      const said: string[] = [];
+      const opened = await awaitedDataSource(pooler.url, (line) => {
+        said.push(line);
+        void other.end();
+      });
+      expect(said).toEqual([expect.stringMatching(/no more connections allowed.*: waiting for it/)]);
+      await opened.destroy();
+      const elsewhere = Object.assign(new URL(pooler.url), { pathname: '/there_is_none' }).href;
+      const waiting = awaitedDataSource(elsewhere, (line) => said.push(line));
+      await expect(waiting).rejects.toThrow('"there_is_none" does not exist');
+      expect(said).toHaveLength(1);
+      await pooler.close();
+    },
+  );
 
   it('ends at once where it is there and has no such database', async () => {
     const said: string[] = [];

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DatabaseError } from 'pg';
 import type { DataSource } from 'typeorm';
 import { DomainError } from '../../values/domain-error.js';
+import { isDatabaseAway } from './lost-connection.js';
 import { openDataSource } from './migrate.js';
 
 interface Patience {
@@ -17,8 +19,8 @@ const NOT_REACHED = new Set([
   ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH'],
   ...['ENOTFOUND', 'EAI_AGAIN', 'ENOENT'],
 ]);
-/** admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections (PostgreSQL, appendix A). */
-const NOT_READY = new Set(['57P01', '57P02', '57P03', '53300']);
+/** A pooler says all it has to say under one code, also of who is not let in. */
+const NOT_LET_IN = /authentication|password|not allowed|no such|does not exist|unsupported/;
 
 /**
  * As `openDataSource`, for a process that a supervisor has started: one that is away, starts or ends just now is waited for, and
@@ -58,6 +60,8 @@ function mayCome(cause: unknown): boolean {
   const code = 'code' in cause ? String(cause.code) : '';
   // The driver has no code for a server that takes too long, or that ends the connection before it says a word.
   return (
-    NOT_REACHED.has(code) || NOT_READY.has(code) || (code === '' && /timeout|terminated/.test(cause.message))
+    NOT_REACHED.has(code) ||
+    (code === '' && /timeout|terminated/.test(cause.message)) ||
+    (cause instanceof DatabaseError && isDatabaseAway(cause) && !NOT_LET_IN.test(cause.message))
   );
 }
