@@ -136,7 +136,7 @@ export class SequencePauses {
   /**
    * Branches that wait for something to happen wait longer by the pause: the mail that is to be clicked goes only now, and that of
    * the else would follow at once. The time of an arm stays, which is a wait without `came_at`. Who was due meanwhile is looked
-   * at once more before the new end.
+   * at once more before the new end. By a clock that was ahead when the pause began no wait gets shorter.
    */
   private async lengthenWaits(
     manager: EntityManager,
@@ -145,7 +145,7 @@ export class SequencePauses {
   ): Promise<void> {
     await manager.query(
       `update enrollment e set wait_until = w.until, next_at = case when e.next_at = e.wait_until then w.until else e.next_at end
-       from (select n.id, n.wait_until + ($3::timestamptz - greatest($2::timestamptz, n.came_at)) as until
+       from (select n.id, n.wait_until + greatest($3::timestamptz - greatest($2::timestamptz, n.came_at), interval '0') as until
          from enrollment n join sequence q on q.id = n.sequence_id
          where q.funnel_key = $1 and n.status = 'active' and n.wait_until > $2 and n.came_at < $3
          order by n.id for update of n) w

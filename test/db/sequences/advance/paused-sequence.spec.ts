@@ -111,4 +111,19 @@ describe('a sequence whose mails are paused', () => {
       expect(await went()).toEqual([`story ${on(days)}`, `nudge ${on(days + 3)}`]);
     },
   );
+
+  it('made a wait shorter where the clock was ahead when the pause began: the mail of its else went days early', async () => {
+    await t.publish(
+      `- { key: story, email: emails/story }
+- { key: clicked, if: { clicked: story, within: 3 days }, then: [{ key: thanks, tag: thanks }], else: [{ key: nudge, email: emails/story }] }`,
+    );
+    await t.enroll(await t.person('reader@example.com'));
+    await t.run();
+    t.clock.advance(2 * DAY_MS);
+    await say('pause');
+    t.clock.advance(-2 * DAY_MS + DAY_MS / 24);
+    await say('resume');
+    await pass(4, DAY_MS / 4);
+    expect(await went()).toEqual(['story 2026-01-05', 'nudge 2026-01-08']);
+  });
 });
