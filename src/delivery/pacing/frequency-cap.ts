@@ -13,8 +13,8 @@ export interface FrequencyCap {
 export interface CappedMail {
   id: string;
   subscriberId: string;
-  /** From when on it is of no use; null or left out: never. */
-  expiresAt?: Date | null | undefined;
+  /** From when on it is of no use; null: never. */
+  expiresAt: Date | null;
 }
 
 /** A mail that waits, until when, and for which limit. */
@@ -39,7 +39,7 @@ export function delayed(
   now: Date,
 ): Delayed[] {
   const taken = new Map<string, number[]>();
-  return mails.flatMap(({ id, subscriberId, expiresAt = null }): Delayed[] => {
+  return mails.flatMap(({ id, subscriberId, expiresAt }): Delayed[] => {
     const times = taken.get(subscriberId) ?? (sent.get(subscriberId) ?? []).map((at) => at.getTime());
     taken.set(subscriberId, times);
     const { at, reason } = firstPlace(times, cap, now.getTime());

@@ -108,7 +108,7 @@ export class LedgerClaims {
     cap: FrequencyCap,
     now: Date,
   ): Promise<Delayed[]> {
-    const mails = messages.flatMap(({ id, class: messageClass, subscriberId, expiresAt }) =>
+    const mails = messages.flatMap(({ id, class: messageClass, subscriberId, expiresAt = null }) =>
       messageClass === 'marketing' && subscriberId !== null ? [{ id, subscriberId, expiresAt }] : [],
     );
     if (mails.length === 0) return [];

@@ -112,7 +112,11 @@ function holdBack(
     .flatMap(({ sentAt }) =>
       sentAt !== null && sentAt.getTime() > now.getTime() - LONGEST_SPAN_MS ? [sentAt] : [],
     );
-  const named = marketing.map((_, place) => ({ id: String(place), subscriberId: '1' }));
+  const named = marketing.map(({ expiresAt }, place) => ({
+    id: String(place),
+    subscriberId: '1',
+    expiresAt,
+  }));
   const held = new Set<VirtualMail>();
   for (const { id, until, reason } of delayed(named, new Map([['1', sent]]), cap, now)) {
     const mail = marketing[Number(id)];

@@ -6,7 +6,9 @@ const NOW = new Date('2026-03-02T09:00:00Z');
 const HOUR_MS = 3_600_000;
 const hoursAgo = (...hours: number[]): Date[] => hours.map((ago) => new Date(NOW.getTime() - ago * HOUR_MS));
 const until = (count: number, sent: Date[], cap: Partial<FrequencyCap>): (number | null)[] => {
-  const mails = Array.from({ length: count }, (_, index) => ({ id: String(index), subscriberId: '1' }));
+  const mails = Array.from({ length: count }, (_, index) => ({
+    ...{ id: String(index), subscriberId: '1', expiresAt: null },
+  }));
   const held = delayed(mails, new Map([['1', sent]]), { perDay: null, perWeek: null, ...cap }, NOW);
   return mails.map(({ id }) => {
     const one = held.find((mail) => mail.id === id);
@@ -30,7 +32,9 @@ describe('the cap on mails to one person', () => {
   });
 
   it('is each person’s own, and says which limit it is', () => {
-    const mails = ['1', '2', '1'].map((subscriberId, index) => ({ id: String(index), subscriberId }));
+    const mails = ['1', '2', '1'].map((subscriberId, index) => ({
+      ...{ id: String(index), subscriberId, expiresAt: null },
+    }));
     expect(delayed(mails, new Map(), { perDay: 1, perWeek: null }, NOW)).toEqual([
       { id: '2', until: new Date(NOW.getTime() + 24 * HOUR_MS), reason: 'frequency cap: 1 a day' },
     ]);

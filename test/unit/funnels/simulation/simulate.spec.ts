@@ -166,6 +166,13 @@ describe('what people of a simulation do', () => {
     expect(of(told, 'held')).toMatchObject([{ step: 'b', reason: 'frequency cap: 1 a day' }]);
   });
 
+  it('wait for the cap as in a real run where the mail before has ended by then: they had theirs a day later', () => {
+    const cap = 'frequencyCap: { perDay: 1 }\npersonas: [{ name: one }]';
+    const short = mail('b', ', expires: "2026-03-02T18:00"');
+    const told = run(`${mail('a')}\n${short}\n${mail('c')}`, cap).people[0]?.timeline ?? [];
+    expect(mails(told)).toEqual(['a 2026-03-02T09:00', 'c 2026-03-03T09:00']);
+  });
+
   it('get a mail that had to wait for the cap when its hours open again', () => {
     const cap = 'frequencyCap: { perDay: 1 }\npersonas: [{ name: one }]';
     const steps = `${mail('a', ', delay: 30 minutes')}\n${mail('b', ', delay: 1 minute')}`;
