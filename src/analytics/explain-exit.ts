@@ -70,6 +70,7 @@ const PLAIN: readonly (readonly [reason: string, ...Words])[] = [
   [EXIT.notActive('*'), 'SUBSCRIBER_NOT_ACTIVE', (status) => STATUSES[status] ?? `The person was ${status}`],
   [EXIT.goal('*'), 'GOAL_REACHED', (goal) => `The person reached the goal ${quoted(goal)}`],
   [EXIT.owns('*'), 'OWNS_PRODUCT', (product) => `The person came to own ${quoted(product)}`],
+  [EXIT.stepOut(), 'STEP_TAKEN_OUT', () => 'The owner took its step out of the sequence'],
   ['erased', 'PERSON_ERASED', () => 'The person was erased'],
   [
     LATER_STEP_WENT,

@@ -16,6 +16,7 @@ import { EnrollmentsService } from './enrollments/enrollments.service.js';
 import { EventsController } from './events/events.controller.js';
 import { EventsService } from './events/events.service.js';
 import { PeopleMovesController } from './moves/people-moves.controller.js';
+import { WaitingMails } from './moves/waiting-mails.service.js';
 import { PeopleMovesService } from './moves/people-moves.service.js';
 import { MailPreviewsController } from './previews/mail-previews.controller.js';
 import { MailPreviews } from './previews/mail-previews.service.js';
@@ -70,6 +71,7 @@ import { VersionsService } from './advance/versions.service.js';
     EventsService,
     WebhooksService,
     PeopleMovesService,
+    WaitingMails,
     OwnerNoticesService,
     ManualEnrollmentsService,
     BulkEnrollmentsService,

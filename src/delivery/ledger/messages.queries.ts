@@ -33,6 +33,13 @@ export interface MessageRow {
   createdAt: Date;
 }
 
+/** Ids of templates. */
+export interface RewrittenMail {
+  dedupeKey: string;
+  was: string;
+  is: string;
+}
+
 export interface PlannedRow extends PlannedMessage {
   messageIdHeader: string;
   queueKey: string;
@@ -85,6 +92,18 @@ export class MessagesQueries {
   async cancelPlanned(manager: EntityManager, dedupeKeys: readonly string[], reason: string): Promise<void> {
     const from = 'message m where m.dedupe_key = any($1::text[])';
     await this.cancelWaiting(manager, { from, values: dedupeKeys, reason });
+  }
+
+  /** Of the mails with these keys that wait, those with the words `was` go with the words `is`. In one order, as `cancelWaiting`. */
+  async rewrite(manager: EntityManager, mails: readonly RewrittenMail[]): Promise<void> {
+    await manager.query(
+      `update message m set email_template_id = w.template
+       from (select m.id, r."is" as template from unnest($1::text[], $2::bigint[], $3::bigint[]) as r (key, was, "is")
+           join message m on m.dedupe_key = r.key and m.email_template_id = r.was
+         where m.state in ('ready', 'held') order by m.id for update of m) w
+       where m.id = w.id`,
+      [mails.map(({ dedupeKey }) => dedupeKey), mails.map(({ was }) => was), mails.map((mail) => mail.is)],
+    );
   }
 
   /**

@@ -8,7 +8,7 @@ import { byQueue, prepareBatch, type MailBatch, type PreparedBatch } from '../me
 import type { PlannedMessage } from '../message/message.js';
 import { noteArrival, noteArrivalOfOne } from '../ledger/message-evidence.queries.js';
 import { messageIdFor } from '../message/message-id.js';
-import { MessagesQueries } from '../ledger/messages.queries.js';
+import { MessagesQueries, type RewrittenMail } from '../ledger/messages.queries.js';
 import { groupsByMx, insertBatch } from './planning.queries.js';
 import { groupOf, queueKey } from '../message/recipient-group.js';
 import { domainOf } from '../../values/email-address.js';
@@ -70,6 +70,11 @@ export class MessagesService {
   /** Of the mails with these keys, those that have not begun to go. */
   async cancelPlanned(manager: EntityManager, dedupeKeys: readonly string[], reason: string): Promise<void> {
     if (dedupeKeys.length > 0) await this.queries.cancelPlanned(manager, dedupeKeys, reason);
+  }
+
+  /** Of the mails with these keys, those that wait go with other words where they have the ones that are named. */
+  async rewrite(manager: EntityManager, mails: readonly RewrittenMail[]): Promise<void> {
+    if (mails.length > 0) await this.queries.rewrite(manager, mails);
   }
 
   /** The person is erased: what waits is not sent, and no address or personal data stays in what was. */

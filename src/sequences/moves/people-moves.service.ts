@@ -15,6 +15,7 @@ import { MoveCount, type MovePreview, type StepOwners, type StepStanding } from 
 import { ownersOf } from '../offers/owners.queries.js';
 import { placeIn, type DoneStep, type MoveMode, type Placement, type Standing } from './placement.js';
 import { offersOf, type PreparedSequence } from '../steps/prepared.js';
+import { WaitingMails } from './waiting-mails.service.js';
 import { VersionsService } from '../advance/versions.service.js';
 
 const PAGE = 1_000;
@@ -70,6 +71,7 @@ export class PeopleMovesService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly versions: VersionsService,
+    private readonly mails: WaitingMails,
     private readonly wake: Wake,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -125,6 +127,8 @@ export class PeopleMovesService {
     const joined = joinedBy === undefined ? undefined : { by: joinedBy, count: new MoveCount([], owners) };
     for (let after: string | null = '0'; after !== null;)
       after = await this.movePage(manager, { sequenceId, target, after, mode, count, joined });
+    for (let after: string | null = '0'; after !== null;)
+      after = await this.mails.rewriteLast(manager, { sequenceId, ...target }, after);
     const preview = count.result(target.version);
     return { preview, standings: count.standings(), joined: joined?.count.result(target.version) ?? null };
   }
@@ -142,6 +146,13 @@ export class PeopleMovesService {
       after = await this.dataSource.transaction(async (manager) => {
         overtaken = !(await this.holdVersion(manager, sequenceId, target));
         return overtaken ? null : this.movePage(manager, { sequenceId, target, after: start, mode, count });
+      });
+    }
+    for (let after: string | null = '0'; after !== null && !overtaken;) {
+      const start: string = after;
+      after = await this.dataSource.transaction(async (manager) => {
+        overtaken = !(await this.holdVersion(manager, sequenceId, target));
+        return overtaken ? null : this.mails.rewriteLast(manager, { sequenceId, ...target }, start);
       });
     }
     return { ...count.result(target.version), overtaken };
@@ -194,6 +205,14 @@ export class PeopleMovesService {
     const rows = await this.page(manager, { sequenceId, ...target, after, mode });
     const moves = await this.place(manager, { rows, to: target.to, mode, count, joined });
     await this.write(manager, target, moves);
+    const moved = new Set(moves.map(({ id }) => id));
+    const had = rows.filter(({ id }) => moved.has(id));
+    const steps = had.map(({ id, versionId, done }) => ({
+      id,
+      versionId,
+      steps: done?.map(({ key }) => key) ?? [],
+    }));
+    await this.mails.rewrite(manager, target.to, steps);
     return rows.at(-1)?.id ?? null;
   }
 

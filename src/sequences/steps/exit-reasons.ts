@@ -12,6 +12,8 @@ export const EXIT = {
   goal: (goal: string) => `goal ${goal} reached`,
   /** Of a mail alone: it offers what its reader has. */
   owns: (product: string) => `already owns ${product}`,
+  /** Of a mail alone: its reader is in a version without its step. */
+  stepOut: () => 'its step was taken out',
 } as const;
 
 export type ExitReason = keyof typeof EXIT;

@@ -69,6 +69,7 @@ const EXITS: Readonly<Record<ExitReason, Told>> = {
   moved: [EXIT.moved('clients'), 'MOVED_ON', /moved on to “clients” before its turn/],
   goal: [EXIT.goal('talk'), 'GOAL_REACHED', /reached the goal “talk” before its turn/],
   owns: [EXIT.owns('kit'), 'OWNS_PRODUCT', /came to own “kit” before its turn/],
+  stepOut: [EXIT.stepOut(), 'STEP_TAKEN_OUT', /took its step out of the sequence before its turn/],
 };
 
 const TRIGGERS: Readonly<Record<Trigger['kind'], readonly [Trigger, string, RegExp]>> = {
