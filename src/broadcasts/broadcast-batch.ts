@@ -54,7 +54,9 @@ export function broadcastBatch(
           ? null
           : drawn.map((one, place) =>
               typeof one === 'number'
-                ? timesInLedger(times?.[place])
+                ? timesInLedger(
+                    behindPause(broadcast, times?.[place], { arm: one, timeZone: timeZones[place] ?? null }),
+                  )
                 : waitingTimes(broadcast, position + place),
             ),
     },
@@ -244,6 +246,21 @@ export function timesAfterPause(
   const isSkipped = broadcast.split === null && broadcast.timing?.local?.ifPassed === 'skip';
   if (isSkipped && isLongBehind(broadcast, mail)) return { dueAt, expiresAt: dueAt };
   return { dueAt: hourAfterPause(broadcast, mail) ?? dueAfterPause(mail, shiftMs), expiresAt };
+}
+
+/** The same of a mail with an hour that is written only behind a pause in the midst of planning: it came up in it, as others did. */
+function behindPause(
+  broadcast: Broadcast,
+  time: MailTime | undefined,
+  { arm, timeZone }: Pick<ArmMail, 'arm' | 'timeZone'>,
+): MailTime | undefined {
+  const { startedAt, letGoAt, timing } = broadcast;
+  if (time === undefined || time.tooLate || startedAt === null || letGoAt === null) return time;
+  const { dueAt } = time;
+  if ((timing?.local ?? null) === null || startedAt >= letGoAt || dueAt >= letGoAt) return time;
+  const mail = { arm, timeZone, dueAt, expiresAt: endOf(broadcast), now: letGoAt, shiftMs: 0 };
+  const after = timesAfterPause(broadcast, mail);
+  return { ...time, dueAt: after.dueAt, tooLate: after.expiresAt?.getTime() === dueAt.getTime() };
 }
 
 /** A mail that goes so long behind its hour goes at no wrong time of day; as sequences have it. */

@@ -65,6 +65,8 @@ export interface Broadcast extends BroadcastProgress {
   endedAt: Date | null;
   /** When it was paused last; null: never, or before this was kept. */
   pausedAt: Date | null;
+  /** When the last pause ended. */
+  letGoAt: Date | null;
 }
 
 /** What the owner writes, and may change until the start. */

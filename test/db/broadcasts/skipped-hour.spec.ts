@@ -52,4 +52,30 @@ describe('a broadcast that is not to go at all behind its hour', () => {
       expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'done', counts: { accepted: 2 } });
     },
   );
+
+  it.each([
+    ['skip', { expired: 4 }],
+    ['nextDay', { ready: 4 }],
+  ] as const)(
+    'went in the night to those whose mails a pause had left unwritten, and not to the others (%s)',
+    async (ifPassed, counts) => {
+      await desk.people(4);
+      const { id } = await desk.broadcasts.create(desk.draft());
+      const local = { atLocal: '2026-03-02T12:00', fallbackZone: 'UTC', ifPassed };
+      await desk.broadcasts.start(id, null, { local, spreadMinutes: 0 });
+      await at('02T11:00');
+      await desk.broadcasts.pause(id);
+      // As if it had come in the midst of planning.
+      await desk.t.db.query(
+        `with unwritten as (delete from message where id in (select id from message order by id desc limit 2) returning id)
+         update broadcast set planned_at = null, planned_count = 2, cursor_subscriber_id = (
+           select max(subscriber_id) from message where id not in (select id from unwritten))`,
+      );
+      await at('02T14:00');
+      desk.t.clock.set('2026-03-03T02:00:00Z');
+      await desk.broadcasts.resume(id);
+      await at('03T02:00');
+      expect((await desk.broadcasts.get(id)).counts).toEqual(counts);
+    },
+  );
 });
