@@ -124,9 +124,7 @@ export class RatesWatch {
     }
   }
 
-  /** What is held for a pause that is over goes, too: a claim may have been under way when it ended. */
   private async lookAtSequences(since: Date): Promise<void> {
-    await this.pauses.release();
     const paused = new Set((await this.pauses.all()).map(({ funnelKey }) => funnelKey));
     const resumptions = await this.pauses.resumptions();
     for (const funnelKey of await this.queries.reportedSequences(since)) {

@@ -3,6 +3,7 @@ import { JobRegistry } from '../../infra/jobs/job-registry.js';
 import { MailDomainsService } from './mail-domains.service.js';
 import { PacingQueries } from './pacing.queries.js';
 import { HeldService } from '../waiting/held.service.js';
+import { RELEASE_PAUSED, SequencePauses } from '../waiting/sequence-pauses.service.js';
 import { StaleMails } from '../waiting/stale-mails.service.js';
 
 @Injectable()
@@ -13,6 +14,7 @@ export class PacingJobs implements OnModuleInit {
     private readonly queries: PacingQueries,
     private readonly stale: StaleMails,
     private readonly held: HeldService,
+    private readonly pauses: SequencePauses,
   ) {}
 
   onModuleInit(): void {
@@ -23,6 +25,14 @@ export class PacingJobs implements OnModuleInit {
       run: async (context) => {
         await this.domains.resolveNew(context);
         await this.queries.forgetIdleQueues();
+      },
+    });
+    this.registry.add({
+      name: RELEASE_PAUSED,
+      everySeconds: 60,
+      lockSeconds: 600,
+      run: async () => {
+        await this.pauses.release();
       },
     });
     this.registry.add({

@@ -9,6 +9,8 @@ import { SEND_DUE } from '../ledger/send-due.js';
 
 /** So many rows in one transaction. */
 const BATCH = 5_000;
+/** Lets go, in batches, of what was held for a pause that is over. */
+export const RELEASE_PAUSED = 'delivery.release-paused';
 const alertKey = (funnelKey: string): string => `bounces:sequence:${funnelKey}`;
 
 /** What is wrong, for people, and the numbers behind it. */
@@ -78,18 +80,24 @@ export class SequencePauses {
     if (known.length === 0) throw notFound('funnel', funnelKey, 'key');
   }
 
-  /** Its mails go from now on, none of them late by the pause. Returns how many waited; 0 also when it is not paused. */
+  /**
+   * Its mails go from now on, none of them late by the pause: some at once, and who lets them go on does not wait for the rest, which
+   * the job releases. Returns how many waited; 0 also when it is not paused.
+   */
   async resume(funnelKey: string): Promise<number> {
     const now = this.clock.now();
-    await this.dataSource.transaction(async (manager) => {
+    const waited = await this.dataSource.transaction(async (manager) => {
       const [ended]: [{ pausedAt: Date }[], number] = await manager.query(
         `update sequence_pause set resumed_at = $2 where funnel_key = $1 and resumed_at is null returning paused_at as "pausedAt"`,
         [funnelKey, now],
       );
       for (const { pausedAt } of ended) await this.lengthenWaits(manager, funnelKey, { pausedAt, now });
       await this.alerts.resolve(alertKey(funnelKey), manager);
+      await this.wake.notify(manager, RELEASE_PAUSED);
+      return ended.length === 0 ? 0 : this.waiting(manager, funnelKey);
     });
-    return this.release();
+    await this.dataSource.transaction(async (manager) => this.releaseSome(manager));
+    return waited;
   }
 
   /** What is held for a pause that is over; a claim may have held a few more after the resumption. Served by `message_held`. */
@@ -152,6 +160,14 @@ export class SequencePauses {
        where e.id = w.id`,
       [funnelKey, pausedAt, now],
     );
+  }
+
+  private async waiting(manager: EntityManager, funnelKey: string): Promise<number> {
+    const [row]: { count: number }[] = await manager.query(
+      `select count(*)::int as count from message where state = 'held' and state_reason = $2 and funnel_key = $1`,
+      [funnelKey, SEQUENCE_PAUSED],
+    );
+    return row?.count ?? 0;
   }
 
   private async releaseSome(manager: EntityManager): Promise<number> {

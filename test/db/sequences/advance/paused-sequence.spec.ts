@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { openCourse, type Course } from '../course.js';
 
 const DAY_MS = 86_400_000;
@@ -88,6 +89,24 @@ describe('a sequence whose mails are paused', () => {
     await t.db.query('update enrollment set planned_for = next_at, next_at = null');
     await pass(1 / 12, DAY_MS / 24);
     expect(await went()).toEqual(['one 2026-01-05']);
+  });
+
+  it('kept the owner waiting who let it go on until the last of its many mails was released', async () => {
+    await t.publish('- { key: one, email: emails/story }');
+    await t.enroll(await t.person('reader@example.com'));
+    await t.run();
+    await say('pause');
+    await t.db.query(`update message set state = 'held', state_reason = 'sequence paused'`);
+    await t.db.query(
+      `insert into message overriding system value select (jsonb_populate_record(m, jsonb_build_object('id', nextval('message_id_seq'), 'dedupe_key', 'many:' || n))).*
+       from message m, generate_series(1, 5000) n`,
+    );
+    const held = async (): Promise<unknown> =>
+      (await t.db.query(`select count(*)::int as count from message where state = 'held'`))[0];
+    expect(await say('resume')).toEqual({ released: 5001 });
+    expect(await held()).toEqual({ count: 1 });
+    await t.test.app.get(JobRunner, { strict: false }).run('delivery.release-paused');
+    expect(await held()).toEqual({ count: 0 });
   });
 
   it.each([1, 10])(
