@@ -91,7 +91,10 @@ export class SequencePauses {
         `update sequence_pause set resumed_at = $2 where funnel_key = $1 and resumed_at is null returning paused_at as "pausedAt"`,
         [funnelKey, now],
       );
-      for (const { pausedAt } of ended) await this.lengthenWaits(manager, funnelKey, { pausedAt, now });
+      for (const { pausedAt } of ended) {
+        await this.lengthenWaits(manager, funnelKey, { pausedAt, now });
+        await this.lengthenDelays(manager, funnelKey, { pausedAt, now });
+      }
       await this.alerts.resolve(alertKey(funnelKey), manager);
       await this.wake.notify(manager, RELEASE_PAUSED);
       return ended.length === 0 ? 0 : this.waiting(manager, funnelKey);
@@ -159,6 +162,27 @@ export class SequencePauses {
          order by n.id for update of n) w
        where e.id = w.id`,
       [funnelKey, pausedAt, now],
+    );
+  }
+
+  /**
+   * The step behind a mail that was held comes as much later as that does: its delay counts from the mail, and both would go in one
+   * minute. Hours that a step keeps are looked at when it is due. Who stood still for it has their time in `planned_for`.
+   */
+  private async lengthenDelays(
+    manager: EntityManager,
+    funnelKey: string,
+    { pausedAt, now }: { pausedAt: Date; now: Date },
+  ): Promise<void> {
+    await manager.query(
+      `with waited as materialized (
+         select enrollment_id as id, greatest($3::timestamptz - greatest($2::timestamptz, max(due_at)), interval '0') as time from message
+         where state = 'held' and state_reason = $4 and funnel_key = $1 and due_at < $3 group by enrollment_id)
+       update enrollment e set next_at = w.at, planned_for = null
+       from (select n.id, coalesce(n.next_at, n.planned_for) + h.time as at from waited h join enrollment n on n.id = h.id
+         where n.status = 'active' and n.wait_until is null order by n.id for update of n) w
+       where e.id = w.id`,
+      [funnelKey, pausedAt, now, SEQUENCE_PAUSED],
     );
   }
 

@@ -66,6 +66,30 @@ describe('a sequence whose mails are paused', () => {
     expect(await t.mails(leaves)).not.toContain('two');
   });
 
+  it.each([
+    ['1 day', 5],
+    ['1 day', 0.5],
+    ['12 hours', 0.75],
+  ])(
+    'sent the step %s behind a mail that was written before it, after %d days, in the same minute',
+    async (delay, days) => {
+      await t.publish(
+        `- { key: one, email: emails/story }\n- { key: two, email: emails/story, delay: ${delay} }`,
+      );
+      await t.enroll(await t.person('reader@example.com'));
+      await t.run();
+      await say('pause');
+      await pass(days, DAY_MS / 4);
+      await say('resume');
+      await t.test.runDue();
+      await pass(2, DAY_MS / 8);
+      const [row]: { between: string }[] = await t.db.query(
+        `select (max(accepted_at) - min(accepted_at))::text as between from message where state = 'accepted'`,
+      );
+      expect(row?.between).toBe(delay === '1 day' ? '1 day' : '12:00:00');
+    },
+  );
+
   it('wrote everybody who was due in it anew every quarter of an hour', async () => {
     await t.publish('- { key: one, email: emails/story, delay: 1 hour }');
     for (const name of ['a', 'b', 'c']) await t.enroll(await t.person(`${name}@example.com`));
