@@ -30,8 +30,25 @@ export interface PreflightFinding extends MailPlace {
 /** Gmail shows this much of the HTML, then a link to the rest, with the unsubscribe link behind it. */
 export const GMAIL_CLIP_BYTES = 102 * 1024;
 const SIZE_WARNING_BYTES = 90 * 1024;
-/** MJML has the icon of a network from there unless it is told another. */
-const MJMLS_OWN_ICON = /\ssrc\s*=\s*["']https:\/\/www\.mailjet\.com\/images\/theme\//i;
+const TOLD = 'which is told who reads the mail and when';
+/** Pictures that MJML has loaded from others unless it is told of one's own. */
+const MJMLS_OWN_PICTURES = [
+  {
+    from: /\ssrc\s*=\s*["']https:\/\/www\.mailjet\.com\/images\/theme\//i,
+    message: `icons of mj-social come from www.mailjet.com, ${TOLD}; give each mj-social-element a src of your own`,
+    found: /<mj-social-element\b(?![^<>]{0,1000}\ssrc\s*=)/,
+  },
+  {
+    from: /\ssrc\s*=\s*["']https:\/\/i\.imgur\.com\/(?:xTh3hln|os7o9kz)\./,
+    message: `the arrows of mj-carousel come from i.imgur.com, ${TOLD}; give it a left-icon and a right-icon of your own`,
+    found: /<mj-carousel(?=[\s>])/,
+  },
+  {
+    from: /\ssrc\s*=\s*["']https:\/\/i\.imgur\.com\/(?:bIXv1bk|w4uTygT)\./,
+    message: `icons of mj-accordion come from i.imgur.com, ${TOLD}; give it an icon-wrapped-url and an icon-unwrapped-url of your own`,
+    found: /<mj-accordion(?=[\s>])/,
+  },
+];
 const SHORTEST_TEXT = 40;
 /** `1 Main St, Ely` */
 const SHORTEST_ADDRESS = 10;
@@ -160,14 +177,9 @@ function imageFindings(html: string): Located[] {
       level: 'warn',
       message: `${without.length} pictures have no alt text, which is what many readers see first`,
     });
-  if (pictures.some((tag) => MJMLS_OWN_ICON.test(tag)))
-    findings.push({
-      check: 'clients',
-      level: 'warn',
-      message:
-        'icons of mj-social come from www.mailjet.com, which is told who reads the mail and when; give each mj-social-element a src of your own',
-      found: /<mj-social-element\b(?![^<>]{0,1000}\ssrc\s*=)/,
-    });
+  for (const { from, message, found } of MJMLS_OWN_PICTURES)
+    if (pictures.some((tag) => from.test(tag)))
+      findings.push({ check: 'clients', level: 'warn', message, found });
   return findings;
 }
 

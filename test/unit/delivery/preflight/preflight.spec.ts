@@ -228,6 +228,7 @@ describe('a rendered mail', () => {
     postalAddress: '12 Mill Lane, Springfield',
     marketing: true,
   };
+  const ACCORDION = '<img src="https://i.imgur.com/bIXv1bk.png" alt="+" class="mj-accordion-more">';
   it.each<[string, Partial<typeof good>, string[]]>([
     ['is good', {}, []],
     ['is as large as Gmail shows', { html: 'x'.repeat(102 * 1024), marketing: false }, ['warn size']],
@@ -236,6 +237,7 @@ describe('a rendered mail', () => {
     ['has a text without the way out', { text: good.text.replace('/u/t', '') }, ['warn unsubscribe']],
     ['has a text without the address', { text: good.text.replace('Mill', '') }, ['warn sender']],
     ['has a picture without alt', { html: '<img src="x">', marketing: false }, ['warn clients']],
+    ['has an accordion with icons as MJML has them', { html: ACCORDION, marketing: false }, ['warn clients']],
     ['is no marketing', { marketing: false, text: 'x'.repeat(40) }, []],
   ])('that %s', (_, change, expected) => {
     expect(mailFindings({ ...good, ...change }).map(({ level, check }) => `${level} ${check}`)).toEqual(
