@@ -82,12 +82,15 @@ export interface SendingPage {
   heldTotal: number;
 }
 
+const AT_ONCE =
+  'Those of a broadcast go at once, whatever hour it is for their readers, and so do those of a step that has a time of day alone; window, quiet hours and days of a step are kept.';
+
 /** What is to be done before mails that were held for `reason` are sent; null: nothing. */
 function adviceOn(reason: string): string | null {
   if (reason === RESTORED)
-    return 'They waited when the backup was made, and may have gone out since: who got one already gets it twice if you send them, and who did not gets none if you cancel them.';
+    return `They waited when the backup was made, and may have gone out since: who got one already gets it twice if you send them, and who did not gets none if you cancel them. ${AT_ONCE}`;
   if (reason === OVERDUE)
-    return 'Their time passed while nothing could be sent. Send them if they are still of use to their readers: those of a broadcast go at once, whatever hour it is to go at on their readers’ clocks.';
+    return `Their time passed while nothing could be sent. Send them if they are still of use to their readers. ${AT_ONCE}`;
   if (UNFIT_REASONS.includes(reason))
     return 'Mend the mail and apply its funnel, or mend what its readers have, and send them then: sooner, they are held again. Those of a sequence leave with the words that their step has then; those of a broadcast keep theirs.';
   if (refusedFor(reason) === null) return null;

@@ -70,4 +70,24 @@ describe('steps of a sequence that an outage has made late', () => {
     await days(1);
     expect((await states()).slice(0, 2)).toEqual(['one accepted', 'two accepted']);
   });
+
+  it('with a time of day alone go at once, and those with quiet hours behind them: both were said to keep their hours', async () => {
+    const overdue = t.test.app.get(OverdueService, { strict: false });
+    await overdue.setSettings({ policy: 'ask', afterHours: 24 });
+    await t.test.runDue();
+    await t.publish('- { key: hour, email: emails/story, delay: 1 day, at: "10:00" }');
+    const other =
+      '- { key: quiet, email: emails/story, delay: 1 day, quietHours: { from: "21:00", to: "08:00" } }';
+    await t.publish(other, undefined, 'other');
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.enroll(id, 'other');
+    t.clock.set('2026-01-06T10:00:00Z');
+    await t.run();
+    await days(3);
+    t.clock.set('2026-01-10T02:00:00Z');
+    expect(await release()).toEqual({ released: 2 });
+    await t.test.runDue();
+    expect((await states()).toSorted()).toEqual(['hour accepted', 'quiet ready: outside the send window']);
+  });
 });
