@@ -40,6 +40,8 @@ export interface ImportSource {
   delimiter: string;
   columns: { header: string; target: Target }[];
   ignored: string[];
+  /** Of the topics that nobody here can name, some; left out in a job of before they were named. */
+  unknownTopics?: string[];
   /** One, or those of an archive, in the order they are read. A line of the second stands behind the last of the first. */
   tables: { name: string; linesBefore: number }[];
 }

@@ -60,7 +60,8 @@ export type RowRead =
       /** A time zone was given that is none; the person has none now. */
       unknownZone: boolean;
       /** They want no mails about something that is no topic here, or none yet. */
-      unknownTopic: boolean;
+      /** Of the topics that they want no mails about. */
+      unknownTopics: string[];
     }
   | { ok: false; problem: string; noes: Noes | null };
 
@@ -71,7 +72,7 @@ export type Noes = Pick<
 > & {
   /** Null unless it says that they left, are dead or complained. */
   status: SubscriberStatus | null;
-  unknownTopic: boolean;
+  unknownTopics: string[];
 };
 
 const STATUSES: Readonly<Record<string, SubscriberStatus>> = {
@@ -175,8 +176,8 @@ function personOf(
     pausedUntil: timeOf('pausedUntil', values.get('pausedUntil'), options),
   };
   const unknownZone = person.timeZone === null && values.has('timeZone');
-  const unknownTopic = person.topicsOff.some((key) => !options.topicKeys.has(key));
-  return { ok: true, person, advice: adviseOnAddress(parsed), withoutConsent, unknownZone, unknownTopic };
+  const unknownTopics = person.topicsOff.filter((key) => !options.topicKeys.has(key));
+  return { ok: true, person, advice: adviseOnAddress(parsed), withoutConsent, unknownZone, unknownTopics };
 }
 
 /**
@@ -206,10 +207,10 @@ function noesOf(cells: readonly string[], options: RowOptions): Noes | null {
   const pausedUntil = unlessRefused(() => timeOf('pausedUntil', textOf('pausedUntil'), options), null);
   if (status === null && trackingConsent === null && topicsOff.length === 0 && pausedUntil === null)
     return null;
-  const unknownTopic = topicsOff.some((key) => !options.topicKeys.has(key));
+  const unknownTopics = topicsOff.filter((key) => !options.topicKeys.has(key));
   return {
     ...{ email: parsed.address, emailKey: parsed.key, status, leftAt },
-    ...{ trackingConsent, topicsOff, pausedUntil, unknownTopic },
+    ...{ trackingConsent, topicsOff, pausedUntil, unknownTopics },
   };
 }
 

@@ -55,7 +55,7 @@ export class StagingService {
       const rows = new RowsOfImport(id, this.config.secretKey, onProgress);
       const duplicates = await this.copy(id, rows.lines(tables));
       return {
-        source: sourceOf(tables, rows.before),
+        source: { ...sourceOf(tables, rows.before), unknownTopics: [...rows.unknownTopics] },
         ...{ advice: rows.advice, totalRows: rows.total, refused: rows.refused, duplicates },
       };
     } finally {
@@ -181,6 +181,9 @@ export class StagingService {
 type OpenedTable = Awaited<ReturnType<typeof openTable>>;
 type ReadableTable = OpenedTable & { columns: Columns; options: RowOptions };
 
+/** Of the topics that are no funnel here, so many are named to the owner. */
+const MAX_NAMED_TOPICS = 5;
+
 /** Makes COPY's lines of records and counts on the way. */
 class RowsOfImport {
   total = 0;
@@ -188,6 +191,7 @@ class RowsOfImport {
   #lastLine = 0;
   /** Lines of the tables before each, so that every row of an archive has a line of its own. */
   readonly before: number[] = [];
+  readonly unknownTopics = new Set<string>();
   readonly advice: ImportAdvice = {
     suspect: 0,
     disposable: 0,
@@ -227,14 +231,21 @@ class RowsOfImport {
     }
     const read = readRow(record.cells, options);
     if (!read.ok) return this.#lineOfRefused(place, read, record.cells);
-    const { person, advice, withoutConsent, unknownZone, unknownTopic } = read;
+    const { person, advice, withoutConsent, unknownZone, unknownTopics } = read;
     if (advice.suggestion !== null) this.advice.suspect += 1;
     if (advice.disposable) this.advice.disposable += 1;
     if (advice.role) this.advice.role += 1;
     if (withoutConsent) this.advice.withoutConsent += 1;
     if (unknownZone) this.advice.unknownZone += 1;
-    if (unknownTopic) this.advice.unknownTopic += 1;
+    this.#noteTopics(unknownTopics);
     return personLine(place, person, addressHashHex(this.secret, person.emailKey));
+  }
+
+  #noteTopics(unknown: readonly string[]): void {
+    if (unknown.length === 0) return;
+    this.advice.unknownTopic += 1;
+    for (const topic of unknown)
+      if (this.unknownTopics.size < MAX_NAMED_TOPICS) this.unknownTopics.add(topic);
   }
 
   /** One that says what somebody does not want is counted when that has been taken. */
@@ -248,7 +259,7 @@ class RowsOfImport {
       return refusedLine(place, problem, cells);
     }
     this.advice.onlyNoes += 1;
-    if (noes.unknownTopic) this.advice.unknownTopic += 1;
+    this.#noteTopics(noes.unknownTopics);
     return noesLine(place, noes, addressHashHex(this.secret, noes.emailKey), { problem, cells });
   }
 }

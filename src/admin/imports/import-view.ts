@@ -54,7 +54,7 @@ const ADVICE: readonly (readonly [name: keyof ImportJob['advice'], words: string
   ['unknownZone', 'with a time zone that is none: mails by the zone of the sequence, or UTC'],
   [
     'unknownTopic',
-    'who want no mails about a topic that is no funnel here: it stops nothing until there is one',
+    'of people who want no mails about a topic, while no funnel here has its key: that is kept, and holds once one has it',
   ],
   [
     'onlyNoes',
@@ -83,7 +83,11 @@ export function importView(job: ImportJob): ImportView {
     reported: reportedIn(job).reduce((sum, name) => sum + count(name), 0),
     advice: ADVICE.flatMap(([name, words]) => {
       const rows = advice[name] ?? 0;
-      return rows === 0 ? [] : [`${rows.toLocaleString('en')} ${rows === 1 ? 'row' : 'rows'} ${words}.`];
+      const topics = name === 'unknownTopic' ? (source?.unknownTopics ?? []) : [];
+      const named = topics.length === 0 ? '' : ` (${topics.map((topic) => `“${topic}”`).join(', ')})`;
+      return rows === 0
+        ? []
+        : [`${rows.toLocaleString('en')} ${rows === 1 ? 'row' : 'rows'} ${words}${named}.`];
     }),
     ignored: source?.ignored ?? [],
     shape: source?.shape ?? null,

@@ -180,9 +180,11 @@ it('takes the noes of every row of an address that stands twice in a table: thos
 it('refuses a word that is no key of a topic, and tells of topics that are not here: a mistyped one stopped nothing, and nobody was told', async () => {
   const table =
     'email,topics\nknown@example.com,niche-ebook\nlater@example.com,"niche-ebook,to-come"\ntyped@example.com,Niche E-Book\n';
-  const { advice, counts } = await jobOf(table, {}, true);
+  const { advice, counts, source } = await jobOf(table, {}, true);
   expect(counts).toMatchObject({ created: 2, rejected: 1 });
   expect(advice).toMatchObject({ unknownTopic: 1 });
+  // Their number alone said nothing of which was mistyped.
+  expect(source).toMatchObject({ unknownTopics: ['to-come'] });
   await jobOf(table);
   expect(await noesOf('later@example.com')).toMatchObject({ off: ['niche-ebook', 'to-come'] });
 });

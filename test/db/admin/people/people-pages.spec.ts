@@ -219,6 +219,16 @@ describe('the pages of an import', () => {
     );
   });
 
+  it('name the topics that no funnel here has: their number said nothing of which was mistyped', async () => {
+    const page = await uploaded('wellspring:email,topicsOff\na@example.com,"niche-ebook,to-come"\n');
+    const rest = { status: 'pending', consentText: '', existing: 'fill', tags: '', lists: '', dryRun: 'yes' };
+    await post(`${page}/begin`, { 'column.0': 'email', 'column.1': 'topicsOff', ...rest }).expect(303);
+    await work();
+    expect(await get(page)).toContain('1 row of people who want no mails about a topic');
+    expect(await get(page)).toContain('(“to-come”).');
+    await post(`${page}/cancel`).expect(303);
+  });
+
   it.each([
     ['nothing', Buffer.alloc(0), 'it is empty'],
     ['an archive without tables', zipOf({ 'a.pdf': 'x' }), 'holds no .csv file'],
