@@ -1,3 +1,4 @@
+import { weekdayText } from '../values/weekday-text.js';
 import { DateTime } from 'luxon';
 import { beginOf } from '../sequences/steps/moment.js';
 import type { StepTiming } from '../sequences/steps/schedule.js';
@@ -58,8 +59,8 @@ export function timingText(timing: StepTiming, zone: string): string {
   const parts = [
     delay === undefined ? start : `${durationText(delay)} after the step before`,
     ...(at === undefined ? [] : [`at ${at}`]),
-    ...(onDays === undefined ? [] : [`on ${onDays.join(', ')}`]),
-    ...(window === undefined ? [] : [`within ${window.days.join(', ')} ${window.from} to ${window.to}`]),
+    ...(onDays === undefined ? [] : [`on ${weekdayText(onDays)}`]),
+    ...(window === undefined ? [] : [`on ${weekdayText(window.days)} from ${window.from} to ${window.to}`]),
     ...(quietHours === undefined ? [] : [`not from ${quietHours.from} to ${quietHours.to}`]),
   ];
   const isLocal = [at, onDays, window, quietHours].some((part) => part !== undefined);

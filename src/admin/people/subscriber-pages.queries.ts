@@ -9,16 +9,18 @@ export async function countSubscribers(db: EntityManager): Promise<number> {
   return rows[0]?.total ?? 0;
 }
 
-/** The latest hundred mails. What a subject says about its reader is left out (…);
- * one that begins with it says nothing, and the name of the step has to do. Served by message_subscriber. */
+/** What a subject says about its reader is left out (…); one that begins with it says nothing, and the name of the step has to do. */
+const SUBJECT = `case when t.subject !~ '^[{]' then
+  regexp_replace(regexp_replace(t.subject, '[{]%.*?%[}]', '', 'g'), '[{]{2}.*?[}]{2}', '…', 'g') end`;
+
+/** The latest hundred mails. Served by message_subscriber. */
 export async function messagesOf(
   db: EntityManager,
   subscriberId: string,
 ): Promise<Record<string, unknown>[]> {
   return db.query(
     `select m.id, m.step_key as step, m.kind,
-            case when t.subject !~ '^[{]' then
-              regexp_replace(regexp_replace(t.subject, '[{]%.*?%[}]', '', 'g'), '[{]{2}.*?[}]{2}', '…', 'g') end as subject,
+            ${SUBJECT} as subject,
             m.state as status, m.due_at as "dueAt", m.accepted_at as "sentAt",
             (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'open' and e.class in ('human', 'unknown')) as "openedAt",
             (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'click' and e.class = 'human') as "clickedAt"
@@ -26,6 +28,31 @@ export async function messagesOf(
       where m.subscriber_id = $1 order by m.id desc limit 100`,
     [subscriberId],
   );
+}
+
+/** What a page calls what was (not) sent; null when there is none. Each by a primary or unique key. */
+export async function nameOfSent(
+  db: EntityManager,
+  asked: { message: string } | { broadcast: string } | { funnel: string; step: string },
+): Promise<string | null> {
+  if ('message' in asked) {
+    const [mail]: { subject: string | null; step: string | null; kind: string }[] = await db.query(
+      `select m.step_key as step, m.kind, ${SUBJECT} as subject
+         from message m join email_template t on t.id = m.email_template_id where m.id = $1`,
+      [asked.message],
+    );
+    return mail ? `“${mail.subject ?? mail.step ?? mail.kind}”` : null;
+  }
+  if ('broadcast' in asked) {
+    const [broadcast]: { title: string }[] = await db.query('select title from broadcast where id = $1', [
+      asked.broadcast,
+    ]);
+    return broadcast ? `the broadcast “${broadcast.title}”` : null;
+  }
+  const [funnel]: { title: string }[] = await db.query('select title from funnel where key = $1', [
+    asked.funnel,
+  ]);
+  return `step “${asked.step}” of “${funnel?.title ?? asked.funnel}”`;
 }
 
 /** Served by the unique key of `enrollment`. */

@@ -1,10 +1,12 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
+import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { ExplainService, type Explained } from '../../analytics/explain.service.js';
 import { idSchema } from '../../infra/http/page.js';
 import { MailPreviews, type StepPreview } from '../../sequences/previews/mail-previews.service.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { DomainError } from '../../values/domain-error.js';
+import { nameOfSent } from './subscriber-pages.queries.js';
 import { type Answer, MailFrame, Page } from '../answers/answer.js';
 
 const question = z.union([
@@ -26,6 +28,7 @@ export class WhyController {
     private readonly explain: ExplainService,
     private readonly subscribers: SubscribersService,
     private readonly previews: MailPreviews,
+    private readonly dataSource: DataSource,
   ) {}
 
   @Get()
@@ -35,8 +38,9 @@ export class WhyController {
       throw new DomainError('PAGE_NOT_FOUND', 'There is no such page');
     const subscriber = await this.subscribers.get(id);
     const answer = await this.answer(id, asked.data);
+    const what = (await nameOfSent(this.dataSource.manager, asked.data)) ?? 'this';
     const mails = 'step' in asked.data ? await this.mails(id, asked.data) : [];
-    const view = { subscriber: { id, email: subscriber.email }, what: whatOf(asked.data), answer, mails };
+    const view = { subscriber: { id, email: subscriber.email }, what, answer, mails };
     return new Page('why', { ...view, asked: asked.data });
   }
 
@@ -67,9 +71,4 @@ export class WhyController {
     if ('broadcast' in asked) return this.explain.broadcast(id, asked.broadcast);
     return this.explain.step(id, asked.funnel, asked.step);
   }
-}
-
-function whatOf(asked: Question): string {
-  if ('message' in asked) return `mail ${asked.message}`;
-  return 'broadcast' in asked ? `broadcast ${asked.broadcast}` : `step “${asked.step}” of ${asked.funnel}`;
 }

@@ -275,7 +275,7 @@ describe('why a mail was (not) sent', () => {
       'REPORT_HARD',
     ]);
     expect(answer.chain[1]?.text).toBe(
-      "The step runs 2 days after the step before, at 09:30, within mon, tue 08:00 to 19:00, on the reader's clock (Europe/Berlin): that was Wed 7 Jan 2026, 10:00 Europe/Berlin.",
+      "The step runs 2 days after the step before, at 09:30, on Mon, Tue from 08:00 to 19:00, on the reader's clock (Europe/Berlin): that was Wed 7 Jan 2026, 10:00 Europe/Berlin.",
     );
     expect(answer.chain[3]?.text).toContain('Send me tips.');
     expect(answer.chain[6]?.text).toBe(

@@ -38,6 +38,14 @@ it('leads from each mail and each step to the rules that decided', async () => {
   expect(links).toHaveLength(2 + 5);
   for (const link of links) expect((await get(link).expect(200)).text).toContain('decided');
   expect((await get('/why?funnel=niche-ebook&step=offer')).text).toContain('NOT_REACHED');
+  // It was called “mail 17” there.
+  const titles = await Promise.all(
+    links.map(async (link) => /<h1>([^<]*)<\/h1>/.exec((await get(link)).text)?.[1]),
+  );
+  expect(titles).toEqual(
+    expect.arrayContaining(['Why was step “offer” of “75 niches that pay” (not) sent?']),
+  );
+  expect(titles.filter((title = '') => title.startsWith('Why was “'))).toHaveLength(2);
 });
 
 it('shows nothing to strangers, and no page for a question it cannot read', async () => {
