@@ -166,7 +166,7 @@ export class PreferencesController {
       reply,
       status,
       await this.pages.render('pages/error', {
-        ...{ status, ...words },
+        ...words,
         ...footerOf(await this.preferences.senderName(token)),
       }),
     );

@@ -6,6 +6,7 @@ export const UNKNOWN_LINKS = {
   },
   lost: {
     heading: 'We do not know this mail any more',
-    message: 'So we cannot tell which address to take off. Please answer the mail: its sender will do it.',
+    message:
+      'So we cannot tell which address is yours. Please reply to the mail and write that you want no more of them: its sender will take you off.',
   },
 } as const;

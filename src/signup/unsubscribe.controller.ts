@@ -90,11 +90,7 @@ export class UnsubscribeController {
   }
 
   private async missing(reply: FastifyReply, kind: keyof typeof UNKNOWN_LINKS = 'not_ours'): Promise<void> {
-    sendPrivatePage(
-      reply,
-      404,
-      await this.pages.render('pages/error', { status: 404, ...UNKNOWN_LINKS[kind] }),
-    );
+    sendPrivatePage(reply, 404, await this.pages.render('pages/error', UNKNOWN_LINKS[kind]));
   }
 }
 

@@ -68,7 +68,7 @@ describe('a database that answers and takes no writes', () => {
     ];
     for (const { status, headers, text } of answers) {
       expect([status, headers['retry-after']]).toEqual([503, '60']);
-      expect(text).toContain('Nothing can be written right now');
+      expect(text).toContain('Nothing can be saved right now, so this was not done');
     }
   });
 });

@@ -84,9 +84,7 @@ export function problemAnswerOf(error: unknown): ProblemAnswer {
   if (isDatabaseAway(error))
     return unavailable('This cannot be done right now. Please try again in a minute');
   if (takesNoWrites(error))
-    return unavailable(
-      'Nothing can be written right now, so this cannot be done; reading goes on. Please try again in a minute',
-    );
+    return unavailable('Nothing can be saved right now, so this was not done. Please try again in a minute');
   const status = statusOfServerError(error);
   if (status !== undefined && status >= 400 && status < 500) {
     const [code, detail] = SERVER_REFUSALS[status] ?? [`HTTP_${status}`, STATUS_CODES[status] ?? 'Refused'];

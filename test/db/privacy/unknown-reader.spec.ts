@@ -21,7 +21,8 @@ describe('a link to preferences of which a restored backup knows neither the mai
     for (const page of [await t.http.post(`${link}/leave`), await t.http.get(link)]) {
       expect(page.status).toBe(404);
       expect(page.text).toContain('We do not know this mail any more');
-      expect(page.text).toContain('Please answer the mail');
+      expect(page.text).toContain('Please reply to the mail');
+      expect(page.text).not.toContain('Error 404');
     }
   });
 

@@ -44,6 +44,7 @@ describe('what is critical is mailed to the owner: it stood on the page Sending 
     expect(told).toHaveLength(1);
     expect(told[0]).toMatch(/^The broadcast "News" is paused: 2 of 200 recipients complained/);
     expect(told[0]).toContain('https://mail.example.com/admin/sending');
+    expect(told[0]).toContain('Something needs you');
     expect(await got()).toEqual([]);
   });
 
@@ -62,6 +63,8 @@ describe('what is critical is mailed to the owner: it stood on the page Sending 
     const [told = ''] = await got();
     expect(told).toContain('The relay main is out');
     expect(told).toContain('The disk is full');
+    // Two in a row read as one story.
+    expect(told).toMatch(/2 things need you[^]*1\. The [^]*2\. The /);
     expect(told).not.toContain('A warning');
     office.clock.advance(2 * HOUR_MS);
     await alerts.raise(relayOut);

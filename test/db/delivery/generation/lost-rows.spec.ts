@@ -113,6 +113,6 @@ describe('what people do with mails that a restored backup does not know', () =>
       'We do not know this mail any more.\n',
     ]);
     const page = await t.http.post(link).type('form').send({ from: 'page' }).expect(404);
-    expect(page.text).toContain('Please answer the mail');
+    expect(page.text).toContain('Please reply to the mail');
   });
 });
