@@ -53,6 +53,13 @@ describe('a database that answers and takes no writes', () => {
     expect(text).toContain('ann@example.com');
   });
 
+  it('says on the page Sending that nothing is sent: it said that mails may go out', async () => {
+    const { text } = await t.http.get('/admin/sending').set('Cookie', cookie).expect(200);
+    expect(text).not.toContain('mails may go out');
+    expect(text).toContain('takes no writes: nothing is sent');
+    expect((await read('/api/v1/sending/state').expect(200)).body).toMatchObject({ takesWrites: false });
+  });
+
   it('asks for patience whoever wants to write, and says why: it was called a mistake of ours', async () => {
     const answers = [
       await t.http.post('/admin/login').set('Accept', 'text/html').type('form').send(OWNER),

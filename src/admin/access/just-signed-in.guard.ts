@@ -2,6 +2,7 @@ import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@ne
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
+import { takesWrites } from '../../infra/database/takes-writes.queries.js';
 import { seeOther } from '../../infra/http/send-page.js';
 import { hasJustSignedIn } from './owner-of-request.js';
 
@@ -20,18 +21,12 @@ export class JustSignedInGuard implements CanActivate {
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const http = context.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
-    if (hasJustSignedIn(request, this.clock.now()) || (await this.takesNoWrites())) return true;
+    if (hasJustSignedIn(request, this.clock.now())) return true;
+    // Nobody can sign in by one that takes no writes, and then the list is what the owner wants to save.
+    if (!(await takesWrites(this.dataSource.manager))) return true;
     const { pathname, search } = new URL(request.url, 'http://localhost');
     const back = encodeURIComponent(`${pathname.replace(/\/[^/]*$/, '')}${search}`);
     await seeOther(http.getResponse<FastifyReply>(), `/admin/login?for=download&next=${back}`);
     return false;
-  }
-
-  /** Of a standby, or one that was set to be read alone: nobody can sign in by it. */
-  private async takesNoWrites(): Promise<boolean> {
-    const rows: unknown[] = await this.dataSource.query(
-      `select 1 where current_setting('transaction_read_only') = 'on'`,
-    );
-    return rows.length > 0;
   }
 }

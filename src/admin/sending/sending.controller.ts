@@ -43,6 +43,7 @@ export class SendingPageController {
     ]);
     const sending = {
       maySend: state.maySend,
+      takesWrites: state.takesWrites,
       reason: state.reason,
       unknown: state.unknown,
       unknownOfSequences: state.unknownOfSequences,

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { takesWrites } from '../../infra/database/takes-writes.queries.js';
 import { REPLY_REASONS } from '../replies/reply-reason.js';
 import { WAITS_FOR_KEY, WAITS_FOR_TEST } from '../message/state-reasons.js';
 import type { QueueLoad } from './estimate.js';
@@ -46,6 +47,10 @@ group by 1 order by 2 desc, 1`;
 @Injectable()
 export class SendingQueries {
   constructor(private readonly dataSource: DataSource) {}
+
+  async takesWrites(): Promise<boolean> {
+    return takesWrites(this.dataSource.manager);
+  }
 
   /** What an answer of 4xx has put off until later than `now`, most first; not what waits for its hours or its worker since. */
   async putOff(now: Date): Promise<PutOffCount[]> {

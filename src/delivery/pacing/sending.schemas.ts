@@ -129,6 +129,10 @@ export const confirmResponse = z.object({
 
 export const sendingState = z.object({
   maySend: z.boolean(),
+  takesWrites: z.boolean().meta({
+    description:
+      'False while the database can be read alone, such as a standby: then nothing is sent either.',
+  }),
   reason: z.string().nullable(),
   buckets: z.array(
     z.object({

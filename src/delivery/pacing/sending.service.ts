@@ -52,17 +52,19 @@ export class SendingService {
   ) {}
 
   async state(): Promise<SendingState> {
-    const [guard, buckets, relays, counts, putOff] = await Promise.all([
+    const [guard, buckets, relays, counts, putOff, takesWrites] = await Promise.all([
       this.guard.state(),
       this.pacing.buckets(),
       this.relays.view(),
       this.held.counts(),
       this.queries.putOff(this.clock.now()),
+      this.queries.takesWrites(),
     ]);
     const inUse = new Set([null, ...relays.map(({ name }) => name)]);
     const isInUse = ({ key }: BucketRow): boolean => inUse.has(readPaceKey(key)?.relay ?? null);
     return {
       maySend: guard.ok,
+      takesWrites,
       reason: guard.ok ? null : guard.reason,
       buckets: buckets.filter(isInUse).map((row) => {
         const bucket = refill(row, row.nowMs);

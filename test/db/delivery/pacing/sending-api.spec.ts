@@ -110,6 +110,7 @@ describe('/api/v1/sending', () => {
     await insertMessage(shop.db, { state: 'unknown' });
     expect((await call('get', 'sending/state').expect(200)).body).toEqual({
       maySend: true,
+      takesWrites: true,
       reason: null,
       pausedSequences: [],
       pausedBroadcasts: [],

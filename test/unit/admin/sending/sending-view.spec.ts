@@ -28,6 +28,7 @@ describe('sending in the owner’s words', () => {
   it('adds up what is held for the same reason in several broadcasts', () => {
     const state = {
       maySend: true,
+      takesWrites: true,
       reason: null,
       buckets: [],
       relays: [],
