@@ -7,6 +7,7 @@ import {
   SEQUENCE_LEAST,
   type RefusedTally,
 } from '../delivery/guards/sending-health.js';
+import { type ComplainedDomain, receiverTallies } from '../delivery/guards/small-receivers.queries.js';
 import { HARD_REASONS } from '../delivery/replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS } from '../delivery/replies/sender-refusal.js';
 import type { BounceReason, BounceVerdict } from './judged-mail.js';
@@ -191,7 +192,7 @@ export class BouncesQueries {
    * Served by `bounce_received`, `message_accepted` and `message_funnel`.
    */
   async sequenceTally(funnelKey: string, since: Date): Promise<RefusedTally> {
-    const rows: RefusedTally[] = await this.dataSource.query(
+    const rows: (RefusedTally & { others: ComplainedDomain[] })[] = await this.dataSource.query(
       `with report as materialized (
          select b.message_id, b.verdict, b.reason, b.source, m.address, split_part(m.lane_key, '|', 2) as provider
          from bounce b join message m on m.id = b.message_id
@@ -208,6 +209,10 @@ export class BouncesQueries {
        complained as materialized (
          select provider, count(distinct message_id) as complaints from report
          where verdict = 'complaint' and reason <> 'opt_out' group by 1 having count(distinct message_id) >= $5),
+       complained_domain as (
+         select ${domainSql('lower(r.address)')} as domain, count(distinct r.message_id)::int as complaints
+         from report r
+         where r.verdict = 'complaint' and r.reason <> 'opt_out' and r.provider = 'other' group by 1),
        at_provider as (
          select c.provider, c.complaints, (select count(*) from (select from message m
            where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2
@@ -222,14 +227,36 @@ export class BouncesQueries {
        select t.accepted::int as accepted, (t.accepted + r.refused)::int as tried, r.hard::int as hard, r.sender::int as sender,
          r.complaints::int as complaints, r.plainly_us::int as "plainlyUs", r.sender_domains::int as "senderDomains",
          (select coalesce(jsonb_agg(jsonb_build_object('group', provider, 'accepted', accepted, 'complaints', complaints)
-            order by complaints desc), '[]') from at_provider) as providers
+            order by complaints desc), '[]') from at_provider) as providers,
+         (select coalesce(jsonb_agg(jsonb_build_object('domain', c.domain, 'mxHost', d.mx_host, 'complaints', c.complaints)), '[]')
+          from complained_domain c left join mail_domain d using (domain)) as others
        from taken t cross join reported r`,
       [
         ...[funnelKey, since, SEQUENCE_LEAST.hard, SEQUENCE_LEAST.sender, SEQUENCE_LEAST.complaints],
         ...[ENOUGH_FOR.hard, ENOUGH_FOR.sender, ENOUGH_FOR.complaint, PLAINLY_US],
       ],
     );
-    return rows[0] ?? NO_TALLY;
+    if (rows[0] === undefined) return NO_TALLY;
+    const { others, ...tally } = rows[0];
+    const ofReceivers = await receiverTallies(this.dataSource.manager, others, async (domains) =>
+      this.acceptedOfSequence(funnelKey, since, domains),
+    );
+    return { ...tally, providers: [...tally.providers, ...ofReceivers] };
+  }
+
+  /** What the domains, of small receivers, took of the mails of a funnel's sequences. Served as `sequenceTally`. */
+  private async acceptedOfSequence(
+    funnelKey: string,
+    since: Date,
+    domains: readonly string[],
+  ): Promise<{ domain: string; accepted: number }[]> {
+    const domain = domainSql('lower(m.address)');
+    return this.dataSource.query(
+      `select ${domain} as domain, count(*)::int as accepted from message m
+       where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2
+         and split_part(m.lane_key, '|', 2) = 'other' and ${domain} = any ($3::text[]) group by 1`,
+      [funnelKey, since, domains],
+    );
   }
 
   /** Funnels of whose sequences at least two mails have come back since `since`. Served by `bounce_received`. */

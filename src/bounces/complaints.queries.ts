@@ -1,6 +1,11 @@
 import type { EntityManager } from 'typeorm';
 import { ENOUGH_FOR, type ProviderTally } from '../delivery/guards/sending-health.js';
-import { receiverOf, takenBy } from '../delivery/message/recipient-group.js';
+import {
+  type ComplainedDomain,
+  complainedReceivers,
+  domainsOf,
+} from '../delivery/guards/small-receivers.queries.js';
+import { takenBy } from '../delivery/message/recipient-group.js';
 import { domainSql } from '../values/email-address.js';
 
 /** Whose readers complained: a group of receivers or, of all others, one receiver by itself, whose name stands for it. */
@@ -11,8 +16,6 @@ export interface Provider {
 
 /** One angry reader says little. */
 const GROUP_LEAST = 2;
-/** Of so few complaints at one of all others nothing is made: they are many, and two angry readers meet at some by chance. */
-const RECEIVER_LEAST = 5;
 
 /** Of the bounce `b`. Who leaves by a report has not complained. */
 const COMPLAINED = `b.verdict = 'complaint' and b.reason <> 'opt_out' and b.trusted`;
@@ -29,15 +32,11 @@ export interface ProviderComplaints {
   tally: ProviderTally;
 }
 
-interface ComplainedDomain {
-  group: string;
-  domain: string;
-  mxHost: string | null;
-  complaints: number;
-}
-
 /** A complaint about an older mail says nothing about those since, of which there may be few. Served by `bounce_complaint` and primary keys. */
-async function complainedDomains(db: EntityManager, since: Date): Promise<ComplainedDomain[]> {
+async function complainedDomains(
+  db: EntityManager,
+  since: Date,
+): Promise<(ComplainedDomain & { group: string })[]> {
   return db.query(
     `select c.group, c.domain, d.mx_host as "mxHost", c.complaints from (
        select b.provider_group as group, ${domainSql('lower(m.address)')} as domain,
@@ -56,7 +55,9 @@ async function complainedDomains(db: EntityManager, since: Date): Promise<Compla
  */
 export async function complaintsByGroup(db: EntityManager, since: Date): Promise<ProviderComplaints[]> {
   const found: ProviderComplaints[] = [];
-  const groups = sums(await complainedDomains(db, since), ({ group }) => group);
+  const groups = new Map<string, number>();
+  for (const { group, complaints } of await complainedDomains(db, since))
+    groups.set(group, (groups.get(group) ?? 0) + complaints);
   for (const [group, complaints] of groups) {
     if (complaints < GROUP_LEAST) continue;
     const rows: { accepted: number }[] = await db.query(
@@ -82,8 +83,7 @@ export async function complaintsByReceiver(
   const complained: [string, number][][] = [];
   for (const since of sinces) {
     const others = (await complainedDomains(db, since)).filter(({ group }) => group === 'other');
-    const receivers = sums(others, ({ domain, mxHost }) => receiverOf(domain, mxHost));
-    complained.push([...receivers].filter(([, complaints]) => complaints >= RECEIVER_LEAST));
+    complained.push(complainedReceivers(others));
   }
   const names = [...new Set(complained.flat().map(([receiver]) => receiver))];
   if (names.length === 0) return sinces.map(() => []);
@@ -102,12 +102,7 @@ async function acceptedByReceiver(
   receivers: readonly string[],
   sinces: readonly Date[],
 ): Promise<Map<string, number[]>> {
-  const taken: { receiver: string; domain: string }[] = await db.query(
-    `select name as receiver, name as domain from unnest($1::text[]) as n (name) union
-     select n.name, d.domain from unnest($1::text[]) as n (name)
-       join mail_domain d on d.group_key = 'other' and ${takenBy('coalesce(d.mx_host, d.domain)', 'n.name')}`,
-    [receivers],
-  );
+  const taken = await domainsOf(db, receivers);
   const times = sinces.map((_, n) => `$${n + 2}::timestamptz`);
   const address = domainSql('lower(m.address)');
   const rows: { domain: string; accepted: number[] }[] = await db.query(
@@ -129,16 +124,6 @@ async function acceptedByReceiver(
       sinces.map((_, span) => (before[span] ?? 0) + (more[span] ?? 0)),
     );
   }
-  return found;
-}
-
-function sums(
-  domains: readonly ComplainedDomain[],
-  nameOf: (domain: ComplainedDomain) => string,
-): Map<string, number> {
-  const found = new Map<string, number>();
-  for (const domain of domains)
-    found.set(nameOf(domain), (found.get(nameOf(domain)) ?? 0) + domain.complaints);
   return found;
 }
 

@@ -1,6 +1,7 @@
 import { domainSql } from '../../values/email-address.js';
 import type { EntityManager } from 'typeorm';
 import { NO_TALLY, type RefusedTally } from './sending-health.js';
+import { type ComplainedDomain, receiverTallies } from './small-receivers.queries.js';
 import { HARD_REASONS } from '../replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS, senderRefusal } from '../replies/sender-refusal.js';
 
@@ -48,11 +49,9 @@ export async function tallyBroadcast(
   id: string,
   sample: number | null,
 ): Promise<RefusedTally> {
-  const rows: RefusedTally[] = await db.query(
+  const rows: (RefusedTally & { others: ComplainedDomain[] })[] = await db.query(
     `with ended as materialized (
-       select id, state, state_reason, split_part(lane_key, '|', 2) as provider from message
-       where broadcast_id = $1 and (state in ('accepted', 'rejected') or state = 'held' and state_reason = any($4::text[]))
-         and (settled_at > (select resumed_at from broadcast where id = $1)) is not false limit $3),
+       select id, state, state_reason, split_part(lane_key, '|', 2) as provider from ${ended('$4')} e),
      at_provider as materialized (
        select provider, count(*) filter (where state = 'accepted') as accepted, count(*) as tried,
          count(*) filter (where state = 'rejected' and state_reason = any($2::text[])) as refused,
@@ -73,6 +72,10 @@ export async function tallyBroadcast(
      complained as materialized (
        select provider, count(distinct message_id) as complaints from report
        where verdict = 'complaint' and reason <> 'opt_out' group by 1),
+     complained_domain as (
+       select ${domainSql('lower(m.address)')} as domain, count(distinct r.message_id)::int as complaints
+       from report r join message m on m.id = r.message_id
+       where r.verdict = 'complaint' and r.reason <> 'opt_out' and r.provider = 'other' group by 1),
      of_sender as (
        select id, state_reason = any($5::text[]) as plainly_us from ended where state = 'held'
        union all
@@ -84,9 +87,35 @@ export async function tallyBroadcast(
        (s.held + r.sender)::int as sender, (select coalesce(sum(complaints), 0)::int from complained) as complaints,
        (select coalesce(jsonb_agg(jsonb_build_object('group', provider, 'accepted', accepted, 'complaints', complaints)
           order by complaints desc), '[]') from complained join at_provider using (provider)) as providers,
+       (select coalesce(jsonb_agg(jsonb_build_object('domain', c.domain, 'mxHost', d.mx_host, 'complaints', c.complaints)), '[]')
+          from complained_domain c left join mail_domain d using (domain)) as others,
        w.plainly_us::int as "plainlyUs", w.domains::int as "senderDomains"
      from sent s cross join reported r cross join whose w`,
     [id, HARD_REASONS, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
   );
-  return rows[0] ?? NO_TALLY;
+  if (rows[0] === undefined) return NO_TALLY;
+  const { others, ...tally } = rows[0];
+  const ofReceivers = await receiverTallies(db, others, async (domains) =>
+    acceptedAt(db, { id, sample, domains }),
+  );
+  return { ...tally, providers: [...tally.providers, ...ofReceivers] };
 }
+
+/** What the domains, of small receivers, took of the same mails. */
+async function acceptedAt(
+  db: EntityManager,
+  { id, sample, domains }: { id: string; sample: number | null; domains: readonly string[] },
+): Promise<{ domain: string; accepted: number }[]> {
+  const domain = domainSql('lower(e.address)');
+  return db.query(
+    `select ${domain} as domain, count(*)::int as accepted from ${ended('$2')} e
+     where e.state = 'accepted' and split_part(e.lane_key, '|', 2) = 'other' and ${domain} = any ($4::text[]) group by 1`,
+    [id, SENDER_REFUSALS, sample, domains],
+  );
+}
+
+/** $1 the broadcast, $3 how many are counted, or null; `refusals`: the reasons for which a mail is held because of the sender. */
+const ended = (refusals: string): string => `(
+  select id, state, state_reason, lane_key, address from message
+  where broadcast_id = $1 and (state in ('accepted', 'rejected') or state = 'held' and state_reason = any(${refusals}::text[]))
+    and (settled_at > (select resumed_at from broadcast where id = $1)) is not false limit $3)`;

@@ -178,11 +178,12 @@ describe('complaints, by the provider that tells of them', () => {
     return { id, mails: await acceptedMails(office, id, own, { group: 'other' }) };
   };
 
-  it('five of the 1,200 readers of a small provider are too many: they were divided by the readers of all others', async () => {
+  it('five of the 1,400 readers of a small provider are too many: they were divided by the readers of all others', async () => {
     const { id, mails } = await atSmallOnes(200, 1_000);
-    for (const one of mails.slice(0, 5)) await office.complains(one);
+    const more = await acceptedMails(office, await office.broadcast(), 200, { group: 'other' });
+    for (const one of [...mails.slice(0, 3), ...more.slice(0, 2)]) await office.complains(one);
     await watch().look();
-    const reason = '5 of 1200 recipients complained at example.org (0.42 %) in the last 24 hours';
+    const reason = '5 of 1400 recipients complained at example.org (0.36 %) in the last 24 hours';
     expect(await broadcastState(office, id)).toBe('paused');
     expect(await reasonOf(id)).toBe(reason);
     expect(await alertOf('complaints:provider:example.org')).toMatchObject({ severity: 'critical' });
@@ -219,6 +220,28 @@ describe('complaints, by the provider that tells of them', () => {
     });
     // As many for the complaints of each span, of which there may be few.
     expect(read).toBeLessThan(3.5 * 2_000);
+  });
+
+  it('a broadcast that five of its 1,200 readers at a small provider complain about is paused at once: all small ones were one to it', async () => {
+    const { id, mails } = await atSmallOnes(200, 1_000);
+    for (const one of mails.slice(0, 4)) await office.complains(one);
+    expect(await broadcastState(office, id)).toBe('running');
+    await office.complains(mails[4] ?? '');
+    expect(await broadcastState(office, id)).toBe('paused');
+    expect(await reasonOf(id)).toBe('5 of 1200 recipients complained at example.org (0.42 %)');
+  });
+
+  it('a sequence that five of its 1,200 readers at a small provider complain about is paused, too', async () => {
+    const { id, mails } = await atSmallOnes(200, 1_000);
+    await office.db.query(
+      `update message set kind = 'sequence', funnel_key = 'niches', broadcast_id = null where broadcast_id = $1`,
+      [id],
+    );
+    for (const one of mails.slice(0, 5)) await office.complains(one);
+    await watch().look();
+    const reason = '5 of 1200 recipients complained at example.org (0.42 %)';
+    const pauses = office.app.get(SequencePauses, { strict: false });
+    expect(await pauses.all()).toMatchObject([{ funnelKey: 'niches', reason }]);
   });
 
   it('four of 200 at a small provider stop nothing: of hundreds of them, some have that many by chance', async () => {
