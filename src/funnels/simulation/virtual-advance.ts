@@ -1,6 +1,7 @@
 import { priorityOf } from '../../delivery/message/message.js';
 import { planBatch, POSTPONED_MS } from '../../sequences/advance/advance-batch.js';
-import { lateSince, needsOf, type DueGroup } from '../../sequences/advance/due-group.js';
+import { lateSince, needsOf, withoutEnrollments, type DueGroup } from '../../sequences/advance/due-group.js';
+import { endedWaits, waitsLonger, type EndedWait } from '../../sequences/advance/late-mails.js';
 import type { BatchPlan, NextState } from '../../sequences/advance/batch-plan.js';
 import { leafKey, type FieldValue, type Trigger } from '../../sequences/steps/condition.js';
 import type { OfferSnapshot, SequenceNode } from '../../sequences/steps/definition.js';
@@ -53,7 +54,10 @@ function advanceOnce(run: VirtualRun, now: Date): number {
   const due = dueRows(run, now);
   if (due.length === 0) return 0;
   const answers = answersFrom(run, needsOf(due, funnels.versions), now);
-  const plan = planBatch(due, funnels.versions, answers, now);
+  const first = planBatch(due, funnels.versions, answers, now);
+  const longer = waitLonger(run, endedWaits(due, funnels.versions, first), now);
+  const others = withoutEnrollments(due, longer);
+  const plan = longer.size === 0 ? first : planBatch(others, funnels.versions, answers, now);
   for (const { ids } of plan.stuck) postponeStuck(run, ids, new Date(now.getTime() + POSTPONED_MS));
   holdPaused(run, plan.paused, now);
   for (const { stepKey, reason, ids } of plan.stuck)
@@ -67,6 +71,30 @@ function advanceOnce(run: VirtualRun, now: Date): number {
   grantOffers(run, plan, now);
   applyEffects(run, plan, now);
   return due.length;
+}
+
+/** As `AdvanceService.waitLonger`. */
+function waitLonger(run: VirtualRun, waits: readonly EndedWait[], now: Date): Set<string> {
+  const { enrollments, mails } = run.record;
+  const longer = new Set<string>();
+  for (const wait of waits) {
+    const one = enrollments.find(({ id }) => id === wait.id);
+    const watched = mails.filter(
+      (mail) => mail.enrollmentId === wait.id && one?.watches?.includes(mail.step ?? ''),
+    );
+    const went = watched.flatMap(({ state, sentAt, dueAt }) => {
+      if (state === 'cancelled') return [];
+      return sentAt ?? (state === 'held' ? now : dueAt);
+    });
+    if (!one?.waitUntil || went.length === 0) continue;
+    const wentAt = new Date(Math.max(...went.map((at) => at.getTime())));
+    const until = waitsLonger(wait, { waitUntil: one.waitUntil, wentAt }, now);
+    if (until === null) continue;
+    Object.assign(one, { nextAt: until, waitUntil: until });
+    longer.add(one.id);
+    tellWait(run, one, now);
+  }
+  return longer;
 }
 
 /** Each by itself. */

@@ -5,10 +5,11 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { inSmallHeap } from '../../infra/small-heap.js';
 import { planBatch, POSTPONED_MS } from './advance-batch.js';
 import { touchedSubscribers, type BatchPlan } from './batch-plan.js';
-import { needsOf, withoutSubscribers, type DueGroup } from './due-group.js';
+import { needsOf, withoutEnrollments, withoutSubscribers, type DueGroup } from './due-group.js';
 import { EffectsService } from '../effects/effects.service.js';
 import { EnrollmentsQueries, furtherCursor, type DueCursor } from './enrollments.queries.js';
 import { loadAnswers } from './facts.queries.js';
+import { endedWaits, waitsLonger, type EndedWait } from './late-mails.js';
 import { VersionsService } from './versions.service.js';
 
 /** More gain nothing and hold their row locks for longer. */
@@ -87,7 +88,7 @@ export class AdvanceService {
       const { due, last } = await this.queries.claimDue(manager, { now, limit, after: run.after });
       if (last === null) return 0;
       run.after = furtherCursor(last, run.after);
-      const plan = await this.plan(manager, due, now);
+      const { plan, waiting } = await this.plan(manager, due, now);
       const stuck = await this.postponeStuck(manager, plan, now);
       const paused = await this.queries.holdPaused(manager, plan.paused, now);
       const stopped = await this.queries.holdStopped(manager, plan.stopped);
@@ -97,22 +98,51 @@ export class AdvanceService {
       await this.queries.recordDecisions(manager, plan.decisions, now);
       await this.queries.move(manager, plan, now);
       await this.effects.apply(manager, plan, now);
-      run.moved += plan.moves.ids.length + stuck + paused + stopped;
+      run.moved += plan.moves.ids.length + stuck + paused + stopped + waiting;
       return due.reduce((sum, { people }) => sum + people.ids.length, 0);
     });
   }
 
-  /** Leaves out who is being changed by somebody else at this moment; they stay due. */
-  private async plan(manager: EntityManager, due: readonly DueGroup[], now: Date): Promise<BatchPlan> {
-    const versions = await this.versions.running(manager, due);
-    const answers = await loadAnswers(manager, needsOf(due, versions), now);
-    const plan = planBatch(due, versions, answers, now);
+  /** Leaves out who is being changed by somebody else at this moment, who stay due, and those `waiting` who wait longer. */
+  private async plan(
+    manager: EntityManager,
+    claimed: readonly DueGroup[],
+    now: Date,
+  ): Promise<{ plan: BatchPlan; waiting: number }> {
+    const versions = await this.versions.running(manager, claimed);
+    const answers = await loadAnswers(manager, needsOf(claimed, versions), now);
+    const first = planBatch(claimed, versions, answers, now);
+    const longer = await this.waitLonger(manager, endedWaits(claimed, versions, first), now);
+    const due = longer.size === 0 ? claimed : withoutEnrollments(claimed, longer);
+    const plan = due === claimed ? first : planBatch(due, versions, answers, now);
     const touched = touchedSubscribers(plan);
-    if (touched.length === 0) return plan;
+    if (touched.length === 0) return { plan, waiting: longer.size };
     const free = await this.effects.lockFree(manager, touched);
-    if (free.size === touched.length) return plan;
+    if (free.size === touched.length) return { plan, waiting: longer.size };
     const busy = new Set(touched.filter((id) => !free.has(id)));
-    return planBatch(withoutSubscribers(due, busy), versions, answers, now);
+    const others = planBatch(withoutSubscribers(due, busy), versions, answers, now);
+    return { plan: others, waiting: longer.size };
+  }
+
+  /** Whoever waits for a click on a mail has the time for it from when the mail went; returns those who have it still. */
+  private async waitLonger(
+    manager: EntityManager,
+    waits: readonly EndedWait[],
+    now: Date,
+  ): Promise<ReadonlySet<string>> {
+    if (waits.length === 0) return new Set();
+    const went = await this.queries.watchedMails(
+      manager,
+      waits.map(({ id }) => id),
+      now,
+    );
+    const longer = waits.flatMap((wait) => {
+      const times = went.get(wait.id);
+      const until = times === undefined ? null : waitsLonger(wait, times, now);
+      return until === null ? [] : [{ id: wait.id, until }];
+    });
+    await this.queries.waitUntil(manager, longer);
+    return new Set(longer.map(({ id }) => id));
   }
 
   private async postponeStuck(manager: EntityManager, { stuck }: BatchPlan, now: Date): Promise<number> {

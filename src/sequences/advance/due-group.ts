@@ -69,16 +69,25 @@ export function readHad(had: string | null): Had | null {
   return had === null ? null : (JSON.parse(had) as Had);
 }
 
-/** The group without the people whose ids are `busy`. */
+/** The groups without the people whose ids are `busy`. */
 export function withoutSubscribers(due: readonly DueGroup[], busy: ReadonlySet<string>): DueGroup[] {
+  return without(due, ({ subscriberIds }, index) => busy.has(subscriberIds[index] ?? ''));
+}
+
+/** The groups without the enrollments. */
+export function withoutEnrollments(due: readonly DueGroup[], ids: ReadonlySet<string>): DueGroup[] {
+  return without(due, (people, index) => ids.has(people.ids[index] ?? ''));
+}
+
+function without(due: readonly DueGroup[], isOut: (people: DuePeople, index: number) => boolean): DueGroup[] {
   return due.map((group) => {
     const { ids, subscriberIds, emails, emailKeys } = group.people;
-    const isFree = (_: string, index: number): boolean => !busy.has(subscriberIds[index] ?? '');
+    const isIn = (_: string, index: number): boolean => !isOut(group.people, index);
     const people = {
-      ids: ids.filter(isFree),
-      subscriberIds: subscriberIds.filter(isFree),
-      emails: emails.filter(isFree),
-      emailKeys: emailKeys.filter(isFree),
+      ids: ids.filter(isIn),
+      subscriberIds: subscriberIds.filter(isIn),
+      emails: emails.filter(isIn),
+      emailKeys: emailKeys.filter(isIn),
     };
     return { ...group, people };
   });

@@ -167,6 +167,44 @@ export class EnrollmentsQueries {
     return count;
   }
 
+  /**
+   * When the waits of these enrollments are over, and when the last of the mails that they wait for went, or is to go; the present for
+   * one that is held, or is kept by a relay. Without those that never go. By primary key and `message_dedupe_key_key`.
+   */
+  async watchedMails(
+    manager: EntityManager,
+    ids: readonly string[],
+    now: Date,
+  ): Promise<Map<string, { waitUntil: Date; wentAt: Date }>> {
+    const rows: { id: string; waitUntil: Date; wentAt: Date | null }[] = await manager.query(
+      `select e.id, e.wait_until as "waitUntil", max(case m.state
+           when 'held' then $2::timestamptz
+           when 'accepted' then m.accepted_at
+           when 'unknown' then m.data_at
+           else greatest(m.due_at, case when m.state_reason is not null then $2::timestamptz end) end) as "wentAt"
+       from enrollment e cross join lateral unnest(e.watches) as w (step)
+         join message m on m.dedupe_key = 'seq:' || e.id || ':' || w.step
+       where e.id = any($1::bigint[]) and m.state in ('ready', 'leased', 'held', 'accepted', 'unknown')
+       group by e.id`,
+      [ids, now],
+    );
+    return new Map(
+      rows.flatMap(({ id, waitUntil, wentAt }) =>
+        wentAt === null ? [] : [[id, { waitUntil, wentAt }] as const],
+      ),
+    );
+  }
+
+  /** They wait for what they wait for until then. */
+  async waitUntil(manager: EntityManager, waits: readonly { id: string; until: Date }[]): Promise<void> {
+    if (waits.length === 0) return;
+    await manager.query(
+      `update enrollment e set wait_until = w.until, next_at = w.until
+       from unnest($1::bigint[], $2::timestamptz[]) as w (id, until) where e.id = w.id`,
+      [waits.map(({ id }) => id), waits.map(({ until }) => until)],
+    );
+  }
+
   /** Leaves people where they are until `until`. */
   async postpone(manager: EntityManager, ids: readonly string[], until: Date): Promise<void> {
     if (ids.length === 0) return;
