@@ -75,7 +75,7 @@ const PLAIN: readonly (readonly [reason: string, ...Words])[] = [
   [
     LATER_STEP_WENT,
     'LATER_STEP_WENT',
-    () => 'It was late by an outage, and a later mail of the sequence had gone to the person',
+    () => 'It was late, and a later mail of the sequence had gone to the person',
   ],
   [CONFIRMED_ALREADY, 'CONFIRMED_ALREADY', () => 'The person confirmed the address by another mail'],
 ];

@@ -340,13 +340,17 @@ update message m set lease_until = clock_timestamp() - interval '1 millisecond' 
 where m.state = 'leased' and m.data_at is null and m.lease_until > clock_timestamp()
   and split_part(m.lease_owner, '/', 1) = dead.name`;
 
+/** Refused because of the sender, and withdrawn while that try was under way: nobody could send it any more, so nobody is asked. */
+const IS_WITHDRAWN = `g.state = 'held' and m.withdrawn is not null`;
+const ENDED = `(case when ${IS_WITHDRAWN} then 'cancelled' else g.state end)`;
+
 const WRITE = `
 with given as (
   select * from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::text[], $8::text[],
       $9::timestamptz[], $10::int[], $11::int[], $12::text[], $13::text[], $14::float8[])
     as g (id, epoch, state, reason, due_at, code, reply, stage, accepted_at, spared, unknowns, relay, tls, duration_ms)),
 settled as (
-  update message m set state = ${withoutSending('g.state')}, state_reason = g.reason, due_at = coalesce(g.due_at, m.due_at),
+  update message m set state = ${withoutSending(ENDED)}, state_reason = case when ${IS_WITHDRAWN} then m.withdrawn else g.reason end, due_at = coalesce(g.due_at, m.due_at),
     planned_for = case when g.due_at is null then m.planned_for else coalesce(m.planned_for, m.due_at) end,
     reply_code = g.code, reply_text = case when m.address <> '${ERASED}' then g.reply end, lease_until = null, attempt = m.attempt - g.spared,
     settled_at = case when g.state = 'ready' then null else clock_timestamp() end,

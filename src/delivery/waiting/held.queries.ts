@@ -75,8 +75,8 @@ const WORDS_OF_NOW = `(select coalesce(
     cross join lateral jsonb_array_elements(v.definition -> 'nodes') as n (node)
   where q.funnel_key = m.funnel_key and m.enrollment_id is not null and n.node ->> 'key' = m.step_key limit 1)`;
 
-/** Held because of the time at which they were to go. */
-const LATE_REASONS: readonly string[] = [OVERDUE, RESTORED];
+/** Held while later steps went on, by the time at which they were to go or by what was refused of them. */
+const LATE_REASONS: readonly string[] = [OVERDUE, RESTORED, ...SENDER_REFUSALS];
 
 /** So many rows in one transaction: others wait for none of them for long, and a restart loses little. */
 const BATCH = 5_000;

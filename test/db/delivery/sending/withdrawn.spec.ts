@@ -57,6 +57,18 @@ describe('a mail that is withdrawn while a try of it is under way', () => {
     expect(await t.state(id)).toMatchObject({ state: 'cancelled', reason: BOUGHT, acceptedAt: null });
   });
 
+  it('and refused because of the sender: the owner was asked about what nobody may be sent any more', async () => {
+    const { id, enrollmentId } = await planned();
+    t.sink.onBody = async () => {
+      await buys(enrollmentId);
+      return { code: 550, text: '5.7.26 neither SPF nor DKIM passed' };
+    };
+    await t.sendDue();
+    expect(await t.state(id)).toMatchObject({ state: 'cancelled', reason: BOUGHT, acceptedAt: null });
+    const attempts: unknown[] = await t.db.query('select reply_code as code from message_attempt');
+    expect(attempts).toEqual([{ code: 550 }]);
+  });
+
   it('and taken is accepted', async () => {
     const { id, enrollmentId } = await planned();
     t.sink.onBody = async () => {
