@@ -1,5 +1,4 @@
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
@@ -8,9 +7,9 @@ import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { LeaveService } from '../../../src/subscribers/leave.service.js';
 import { LeavingsAlerts } from '../../../src/subscribers/leavings-alerts.service.js';
-import { startTestApp, type TestApp } from '../../support/app.js';
-import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
-import { DatabaseFront } from '../../support/database-front.js';
+import type { TestApp } from '../../support/app.js';
+import { startAppBehindSocket, type AppBehindSocket } from '../../support/app-behind-socket.js';
+import { empty } from '../../support/database.js';
 import { newReader } from '../../support/reader.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 import { pass } from '../../support/steady-time.js';
@@ -19,31 +18,18 @@ const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
 describe('who left by a link that stands in a folder that is gone, as a disk that is not mounted', () => {
-  let database: TestDatabase;
-  let sockets: string;
-  let front: DatabaseFront<string>;
+  let behind: AppBehindSocket;
+  let front: AppBehindSocket['front'];
   let t: TestApp;
   let folder: string;
   let first: KeptLeavings;
   beforeAll(async () => {
-    database = await createTestDatabase();
-    const url = new URL(database.url);
-    const server = { host: url.hostname, port: Number(url.port) };
-    sockets = await mkdtemp(join(tmpdir(), 'wellspring-folder-'));
-    front = await new DatabaseFront(() => server, join(sockets, '.s.PGSQL.5432')).open();
-    const { username, password, pathname } = url;
-    const databaseUrl = `postgres://${username}:${password}@${encodeURIComponent(sockets)}:5432${pathname}`;
-    t = await startTestApp({ databaseUrl });
-    t.app.useLogger(false);
+    behind = await startAppBehindSocket();
+    ({ t, front } = behind);
     folder = join(t.app.get<Config>(CONFIG).dataDir, 'leavings');
     first = t.app.get(KeptLeavings, { strict: false });
   });
-  afterAll(async () => {
-    await t.close();
-    await front.close();
-    await database.drop();
-    await rm(sockets, { recursive: true });
-  });
+  afterAll(async () => behind.close());
   afterEach(async () => {
     vi.restoreAllMocks();
     await takeWrites(t.dataSource);

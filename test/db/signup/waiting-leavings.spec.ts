@@ -1,5 +1,4 @@
-import { mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -7,9 +6,9 @@ import { AlertsService } from '../../../src/infra/alerts/alerts.service.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { signIds } from '../../../src/values/signed-token.js';
-import { startTestApp, type TestApp } from '../../support/app.js';
-import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
-import { DatabaseFront } from '../../support/database-front.js';
+import type { TestApp } from '../../support/app.js';
+import { startAppBehindSocket, type AppBehindSocket } from '../../support/app-behind-socket.js';
+import { empty } from '../../support/database.js';
 import { newReader } from '../../support/reader.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 import { pass as passOn } from '../../support/steady-time.js';
@@ -22,31 +21,18 @@ const NOT_WRITABLE = ['subscriber', 'suppression', 'consent_event', 'alert'];
 
 /** The database is reached over a Unix socket. */
 describe('a leaving that the database does not take', () => {
-  let database: TestDatabase;
-  let sockets: string;
-  let front: DatabaseFront<string>;
+  let behind: AppBehindSocket;
+  let front: AppBehindSocket['front'];
   let t: TestApp;
   let folder: string;
   let count = 0;
   let reader: string;
   beforeAll(async () => {
-    database = await createTestDatabase();
-    const url = new URL(database.url);
-    const server = { host: url.hostname, port: Number(url.port) };
-    sockets = await mkdtemp(join(tmpdir(), 'wellspring-leavings-'));
-    front = await new DatabaseFront(() => server, join(sockets, '.s.PGSQL.5432')).open();
-    const { username, password, pathname } = url;
-    const databaseUrl = `postgres://${username}:${password}@${encodeURIComponent(sockets)}:5432${pathname}`;
-    t = await startTestApp({ databaseUrl });
-    t.app.useLogger(false);
+    behind = await startAppBehindSocket();
+    ({ t, front } = behind);
     folder = join(t.app.get<Config>(CONFIG).dataDir, 'leavings');
   });
-  afterAll(async () => {
-    await t.close();
-    await front.close();
-    await database.drop();
-    await rm(sockets, { recursive: true });
-  });
+  afterAll(async () => behind.close());
   beforeEach(() => {
     reader = `waits${++count}@example.com`;
   });
