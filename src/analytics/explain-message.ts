@@ -92,7 +92,7 @@ export interface MessageFacts {
   late: { action: 'held' | 'expired'; reason: string } | null;
   /** Why this database may not send at all at present; null when it may. */
   refusal: string | null;
-  /** Until when all mails wait at the latest, as readers who left cannot be taken off the list; null when they do not. */
+  /** Until when mails of lists wait at the latest, as some reader may have left whom the database does not know of; null: they do not. */
   leavings: Date | null;
   /** Until when all mails wait at the latest for the bounce mailbox to be read, after the owner has confirmed a restored backup. */
   mailbox: Date | null;
@@ -314,7 +314,7 @@ function waits(facts: MessageFacts): Rule[] {
   if (refusal !== null)
     rules.push(rule('SENDING_REFUSED', 'waits', `Nothing is sent from this database: ${refusal}`));
   if (leavings !== null) {
-    const text = `Readers who left by a link cannot be taken off the list yet. All mails wait for that, until ${instantText(leavings)} at the latest.`;
+    const text = `A process that answers requests has not said that all readers who left by a link are known to the database. Mails of lists wait for that, until ${instantText(leavings)} at the latest.`;
     rules.push(rule('LEAVINGS_WAIT', 'waits', text, leavings));
   }
   if (mailbox !== null) {

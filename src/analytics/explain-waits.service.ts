@@ -46,7 +46,7 @@ export class ExplainWaits {
       sequencePaused: await sequencePaused(db, row),
       late: await lateRow(db, row.id, await this.overdue.expected()),
       refusal: guard.ok ? null : guard.reason,
-      leavings: await leavingsHoldUntil(db, this.clock.now()),
+      leavings: row.class === 'marketing' ? await leavingsHoldUntil(db, this.clock.now()) : null,
       mailbox: guard.ok ? await this.guard.waitsForMailbox() : null,
       pacing: await this.limits(row),
       relays: await this.relays.view(),

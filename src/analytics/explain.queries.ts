@@ -12,7 +12,7 @@ import {
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/steps/definition.js';
-import { LEAVINGS_WAIT } from '../subscribers/leavings-alerts.service.js';
+import { HOLD_MS } from '../subscribers/keepers.service.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { BroadcastAbsence } from './explain-broadcast.js';
 import type { AttemptFacts } from './explain-attempts.js';
@@ -197,17 +197,13 @@ export async function sequencePaused(
   return rows.length > 0;
 }
 
-/**
- * Until when no mail goes at the latest, as readers who left by a link cannot be taken off the list; null when none waits for that.
- * The alert comes a minute after the first of them. By `alert_open`.
- */
+/** Until when no mail of a list goes at the latest, as somebody may have left of whom nobody has told this database; null: none waits for that. */
 export async function leavingsHoldUntil(db: EntityManager, now: Date): Promise<Date | null> {
-  const [open]: { until: Date | null }[] = await db.query(
-    `select (facts ->> 'holdUntil')::timestamptz as until from alert where key = $1 and resolved_at is null`,
-    [LEAVINGS_WAIT],
+  const [held]: [{ ms: number | null }] = await db.query(
+    `select max($1 - held_ms) as ms from leavings_keeper where good_until <= clock_timestamp() and held_ms < $1`,
+    [HOLD_MS],
   );
-  const until = open?.until ?? null;
-  return until !== null && until > now ? until : null;
+  return held.ms === null ? null : new Date(now.getTime() + held.ms);
 }
 
 /** What the claim's rules about late mails make of it; null when they let it go. By primary key. */

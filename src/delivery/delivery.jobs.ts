@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { SEND_DUE } from './ledger/send-due.js';
-import { LeaversMails } from './sending/leavers-mails.service.js';
+import { BeforeSending } from './sending/before-sending.service.js';
 import { Reaper } from './sending/reaper.service.js';
 import { SenderService } from './sending/sender.service.js';
 import { MailFlaws } from './mails/mail-flaws.service.js';
@@ -11,7 +11,7 @@ import { UnmadeMails } from './mails/unmade-mails.service.js';
 export class DeliveryJobs implements OnModuleInit {
   constructor(
     private readonly registry: JobRegistry,
-    private readonly leavers: LeaversMails,
+    private readonly before: BeforeSending,
     private readonly sender: SenderService,
     private readonly reaper: Reaper,
     private readonly unmade: UnmadeMails,
@@ -23,9 +23,10 @@ export class DeliveryJobs implements OnModuleInit {
       name: SEND_DUE,
       everySeconds: 2,
       lockSeconds: 600,
-      // Who has left and waits was told that no more mails come.
-      run: async ({ deadline, signal }) =>
-        this.leavers.sendBeside(signal, async (each) => this.sender.sendDue({ deadline, signal: each })),
+      run: async ({ deadline, signal }) => {
+        await this.before.look();
+        await this.sender.sendDue({ deadline, signal });
+      },
     });
     this.registry.add({
       name: 'delivery.reap',

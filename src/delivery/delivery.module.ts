@@ -18,7 +18,7 @@ import { MessagesQueries } from './ledger/messages.queries.js';
 import { MessagesService } from './planning/messages.service.js';
 import { PacingModule } from './pacing/pacing.module.js';
 import { ParkedLanes } from './relays/parked-lanes.service.js';
-import { LeaversMails } from './sending/leavers-mails.service.js';
+import { BeforeSending } from './sending/before-sending.service.js';
 import { Reaper } from './sending/reaper.service.js';
 import { SenderService } from './sending/sender.service.js';
 import { SignedDomains } from './signing/signed-domains.service.js';
@@ -48,7 +48,7 @@ import { UnmadeMails } from './mails/unmade-mails.service.js';
     DkimService,
     SmtpLanes,
     ParkedLanes,
-    LeaversMails,
+    BeforeSending,
     Reaper,
     DueMessages,
     MailComposer,

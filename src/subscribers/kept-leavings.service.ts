@@ -1,53 +1,44 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { writeDurably } from '../infra/files/durable-file.js';
 import { DomainError } from '../values/domain-error.js';
-import { DAY_MS, HOUR_MS, MINUTE_MS } from '../values/time-units.js';
+import { DAY_MS } from '../values/time-units.js';
+import { Keepers, WORD_MS } from './keepers.service.js';
 import { LeaveService, type Leaving } from './leave.service.js';
-import type { LeaveTicket } from './leave-token.js';
-import { LEAVINGS_WAIT, LeavingsAlerts } from './leavings-alerts.service.js';
+import { LEAVINGS_FAILED, LeavingsAlerts } from './leavings-alerts.service.js';
+import { WaitingLeavings } from './waiting-leavings.service.js';
 
 const LOOK_MS = 1_000;
-/** A deadlock and the like is over by then. */
-const TELL_AFTER_MS = MINUTE_MS;
-/** So long the mails of others wait. */
-const HOLD_MS = HOUR_MS;
-/** So long a look spends on what has to wait: a start and the sending of mails wait for it, and an outage leaves thousands. */
-const LOOK_SPENDS_MS = 2_000;
+const LOOK_WHILE_KEPT_MS = 50;
 /** So long the owner is told of one that cannot be done. */
 const TOLD_MS = 7 * DAY_MS;
-/** `again`: it was put aside, and the owner told, before. */
+/** `again` is of earlier builds: it was put aside, and the owner told, before. */
 const NAME = /^[0-9a-f]{64}(?:\.again)?\.json$/;
 const FAILED = /^[0-9a-f]{64}\.json\.failed$/;
+/** By its name a folder is known wherever its disk is mounted. Of two that were made at once it is the first. */
+const FOLDER = /^[0-9a-f-]{36}\.folder$/;
 const keptSchema = z.object({
   token: z.string(),
   via: z.enum(['one_click', 'page', 'preferences']),
   at: z.coerce.date(),
 });
 
-const GONE_FOR_GOOD =
-  '. If that folder is gone for good, make an empty folder in its place, which ends this.';
-
 type Kept = z.output<typeof keptSchema>;
 type KeptVia = Kept['via'];
 
-/** Somebody who was told that they are off the list, which the database has not taken yet. */
-export interface Leaver extends LeaveTicket {
-  at: Date;
-}
-
 /**
- * Leavings by link that the database did not take when they came, as while it is away. The mailbox provider has told the
- * person by then that they are off the list, and asks no second time: each stands in a file of its own in
- * `DATA_DIR/leavings`, on disk before the answer goes, until the database has it. Any process on that folder takes them up,
- * at its start, within a second of the database's return, and before it sends again. Put aside as `.failed` are those alone
- * that no database can take: a broken file, a link of another key, a mail that this one does not know.
+ * Leavings by link that the database did not take when they came, as while it is away. The mailbox provider is told that the
+ * person is off the list, and asks no second time: each stands in a file of its own in `DATA_DIR/leavings`, on disk before the
+ * answer goes, until the database knows of it. Any process on that folder hands them in, at its start, within a second of the
+ * database's return, and before it sends again. Put aside as `.failed` are those alone that no database can take: a broken
+ * file, a link of another key, a mail that this one does not know. What the database does with them: see `WaitingLeavings`. How all
+ * workers know that it has them: see `Keepers`.
  */
 @Injectable()
 export class KeptLeavings implements OnApplicationShutdown {
@@ -56,25 +47,16 @@ export class KeptLeavings implements OnApplicationShutdown {
   #timer: NodeJS.Timeout | undefined;
   #takingUp: Promise<boolean> | null = null;
   #saidKept = false;
-  /** The last that a look had no time to go beyond: the next begins behind it, or what always waits would keep the others. */
-  #stoppedAt = '';
-  /** So long some have waited in this process without a break, one or another, while the database answered. */
-  #waitedMs = 0;
-  /** When these make an hour, as told last: the clock and the counter differ by a little at each look. */
-  #ownHoldEndsMs = 0;
-  /** By the name of the file, which may be past reading at the next look. */
-  #waiting: ReadonlyMap<string, Kept> = new Map();
-  /** Kept by this process and not looked at yet. */
+  #isHindered = false;
+  /** Whether this process gives its word, and is waited for. */
+  #isKeeper = false;
+  /** Kept by this process, and not known to the database yet; their folder may be gone, as a disk that is not mounted any more. */
   readonly #kept = new Map<string, Kept>();
-  /** The folder was gone at the start, and some waited there as the owner was told: until when the mails of others wait. */
-  #goneUntil: Date | null = null;
-  readonly #listeners = new Set<() => void>();
-  /** Of the last look at which some waited and the database answered, by the process's steady counter. */
-  #lookedAtMs: number | null = null;
 
   constructor(
     private readonly leave: LeaveService,
-    private readonly dataSource: DataSource,
+    private readonly waiting: WaitingLeavings,
+    private readonly keepers: Keepers,
     private readonly said: LeavingsAlerts,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -82,40 +64,40 @@ export class KeptLeavings implements OnApplicationShutdown {
     this.#folder = join(config.dataDir, 'leavings');
   }
 
-  /** Once, by a process that serves requests or sends, before it does either. */
+  /** Once, by a process that serves requests or sends, before it does either. Rejects when nobody could wait for its word. */
   async start(): Promise<void> {
-    const isThere = await stat(this.#folder).then(
-      () => true,
-      () => false,
-    );
-    if (!isThere) this.#goneUntil = await this.said.holdTold(this.#folder).catch(() => null);
-    await this.takeUp();
-    await this.takeUpFailed();
+    // Whom they do not keep for is told nothing that could be broken.
+    this.#isKeeper = this.config.roles.includes('web') && this.config.dataDirKept;
+    await this.takeUp({ isStart: true });
+    if (this.#isKeeper) await this.keepers.appear(this.#folder);
     this.#timer = setInterval(() => void this.takeUp(), LOOK_MS);
     this.#timer.unref();
   }
 
   async onApplicationShutdown(): Promise<void> {
+    if (this.#timer === undefined) return;
     clearInterval(this.#timer);
     await this.#takingUp;
+    if (!this.#isKeeper) return;
+    this.#isKeeper = false;
+    await this.handIn()
+      .then(async () => this.keepers.end())
+      .catch(() => undefined);
   }
 
   /**
-   * Only links that we wrote are kept, each once. Throws `LEAVING_UNAVAILABLE` when the disk does not take it, and when the folder may be
-   * gone at the next start: it is taken up if it is not, and nobody is told so.
+   * Only links that we wrote are kept, each once. Resolves when no mail of a list can go any more before the database knows of it.
+   * Throws `LEAVING_UNAVAILABLE` when the disk does not take it, and when the folder may be gone at the next start: it is handed in
+   * if it is not, and nobody is told so.
    */
   async keep(token: string, via: KeptVia): Promise<Leaving> {
     if (this.leave.read(token) === null) return { kind: 'not_ours' };
     const name = `${createHash('sha256').update(token).digest('hex')}.json`;
     const path = join(this.#folder, name);
     const kept = { token, via, at: this.clock.now() };
-    const text = JSON.stringify(kept);
     try {
-      // Made anew in place of one that is gone, it would be a folder in which nobody waits. When the hour of those is over nothing
-      // waits for them any more, and whoever leaves next must not be turned away for good.
-      if (!this.knowsOfSome() || this.isGoneLong())
-        await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      await writeDurably(path, text, `${path}.${randomUUID()}`);
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await writeDurably(path, JSON.stringify(kept), `${path}.${randomUUID()}`);
       this.#kept.set(name, kept);
     } catch (error) {
       this.#log.error(`A leaving cannot be kept on disk: ${wordsOf(error)}`);
@@ -126,96 +108,89 @@ export class KeptLeavings implements OnApplicationShutdown {
       this.#log.warn('The database takes no leavings: who leaves by a link is kept on disk');
     this.#saidKept = true;
     if (!this.config.dataDirKept) throw unavailable();
+    // Each word that a look before this one stands behind has run out by then, also that of another process on the folder.
+    const untilMs = performance.now() + WORD_MS;
+    while (this.#isKeeper && this.#kept.has(name) && performance.now() < untilMs)
+      await sleep(LOOK_WHILE_KEPT_MS);
     return { kind: 'kept' };
   }
 
-  /** All that lie there; false while some wait, for which nothing should be sent. Never rejects. */
-  async takeUp(): Promise<boolean> {
-    this.#takingUp ??= this.takeUpAll().finally(() => {
+  /**
+   * Hands in all that lie there, and has those taken off who wait; false while some do still. At a start also what was put aside: a
+   * backup may have been replaced by one that knows the mail. Never rejects.
+   */
+  async takeUp({ isStart = false } = {}): Promise<boolean> {
+    this.#takingUp ??= this.look(isStart).finally(() => {
       this.#takingUp = null;
     });
     return this.#takingUp;
   }
 
-  /** Who waited at the last look. */
-  waiting(): Leaver[] {
-    return [...this.#waiting.values()].flatMap(({ token, at }) => {
-      const ticket = this.leave.read(token);
-      return ticket === null ? [] : [{ ...ticket, at }];
-    });
+  private async look(isStart: boolean): Promise<boolean> {
+    try {
+      const at = await this.keepers.now();
+      const folder = await this.handIn(isStart);
+      if (this.#isKeeper) await this.keepers.say(folder, this.#folder, at);
+      else if (isStart) await this.keepers.succeed(folder, at);
+      this.#isHindered = false;
+    } catch (error) {
+      if (!this.#isHindered) this.#log.warn(`Leavings on disk have to wait: ${wordsOf(error)}`);
+      this.#isHindered = true;
+    }
+    const areOff = await this.waiting.takeOff().catch(() => false);
+    return areOff && !this.#isHindered;
   }
 
-  /** Calls `tell` at each look that finds somebody waiting who did not at the one before, until what this answers with is called. */
-  whenAnotherWaits(tell: () => void): () => void {
-    this.#listeners.add(tell);
-    return () => this.#listeners.delete(tell);
-  }
-
-  private async takeUpAll(): Promise<boolean> {
-    const why = new Map<string, unknown>();
+  /** Returns the folder's name. Rejects unless the database knows of all that were kept. */
+  private async handIn(isStart = false): Promise<string> {
+    const found = new Map<string, Kept | null>(this.#kept);
+    const problems: unknown[] = [];
     const names = await this.names().catch((error: unknown) => {
-      why.set(this.#folder, error);
+      problems.push(error);
       return [];
     });
-    const waiting = new Map<string, Kept>();
-    let spentMs = 0;
-    const all = new Set([...names, ...this.#waiting.keys(), ...this.#kept.keys()]);
-    for (const name of fromBehind(this.#stoppedAt, [...all])) {
-      const path = join(this.#folder, name);
-      const fromMs = performance.now();
-      let kept = this.#waiting.get(name) ?? this.#kept.get(name) ?? null;
+    for (const name of names.filter((one) => NAME.test(one) || (isStart && FAILED.test(one))))
       try {
-        const text = await readFile(path, 'utf8').catch(nullIfMissing);
-        // Another process did it, or the folder is gone, as a disk that is not mounted: once more does no harm.
-        if (text === null) {
-          if (kept !== null && spentMs >= LOOK_SPENDS_MS) throw new Error('it waits behind others');
-          if (kept !== null) await this.isDone(kept);
-          continue;
-        }
-        kept = readKept(text);
-        if (spentMs < LOOK_SPENDS_MS) {
-          await this.takeUpOne(path, kept);
-          continue;
-        }
-        // Not tried this time; its reader has left all the same.
-        why.set(name, null);
-        if (kept !== null) waiting.set(name, kept);
+        const text = await readFile(join(this.#folder, name), 'utf8').catch(nullIfMissing);
+        // Another process has handed it in.
+        if (text !== null) found.set(name, readKept(text));
       } catch (error) {
-        // It would be the same with each of them, and nothing can be sent.
-        if (!(await this.answers())) {
-          this.#lookedAtMs = null;
-          return false;
-        }
-        why.set(name, error);
-        if (kept !== null) waiting.set(name, kept);
-        spentMs += performance.now() - fromMs;
-        this.#stoppedAt = name;
+        problems.push(error);
       }
-    }
-    const known = this.#waiting;
-    this.#waiting = waiting;
-    for (const name of all) this.#kept.delete(name);
-    if ([...waiting.keys()].some((name) => !known.has(name))) for (const tell of this.#listeners) tell();
-    return this.mayGoOn(why);
+    await this.note(found);
+    if (problems.length > 0) throw problems[0];
+    this.#saidKept = false;
+    const folder = names.filter((name) => FOLDER.test(name)).toSorted(byName)[0] ?? this.#folder;
+    await this.tellOfFailed(folder);
+    return folder;
   }
 
-  /** Gone while some wait there, as a disk that is not mounted any more, the folder is not an empty one: they have left still. */
+  /** Where one is to be waited for, the folder is there then and has a name. */
   private async names(): Promise<string[]> {
-    const names = await readdir(this.#folder).catch(this.knowsOfSome() ? undefined : nullIfMissing);
-    if (names !== null) this.#goneUntil = null;
-    return names ?? [];
+    const names = (await readdir(this.#folder).catch(nullIfMissing)) ?? [];
+    if (!this.#isKeeper || names.some((name) => FOLDER.test(name))) return names;
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const path = join(this.#folder, `${randomUUID()}.folder`);
+    await writeDurably(path, '', `${path}.${randomUUID()}`);
+    return readdir(this.#folder);
   }
 
-  private knowsOfSome(): boolean {
-    return this.#waiting.size + this.#kept.size > 0 || this.#goneUntil !== null;
-  }
-
-  /** Two processes may do the same one: leaving twice is leaving once. Rejects when it has to wait. */
-  private async takeUpOne(path: string, kept: Kept | null): Promise<void> {
-    if (kept !== null && (await this.isDone(kept))) {
-      await unlink(path).catch(nullIfMissing);
-      return;
+  /** Two processes may hand in the same one: leaving twice is leaving once. Those of whom the database knows nothing are put aside. */
+  private async note(found: ReadonlyMap<string, Kept | null>): Promise<void> {
+    const leavings = [...found].flatMap(([name, kept]) => {
+      const ticket = kept === null ? null : this.leave.read(kept.token);
+      return kept === null || ticket === null ? [] : [{ name, ...ticket, via: kept.via, at: kept.at }];
+    });
+    const isKnown = await this.waiting.note(leavings);
+    const known = new Set(leavings.filter((_, at) => isKnown[at]).map(({ name }) => name));
+    for (const name of found.keys()) {
+      this.#kept.delete(name);
+      if (known.has(name)) await unlink(join(this.#folder, name)).catch(nullIfMissing);
+      else if (!FAILED.test(name)) await this.putAside(join(this.#folder, name));
     }
+  }
+
+  private async putAside(path: string): Promise<void> {
     this.#log.error(`${path} cannot be taken up; it is kept as .failed`);
     // The owner is told of it for a week from now; where the time cannot be set, from when it was kept.
     const now = this.clock.now();
@@ -223,96 +198,8 @@ export class KeptLeavings implements OnApplicationShutdown {
     await rename(path, path.replace(/(?:\.again)?\.json$/, '.json.failed')).catch(nullIfMissing);
   }
 
-  /** A restored backup may not know the mail: then nobody was taken off. */
-  private async isDone({ token, via, at }: Kept): Promise<boolean> {
-    return (await this.leave.leaveLate(token, via, at)).kind === 'left';
-  }
-
-  /**
-   * Once for each start. Earlier builds put aside so what a full disk or a lock kept them from, and a backup may have been
-   * replaced by one that knows the mail. What has to wait stands among the others again; the rest stays as it is.
-   */
-  private async takeUpFailed(): Promise<void> {
-    const names = await this.names().catch(() => []);
-    let spentMs = 0;
-    for (const name of names.filter((one) => FAILED.test(one))) {
-      const path = join(this.#folder, name);
-      const fromMs = performance.now();
-      try {
-        const kept = readKept((await readFile(path, 'utf8').catch(nullIfMissing)) ?? '');
-        if (kept === null) continue;
-        if (spentMs >= LOOK_SPENDS_MS) throw new Error('it waits behind others');
-        if (await this.isDone(kept)) await unlink(path).catch(nullIfMissing);
-      } catch {
-        spentMs += performance.now() - fromMs;
-        await rename(path, path.replace(/\.json\.failed$/, '.again.json')).catch(() => undefined);
-      }
-    }
-  }
-
-  private async answers(): Promise<boolean> {
-    return this.dataSource.query('select 1').then(
-      () => true,
-      () => false,
-    );
-  }
-
-  /**
-   * Anything may keep one waiting: a full disk, a standby, a lock, a bug. It is tried again at each look, and mails wait for it,
-   * since its reader was told that no more come. Those of others go on an hour after the first of them left, however often
-   * processes were started since: what keeps one keeps the next leaver too, and an hour for each could end all mail. Their own
-   * never go ({@link waiting}).
-   */
-  private async mayGoOn(why: ReadonlyMap<string, unknown>): Promise<boolean> {
-    const reason = wordsOf(why.values().next().value);
-    this.count(why.size > 0);
-    if (why.size > 0 && this.#waitedMs === 0) this.#log.error(`Leavings on disk have to wait: ${reason}`);
-    if (why.size === 0) this.#saidKept = false;
-    const isGone = this.#goneUntil === null ? '' : GONE_FOR_GOOD;
-    const message = why.size === 0 ? null : waiting(this.#folder, reason, this.knowsAll(why)) + isGone;
-    if (message === null || this.#waitedMs >= TELL_AFTER_MS)
-      await this.said.say(LEAVINGS_WAIT, this.#folder, message, { holdUntil: this.holdEnds() });
-    await this.tellOfFailed();
-    return why.size === 0 || this.hasHeldLong();
-  }
-
-  /** A process that has never read them does not know who left. */
-  private knowsAll(why: ReadonlyMap<string, unknown>): boolean {
-    return [...why.keys()].every((name) => this.#waiting.has(name));
-  }
-
-  /** By this process's steady counter, too, as the clock may have been put back since. */
-  private hasHeldLong(): boolean {
-    const now = this.clock.now();
-    const overSince = new Date(now.getTime() - HOLD_MS);
-    if (this.isGoneLong()) return true;
-    return this.#waitedMs >= HOLD_MS || [...this.#waiting.values()].some(({ at }) => at <= overSince);
-  }
-
-  private isGoneLong(): boolean {
-    return this.#goneUntil !== null && this.#goneUntil <= this.clock.now();
-  }
-
-  /** As it looks now; null when it is over. Said once while it stays the same: each change of it writes to the alert. */
-  private holdEnds(): Date | null {
-    if (this.hasHeldLong()) return null;
-    const ownMs = this.clock.now().getTime() + HOLD_MS - this.#waitedMs;
-    if (Math.abs(ownMs - this.#ownHoldEndsMs) > MINUTE_MS) this.#ownHoldEndsMs = ownMs;
-    let endsMs = Math.min(this.#ownHoldEndsMs, this.#goneUntil?.getTime() ?? Infinity);
-    for (const { at } of this.#waiting.values()) endsMs = Math.min(endsMs, at.getTime() + HOLD_MS);
-    return new Date(endsMs);
-  }
-
-  private count(someWait: boolean): void {
-    const nowMs = performance.now();
-    this.#waitedMs = someWait ? this.#waitedMs + nowMs - (this.#lookedAtMs ?? nowMs) : 0;
-    this.#lookedAtMs = someWait ? nowMs : null;
-  }
-
-  private async tellOfFailed(): Promise<void> {
-    const names = await this.names().catch(() => null);
-    // Of a folder that cannot be read nobody knows.
-    if (names === null) return;
+  private async tellOfFailed(folder: string): Promise<void> {
+    const names = (await readdir(this.#folder).catch(nullIfMissing)) ?? [];
     const times = await Promise.all(
       names
         .filter((name) => FAILED.test(name))
@@ -320,7 +207,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     );
     const since = this.clock.now().getTime() - TOLD_MS;
     const isTold = times.some((time) => time !== null && time.mtimeMs > since);
-    await this.said.say('leavings:failed', this.#folder, isTold ? cannotBeDone(this.#folder) : null);
+    await this.said.say(LEAVINGS_FAILED, isTold ? cannotBeDone(this.#folder) : null, folder);
   }
 }
 
@@ -328,15 +215,6 @@ function unavailable(): DomainError {
   return new DomainError('LEAVING_UNAVAILABLE', 'This cannot be noted right now; try again in a minute', {
     retryAfterSeconds: 60,
   });
-}
-
-function waiting(folder: string, reason: string, knowsAll: boolean): string {
-  return (
-    'Readers who left by a link cannot be taken off the list yet, although the database answers. It is tried again every ' +
-    `second. Nothing of a list goes to them, and the mails of all others wait for an hour from when they left. What is known of them stands in ${folder}` +
-    `${knowsAll ? '' : ', of which some cannot be read: whoever left there is not known, and gets mails again after that hour'}. ` +
-    `The reason: ${reason}`
-  );
 }
 
 function cannotBeDone(folder: string): string {
@@ -361,10 +239,8 @@ function nullIfMissing(error: unknown): null {
   throw error;
 }
 
-/** All leavings, round from the one behind `name`. */
-function fromBehind(name: string, names: readonly string[]): string[] {
-  const sorted = names.filter((one) => NAME.test(one)).toSorted((a, b) => (a < b ? -1 : 1));
-  return [...sorted.filter((one) => one > name), ...sorted.filter((one) => one <= name)];
+function byName(a: string, b: string): number {
+  return a < b ? -1 : 1;
 }
 
 function wordsOf(error: unknown): string {

@@ -70,17 +70,24 @@ export class LeaveService {
     return this.dataSource.transaction(async (own) => this.leave(own, ticket, via));
   }
 
-  /** As by the link at the time `at`, which lies in the past: whoever has said yes once more since then stays. Rejects rather than wait. */
-  async leaveLate(token: string, via: UnsubscribeSource, at: Date): Promise<Leaving> {
-    const ticket = readLeaveToken(this.config.secretKey, 'unsubscribe', token);
-    if (ticket === null) return { kind: 'not_ours' };
-    return this.dataSource.transaction(async (manager) => {
+  /**
+   * As by the link when it came, of one that waits in `waiting_leaving` and is then there no more: whoever has said yes once more since
+   * then stays. Nothing while somebody else is about it. Rejects rather than wait.
+   */
+  async leaveWaiting(ticket: LeaveTicket): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
       await manager.query(`set local lock_timeout = '${LATE_LOCK}'`);
+      const [[waiting]]: [{ via: UnsubscribeSource; at: Date }[], number] = await manager.query(
+        `delete from waiting_leaving where (message_id, subscriber_id) in (select message_id, subscriber_id from waiting_leaving
+           where message_id = $1 and subscriber_id = $2 for update skip locked) returning via, at`,
+        [ticket.messageId, ticket.subscriberId],
+      );
+      if (waiting === undefined) return;
       const { subscriberId } = await this.holderOf(manager, ticket);
       // Before the look: who is confirming just now stays, too.
       if (subscriberId !== null) await this.subscribers.lockStatus(manager, subscriberId);
-      const stays = subscriberId !== null && (await confirmedSince(manager, subscriberId, at));
-      return stays ? { kind: 'left', subscriberId } : this.leave(manager, ticket, via);
+      const stays = subscriberId !== null && (await confirmedSince(manager, subscriberId, waiting.at));
+      if (!stays) await this.leave(manager, ticket, waiting.via);
     });
   }
 

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { BatchChangesQueries } from './batch-changes.queries.js';
 import { FieldsController } from './fields.controller.js';
 import { FieldsService } from './fields.service.js';
+import { Keepers } from './keepers.service.js';
 import { KeptLeavings } from './kept-leavings.service.js';
 import { LeaveService } from './leave.service.js';
 import { LeavingsAlerts } from './leavings-alerts.service.js';
@@ -16,12 +17,13 @@ import { TagsService } from './tags.service.js';
 import { TopicsService } from './topics.service.js';
 import { UndeliverableController } from './undeliverable.controller.js';
 import { UndeliverableService } from './undeliverable.service.js';
+import { WaitingLeavings } from './waiting-leavings.service.js';
 
 /**
  * Who we may write to: status, evidence of consent, tags, suppression. Owns `subscriber`, `consent_event`, `tag`,
  * `subscriber_tag`,
  * `suppression`, `topic_opt_out`, `leave_reason`, `subscriber_field`, `list`, `list_member`, `listened_tag`, `tag_signal`,
- * `listened_field`, `field_signal`, `seen_to_forget` and `topic_to_leave`.
+ * `listened_field`, `field_signal`, `seen_to_forget`, `topic_to_leave`, `leavings_keeper` and `waiting_leaving`.
  */
 @Module({
   controllers: [
@@ -37,8 +39,10 @@ import { UndeliverableService } from './undeliverable.service.js';
     SuppressionsService,
     TopicsService,
     LeaveService,
+    Keepers,
     KeptLeavings,
     LeavingsAlerts,
+    WaitingLeavings,
     UndeliverableService,
     BatchChangesQueries,
     FieldsService,
@@ -50,7 +54,9 @@ import { UndeliverableService } from './undeliverable.service.js';
     SuppressionsService,
     TopicsService,
     LeaveService,
+    Keepers,
     KeptLeavings,
+    LeavingsAlerts,
     UndeliverableService,
     BatchChangesQueries,
     FieldsService,

@@ -7,8 +7,10 @@ import { DatabaseFront } from './database-front.js';
 
 export interface AppBehindSocket {
   t: TestApp;
-  /** Closed, the database is away. */
+  /** Closed, the database is away for it. */
   front: DatabaseFront<string>;
+  /** Of others, who reach it all the time. */
+  databaseUrl: string;
   close(): Promise<void>;
 }
 
@@ -25,6 +27,7 @@ export async function startAppBehindSocket(): Promise<AppBehindSocket> {
   return {
     t,
     front,
+    databaseUrl: database.url,
     close: async () => {
       await t.close();
       await front.close();

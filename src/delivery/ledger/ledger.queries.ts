@@ -17,6 +17,7 @@ import { PRESENT } from './worker-presence.service.js';
 import { ENDED_IN_BODY, LEFT_BEHIND } from '../message/state-reasons.js';
 import { OVERDUE, type OverdueParameters } from '../message/overdue.js';
 import type { Settlement } from '../replies/settlement.js';
+import { LEAVINGS_KNOWN } from '../../subscribers/keepers.service.js';
 import { ERASED } from '../../subscribers/erased.js';
 
 export type Claim = ToldMail;
@@ -117,7 +118,8 @@ export class LedgerQueries {
    * One transaction for everything that waits: what became of the mails that are through, and the barrier for those
    * whose relay has said 354. Consent, suppression, cancellation and, of a mail that is sent once more, what has shown that
    * the first arrived are looked at here, at the last possible moment; and whether the ledger is where it was judged, as a mail
-   * that was claimed before a backup was made is still claimed in it, and a pause or a leaving since is not known there. After
+   * that was claimed before a backup was made is still claimed in it, and a pause or a leaving since is not known there. Nothing of a
+   * list passes while somebody may have left of whom the database does not know. After
    * each restart of PostgreSQL what waits here is held back, and goes once a worker has judged that.
    * Returns the ids that may go; of any other not one byte of the body may be sent.
    *
@@ -365,7 +367,7 @@ attempts as (
   from given g left join settled s on s.id = g.id on conflict do nothing),
 asked as materialized (
   select a.* from unnest($15::bigint[], $16::int[]) as b (id, epoch) cross join lateral (
-    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_GO} and ${ARRIVED} is null offset 0) a
+    select m.id, b.epoch from message m ${MOMENT} where m.id = b.id and ${MAY_GO} and (m.class = 'transactional' or ${LEAVINGS_KNOWN}) and ${ARRIVED} is null offset 0) a
   where ${JUDGED}),
 entered as (
   update message m set data_at = clock_timestamp()

@@ -1,9 +1,11 @@
+import { WHO_WAITS } from '../../subscribers/waiting-leavings.service.js';
 import { OFF_ITS_LIST } from '../guards/left-list.queries.js';
 import { EXPIRY } from '../message/expiry.js';
 import { ARRIVED } from './message-evidence.queries.js';
 import {
   BROADCAST_CANCELLED,
   BROADCAST_PAUSED,
+  LEFT_BY_LINK,
   LEFT_LIST,
   NOT_ACTIVE,
   ON_SUPPRESSION_LIST,
@@ -20,6 +22,7 @@ import {
 export const MOMENT = `cross join lateral (select
     coalesce((select case when s.status <> 'active' then 'left' when s.paused_until is not null then 'paused' else 'active' end
       from subscriber s where s.id = m.subscriber_id), 'left') as reader,
+    (m.subscriber_id = any(${WHO_WAITS}::bigint[])) is true as leaving,
     (select true from topic_opt_out t where t.subscriber_id = m.subscriber_id and t.topic_key = m.funnel_key) is true as opted_out,
     (select true from suppression x where x.email_hash = m.address_hash
       and (x.scope = 'all' or m.class = 'marketing') limit 1) is true as suppressed,
@@ -33,7 +36,7 @@ export const MOMENT = `cross join lateral (select
 export const PROOF = `cross join lateral (select ${ARRIVED} as arrived offset 0) proof`;
 
 const mayBeSent = (reader: string): string =>
-  `(not moment.suppressed and (m.class = 'transactional' or (moment.reader ${reader} and not moment.opted_out)))`;
+  `(not moment.suppressed and (m.class = 'transactional' or (moment.reader ${reader} and not moment.leaving and not moment.opted_out)))`;
 export const MAY_BE_SENT = `(${mayBeSent(`= 'active'`)} and moment.broadcast is distinct from 'left')`;
 /** Asked of what may not be sent: whether that is only for the reader's pause. */
 const MAY_BE_SENT_LATER = mayBeSent(`<> 'left'`);
@@ -47,6 +50,7 @@ const WAITS_FOR_READER = `(m.broadcast_id is null and ${MAY_BE_SENT_LATER})`;
 const WHY_SUPPRESSED = `case when ${MAY_BE_SENT_LATER} then case moment.broadcast when 'left' then '${LEFT_LIST}' else '${PAUSED_BY_READER}' end
   when moment.suppressed then '${ON_SUPPRESSION_LIST}'
   when moment.opted_out then '${OPTED_OUT}'
+  when moment.leaving then '${LEFT_BY_LINK}'
   else '${NOT_ACTIVE}' end`;
 
 /** In SQL: the state that a mail gets where the condition holds, and its `state_reason`. */

@@ -12,7 +12,6 @@ import { OUTSIDE_HOURS } from '../message/state-reasons.js';
 import { delayed, LONGEST_SPAN_MS, type FrequencyCap, type Delayed } from '../pacing/frequency-cap.js';
 import { FrequencyCapService } from '../pacing/frequency-cap.service.js';
 import { SendHours } from '../waiting/send-hours.service.js';
-import { LeaversMails } from './leavers-mails.service.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
 
 /**
@@ -26,7 +25,6 @@ export class LedgerClaims {
     private readonly ledger: LedgerQueries,
     private readonly caps: FrequencyCapService,
     private readonly hours: SendHours,
-    private readonly leavers: LeaversMails,
   ) {}
 
   /** As `duePlaces`. */
@@ -51,8 +49,7 @@ export class LedgerClaims {
 
   /**
    * As `LedgerQueries.claim`; a mail that has waited until its hours were over is put back until they open, and one that
-   * is too many for its reader until it is not. One whose reader has left, which the database does not know yet, is ended: it may
-   * have been planned a moment ago.
+   * is too many for its reader until it is not.
    */
   async claim(owner: string, order: ClaimOrder): Promise<Taken> {
     const cap = await this.caps.current();
@@ -62,8 +59,7 @@ export class LedgerClaims {
       : await this.ledger.claim(owner, order);
     try {
       const late = isCapped ? [] : await this.tooLate(pgPool(this.dataSource), claimed.messages, order.now);
-      const inTime = without(claimed.messages, late);
-      return { ...claimed, messages: without(inTime, await this.leavers.endAmong(inTime)) };
+      return { ...claimed, messages: without(claimed.messages, late) };
     } catch (error) {
       // Else all of them, receipts among them, would wait for their lease to run out.
       await this.ledger.release(claimed.messages).catch(() => undefined);

@@ -100,6 +100,7 @@ import { PausedAt1765941000000 } from './migrations/1765941000000-paused-at.js';
 import { StoppedPeople1765981000000 } from './migrations/1765981000000-stopped-people.js';
 import { NoesOfRefusedRows1765990100000 } from './migrations/1765990100000-noes-of-refused-rows.js';
 import { PausesLeft1765990200000 } from './migrations/1765990200000-pauses-left.js';
+import { LeavingsKnown1766100000000 } from './migrations/1766100000000-leavings-known.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -205,4 +206,5 @@ export const migrations = [
   StoppedPeople1765981000000,
   NoesOfRefusedRows1765990100000,
   PausesLeft1765990200000,
+  LeavingsKnown1766100000000,
 ];

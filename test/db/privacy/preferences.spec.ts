@@ -119,6 +119,7 @@ const PASSING = [
   'sequence_signal',
   'seen_to_forget',
   'topic_to_leave',
+  'waiting_leaving',
 ];
 /** Where they are part of what the service asks other modules. */
 const ELSEWHERE = ['subscriber_tag', 'topic_opt_out'];

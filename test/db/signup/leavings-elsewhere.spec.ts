@@ -1,86 +1,155 @@
-import { join } from 'node:path';
-import { readdir } from 'node:fs/promises';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
+import { becomesTrue } from '../../../src/infra/database/postmaster.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
-import { startTestApp, type TestApp } from '../../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { newReader } from '../../support/reader.js';
+import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { startAppBehindSocket, type AppBehindSocket } from '../../support/app-behind-socket.js';
+import { newReader, type Reader } from '../../support/reader.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
-import { pass } from '../../support/steady-time.js';
 import { openSmtpSink, type SmtpSink } from '../../support/smtp-sink.js';
 
 const DAY_MS = 86_400_000;
-const TABLES = ['message', 'setting', 'subscriber', 'suppression', 'consent_event'];
+const HOUR_MS = 3_600_000;
 
-let database: TestDatabase;
-/** Answers requests; the other sends, on another machine: neither sees the folder of the other. */
+/** Answers requests, and loses its database alone; the others send, on other machines: none sees the folder of another. */
+let behind: AppBehindSocket;
 let web: TestApp;
-let worker: TestApp;
 let relay: SmtpSink;
+let workers: TestApp[];
+let leaver: Reader;
+let stays: Reader;
 beforeEach(async () => {
-  [database, relay] = await Promise.all([createTestDatabase(), openSmtpSink()]);
-  web = await startTestApp({ databaseUrl: database.url });
-  worker = await startTestApp({
-    databaseUrl: database.url,
-    relay: relay.url,
-    variables: { ROLES: 'worker' },
-  });
-  for (const { app } of [web, worker]) app.useLogger(false);
+  [behind, relay] = await Promise.all([startAppBehindSocket(), openSmtpSink()]);
+  web = behind.t;
+  workers = [];
+  await web.app.get(KeptLeavings, { strict: false }).start();
+  [leaver, stays] = [await newReader(web, 'leaver@example.com'), await newReader(web, 'stays@example.com')];
+  web.clock.advance(7 * DAY_MS);
+  await web.app.get(JobRunner).run('sequences.advance-due');
 });
 afterEach(async () => {
-  vi.restoreAllMocks();
-  await worker.close();
-  await web.close();
+  for (const worker of workers) await worker.close();
+  await behind.close();
   await relay.close();
-  await database.drop();
 });
 
+const newWorker = async (roles: string): Promise<TestApp> => {
+  const variables = { ROLES: roles };
+  const worker = await startTestApp({ databaseUrl: behind.databaseUrl, relay: relay.url, variables });
+  worker.app.useLogger(false);
+  worker.clock.advance(7 * DAY_MS);
+  workers.push(worker);
+  await worker.app.get(KeptLeavings, { strict: false }).start();
+  return worker;
+};
+/** To whom mails have gone by a worker when it has nothing more to send. */
+const sendsTo = async (worker: TestApp): Promise<string[]> => {
+  await worker.app.get(JobRunner).run('delivery.send-due');
+  return [...new Set(relay.mails.flatMap(({ to }) => to))];
+};
+const leaves = async (): Promise<unknown> =>
+  web.http.post(leaver.unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+const isOff = async (): Promise<boolean> => {
+  const rows: unknown[] = await web.dataSource.query(
+    `select 1 from subscriber where id = $1 and status = 'unsubscribed'`,
+    [leaver.id],
+  );
+  return rows.length > 0;
+};
+/** The word of each process that has given one ran out so long ago, and mails have waited for it for as long. */
+const silentFor = async (worker: TestApp, ms: number): Promise<unknown> =>
+  worker.dataSource.query(
+    `update leavings_keeper set good_until = clock_timestamp() - interval '1 hour', held_ms = $1`,
+    [ms],
+  );
+
 it.each([
-  ['cannot be written to', '25006'],
-  ['has a full disk', '53100'],
+  ['a worker elsewhere, which saw nothing of the outage', 'worker', 'before'],
+  ['a worker elsewhere that was started meanwhile', 'worker', 'after'],
+  ['a machine that answers requests itself as well', 'web,worker', 'before'],
 ])(
-  'who leaves by a link while the database %s gets nothing of a list from a worker elsewhere, which went first when it was over',
+  'who leaves by a link in an outage gets nothing of a list by %s: their mail went',
   { timeout: 60_000 },
-  async (_, sqlState) => {
-    const leaver = await newReader(web, 'leaver@example.com');
-    const stays = await newReader(web, 'stays@example.com');
-    for (const { clock } of [web, worker]) clock.advance(7 * DAY_MS);
-    await web.app.get(JobRunner).run('sequences.advance-due');
-    await refuseWrites(web.dataSource, sqlState, TABLES);
-    await web.http.post(leaver.unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
-    const sends = async (): Promise<string[]> => {
-      await worker.app.get(JobRunner).run('delivery.send-due');
-      return relay.mails.flatMap(({ to }) => to);
-    };
-    expect(await sends()).toEqual([]);
-    await takeWrites(web.dataSource);
-    expect(await sends()).toEqual([]);
-    await web.app.get(KeptLeavings, { strict: false }).takeUp();
-    expect(await readdir(join(web.app.get<Config>(CONFIG).dataDir, 'leavings'))).toEqual([]);
-    expect(await sends()).toEqual([]);
-    pass(worker.clock, 3_000);
-    expect(new Set(await sends())).toEqual(new Set([stays.email]));
+  async (_, roles, when) => {
+    const before = when === 'before' ? await newWorker(roles) : null;
+    await behind.front.close();
+    await leaves();
+    const worker = before ?? (await newWorker(roles));
+    expect(await sendsTo(worker)).toEqual([]);
+    await behind.front.open();
+    expect(await becomesTrue(isOff, 10_000)).toBe(true);
+    expect(await becomesTrue(async () => (await sendsTo(worker)).length > 0, 10_000)).toBe(true);
+    expect(await sendsTo(worker)).toEqual([stays.email]);
   },
 );
 
-it('who leaves by a link in an outage that lay between two runs of a worker elsewhere gets nothing of a list: it ended none of them', async () => {
-  const leaver = await newReader(web, 'leaver@example.com');
-  const stays = await newReader(web, 'stays@example.com');
-  const sends = async (): Promise<string[]> => {
-    expect(await worker.app.get(JobRunner).run('delivery.send-due')).toBe('done');
-    return relay.mails.flatMap(({ to }) => to);
+it('receipts and the like go while mails of lists wait for somebody’s word: nothing went at all', async () => {
+  const worker = await newWorker('worker');
+  await behind.front.close();
+  await silentFor(worker, 0);
+  await worker.http.post('/p/niches').type('form').send({ email: 'new@example.com' }).expect(200);
+  expect(await sendsTo(worker)).toEqual(['new@example.com']);
+});
+
+it('a mail whose turn has come stays when the word runs out before its body, and goes with the next', async () => {
+  const worker = await newWorker('worker');
+  relay.onRecipient = async () => {
+    await behind.front.close();
+    await silentFor(worker, 0);
+    return undefined;
   };
-  expect(await sends()).toEqual([]);
-  for (const { clock } of [web, worker]) clock.advance(7 * DAY_MS);
-  await web.app.get(JobRunner).run('sequences.advance-due');
-  await refuseWrites(web.dataSource, '25006', TABLES);
-  await web.http.post(leaver.unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
-  pass(worker.clock, 11_000);
+  expect([await sendsTo(worker), relay.bodiesBegun]).toEqual([[], 0]);
+  relay.onRecipient = async () => undefined;
+  await behind.front.open();
+  expect(await becomesTrue(async () => (await sendsTo(worker)).length === 2, 10_000)).toBe(true);
+});
+
+it('who leaves when their mail has been claimed elsewhere, and cannot be taken off yet, gets nothing: it went until the run had ended', async () => {
+  const worker = await newWorker('worker');
+  await refuseWrites(web.dataSource, 'P0001', ['suppression']);
+  relay.onRecipient = async (address) => {
+    if (address === leaver.email) await leaves();
+    return undefined;
+  };
+  expect([await sendsTo(worker), await isOff()]).toEqual([[stays.email], false]);
   await takeWrites(web.dataSource);
-  expect(await sends()).toEqual([]);
-  await web.app.get(KeptLeavings, { strict: false }).takeUp();
-  pass(worker.clock, 3_000);
-  expect(new Set(await sends())).toEqual(new Set([stays.email]));
+  expect(await becomesTrue(isOff, 10_000)).toBe(true);
+});
+
+it('mails wait for an hour for a machine that has ended without a word, and the owner is told: they went at once', async () => {
+  const worker = await newWorker('worker');
+  await behind.front.close();
+  await leaves();
+  await silentFor(worker, 59 * 60_000);
+  expect(await sendsTo(worker)).toEqual([]);
+  const [mail]: { id: string }[] = await worker.dataSource.query(
+    `select id from message where state = 'ready' and subscriber_id = $1`,
+    [stays.id],
+  );
+  const why = await worker.http
+    .get(`/api/v1/messages/${mail?.id}/explain`)
+    .set('Authorization', `Bearer ${API_KEY}`)
+    .expect(200);
+  expect(why.body.answer).toContain('Mails of lists wait for that, until');
+  const told = async (): Promise<string | undefined> => {
+    const rows: { message: string }[] = await worker.dataSource.query(
+      `select message from alert where key = 'leavings:silent' and resolved_at is null`,
+    );
+    return rows[0]?.message;
+  };
+  expect(await told()).toContain('wait for it, for an hour at most');
+  await silentFor(worker, HOUR_MS);
+  expect(await sendsTo(worker)).toContain(stays.email);
+  expect(await told()).toContain('Mails of lists go on without it');
+  await behind.front.open();
+  expect(await becomesTrue(isOff, 10_000)).toBe(true);
+  await sendsTo(worker);
+  expect(await told()).toBeUndefined();
+});
+
+it('nobody is waited for who has ended in good order', async () => {
+  const worker = await newWorker('worker');
+  await web.app.get(KeptLeavings, { strict: false }).onApplicationShutdown();
+  expect(await worker.dataSource.query('select 1 from leavings_keeper')).toEqual([]);
+  expect(await sendsTo(worker)).toHaveLength(2);
 });

@@ -83,7 +83,7 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
   ['BROADCAST_PAUSED', /paused/, { ...late('expired', OVERDUE), broadcast: broadcast('paused') }],
   ['HELD_RESTORED', /held until/, { ...late('held', RESTORED), broadcast: broadcast('paused') }],
   ['SENDING_REFUSED', /a copy/, { refusal: 'this is a copy of the database' }],
-  ['LEAVINGS_WAIT', /cannot be taken off the list yet.*15:00 UTC at the latest/, { leavings: LATER }],
+  ['LEAVINGS_WAIT', /has not said that all readers who left.*15:00 UTC at the latest/, { leavings: LATER }],
   ['MAILBOX_FIRST', /bounce mailbox is read before.*15:00 UTC at the latest/, { mailbox: LATER }],
   ['PACED', /“group:gmail”.*15:00/, { pacing: [{ bucket: 'group:gmail', byDay: false, until: LATER }] }],
   ['DAILY_QUOTA', /“global” has used up/, { pacing: [{ bucket: 'global', byDay: true, until: LATER }] }],

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { HOUR_MS } from '../values/time-units.js';
+
+/** So long a word holds, by the database's clock. Shorter than a few looks, and any busy moment would keep mails back. */
+export const WORD_MS = 4_000;
+/** So long mails wait for a process that says nothing: it may be gone for good, and would end all mail. */
+export const HOLD_MS = HOUR_MS;
+/** The owner has known for that long that it is gone. */
+const FORGOTTEN_AFTER = `interval '7 days'`;
+/** Between two looks of a worker; a longer one was no time in which any could send. */
+const LOOK_MS = 5_000;
+
+/**
+ * In SQL, read once a statement: whether all that were told by a process of ours that they are off the list are known here.
+ * Else nothing of a list may go. One that stays silent is waited for for an hour, in which workers could have sent.
+ */
+export const LEAVINGS_KNOWN = `coalesce((select bool_and(k.good_until > clock_timestamp() or k.held_ms >= ${HOLD_MS}) from leavings_keeper k), true)`;
+
+/** One that says nothing any more. */
+export interface SilentKeeper {
+  place: string;
+  /** How long mails have waited for it, in milliseconds. */
+  heldMs: number;
+  /** When they go on without it; null: they do. */
+  until: Date | null;
+}
+
+/**
+ * The word of each process that keeps leavings on disk: all it has kept is in the database. It holds for seconds. Whoever leaves while
+ * the database is away is told so only once the last word before has run out, and by then the barrier of every worker,
+ * on whichever machine, lets nothing of a list pass until there is a new one. So it needs no worker that has seen the outage,
+ * and none that shares a folder.
+ */
+@Injectable()
+export class Keepers {
+  readonly #process = randomUUID();
+
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Before the look that a word is about: what comes after it is not in it. */
+  async now(): Promise<Date> {
+    const [row]: { ms: number }[] = await this.dataSource.query(
+      'select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
+    );
+    if (row === undefined) throw new Error('the database did not answer');
+    return new Date(row.ms);
+  }
+
+  /** This process is waited for from now on; has it said nothing, its folder has no name yet. */
+  async appear(path: string): Promise<void> {
+    await this.dataSource.query(
+      `insert into leavings_keeper (process, folder, place, good_until) values ($1, $2, $3, clock_timestamp())
+       on conflict (process) do nothing`,
+      [this.#process, this.#process, placeOf(path)],
+    );
+  }
+
+  /**
+   * All that lay in the folder at `at`, and all that this process has kept, is in the database. `folder`: the name that lies in it,
+   * which a new container, or one on another machine, finds there; an empty mount point has another.
+   */
+  async say(folder: string, path: string, at: Date): Promise<void> {
+    await this.dataSource.query(
+      `insert into leavings_keeper (process, folder, place, good_until)
+       values ($1, $2, $3, $4::timestamptz + $5 * interval '1 millisecond')
+       on conflict (process) do update set folder = excluded.folder, place = excluded.place, good_until = excluded.good_until,
+         held_ms = 0, held_at = null`,
+      [this.#process, folder, placeOf(path), at, WORD_MS],
+    );
+    await this.succeed(folder, at);
+  }
+
+  /** What those before it have kept in that folder was there at `at`, and is in the database. */
+  async succeed(folder: string, at: Date): Promise<void> {
+    await this.dataSource.query(
+      'delete from leavings_keeper where folder = $1 and process <> $2 and good_until < $3',
+      [folder, this.#process, at],
+    );
+  }
+
+  /** Keeps nothing more, and nothing that is not in the database. */
+  async end(): Promise<void> {
+    await this.dataSource.query('delete from leavings_keeper where process = $1', [this.#process]);
+  }
+
+  /** Called by each worker before it sends. Those for which mails wait, or have waited, for the time since the last look. */
+  async wait(now: Date): Promise<SilentKeeper[]> {
+    const [rows]: [{ place: string; heldMs: number }[], number] = await this.dataSource.query(
+      `update leavings_keeper set held_at = clock_timestamp(),
+         held_ms = held_ms + coalesce(least(extract(epoch from clock_timestamp() - held_at) * 1000, $1), 0)
+       where good_until < clock_timestamp() returning place, held_ms as "heldMs"`,
+      [LOOK_MS],
+    );
+    if (rows.length > 0)
+      await this.dataSource.query(
+        `delete from leavings_keeper where held_ms >= $1 and good_until < clock_timestamp() - ${FORGOTTEN_AFTER}`,
+        [HOLD_MS],
+      );
+    return rows.map((row) => ({
+      ...row,
+      until: row.heldMs < HOLD_MS ? new Date(now.getTime() + HOLD_MS - row.heldMs) : null,
+    }));
+  }
+}
+
+/** For people. */
+function placeOf(path: string): string {
+  return `${hostname()}:${path}`;
+}
