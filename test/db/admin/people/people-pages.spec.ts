@@ -316,4 +316,11 @@ describe('the page of subscribers', () => {
     await signIn('/admin/subscribers?q=ada');
     expect(await get('/admin/subscribers/export.csv?q=ada')).toContain('"ada@example.com"');
   });
+
+  it('are not taken away either by who signed in while the clock was ahead: a browser left open gave everybody away for as long', async () => {
+    t.clock.advance(-7_200_000);
+    await t.http.get('/admin/subscribers/export.csv').set('Cookie', cookie).expect(303);
+    await signIn();
+    expect(await get('/admin/subscribers/export.csv')).toContain('"ada@example.com"');
+  });
 });
