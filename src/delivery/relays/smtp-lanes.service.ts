@@ -115,6 +115,11 @@ export class SmtpLanes {
     return this.relays.anyUsable(this.full());
   }
 
+  /** Whether another relay is believed to work, as their states were last read. */
+  anyBeside({ name }: Pick<Relay, 'name'>): boolean {
+    return this.relays.all().some((other) => other.name !== name && !this.relays.isKnownOut(other.name));
+  }
+
   /** As `RelaysService.templatesToPassOver`. */
   async putOff(): Promise<string[][]> {
     return this.relays.templatesToPassOver();

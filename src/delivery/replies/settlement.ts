@@ -50,6 +50,9 @@ const STAGES: Readonly<Record<string, ReplyStage>> = {
 /** Nothing of this has to do with the mail: it waits until it is put right, for as long as it takes. */
 const OUR_TROUBLE: ReadonlySet<string> = new Set(['connect', 'login', 'signing', 'kept waiting']);
 const OUR_TROUBLE_MINUTES = 1;
+/** It went no further than the relay, and another one works: a confirmation is not to wait for the one that does not. */
+const ELSEWHERE_SECONDS = 2;
+const NOT_REACHED: ReadonlySet<string> = new Set(['connect', 'login']);
 /** The relay went silent or away in the middle, which is its own doing; or a mail's, when the relay works for others. */
 const RELAY_LOST: ReadonlySet<string> = new Set(['envelope', 'barrier']);
 /**
@@ -93,7 +96,7 @@ const SUSPECT_FROM_ATTEMPT = 3;
  * From what happened on the wire to what is written down. Pure. A bulk mail whose body was under way when the
  * connection broke is `unknown` and stays so; a transactional one is sent once more under the same Message-ID, because
  * a receipt that never comes is worse than one that comes twice. `probe`: the relay was known to be out, and this mail
- * was taken to find out whether it still is.
+ * was taken to find out whether it still is. `elsewhere`: another relay is believed to work.
  */
 export function settlementOf(
   message: Pick<ClaimedMessage, 'id' | 'epoch' | 'attempt' | 'class' | 'unknownCount'>,
@@ -104,7 +107,8 @@ export function settlementOf(
     relay,
     tls,
     probe = false,
-  }: { now: Date; probe?: boolean } & Pick<Settlement, 'durationMs' | 'relay' | 'tls'>,
+    elsewhere = false,
+  }: { now: Date; probe?: boolean; elsewhere?: boolean } & Pick<Settlement, 'durationMs' | 'relay' | 'tls'>,
 ): Settlement {
   const base: Settlement = {
     id: message.id,
@@ -140,9 +144,9 @@ export function settlementOf(
     case 'unknown':
       return { ...base, ...unknown(message, outcome.reason, now), stage: 'body' };
     case 'not_sent':
-      return { ...base, ...notSent(message, outcome, { now, probe }), stage: outcome.stage };
+      return { ...base, ...notSent(message, outcome, { now, probe, elsewhere }), stage: outcome.stage };
     case 'refused':
-      return { ...base, ...refused(message, outcome, { now, probe }) };
+      return { ...base, ...refused(message, outcome, { now, probe, elsewhere }) };
     default:
       return outcome satisfies never;
   }
@@ -220,6 +224,7 @@ export function provesRelay(outcome: SendOutcome): boolean {
 }
 
 type Retry = Pick<Settlement, 'state' | 'reason' | 'dueAt'>;
+type Told = { now: Date; probe: boolean; elsewhere: boolean };
 
 /**
  * No relay is trusted to drop a second copy by an idempotency key, though two say that they read one from a header (Resend:
@@ -242,7 +247,7 @@ function unknown(
 function notSent(
   { attempt }: Pick<ClaimedMessage, 'attempt'>,
   { stage, reason }: { stage: string; reason: string },
-  { now, probe }: { now: Date; probe: boolean },
+  { now, probe, elsewhere }: Told,
 ): Retry & { countsAsAttempt: boolean } {
   // Counted unless the relay is known to be out: a mail that makes a good relay end the connection must come to an end.
   const suspect = attempt >= SUSPECT_FROM_ATTEMPT;
@@ -255,13 +260,15 @@ function notSent(
   }
   // A key is put right by a person, and all mails of the domain ask again each time.
   const minutes = stage === 'signing' ? LATER_MINUTES : OUR_TROUBLE_MINUTES;
-  return { state: 'ready', reason, dueAt: inMinutes(now, minutes), countsAsAttempt: false };
+  const isSoon = elsewhere && (NOT_REACHED.has(stage) || RELAY_LOST.has(stage));
+  const dueAt = isSoon ? inSeconds(now, ELSEWHERE_SECONDS) : inMinutes(now, minutes);
+  return { state: 'ready', reason, dueAt, countsAsAttempt: false };
 }
 
 function refused(
   { attempt, epoch }: Pick<ClaimedMessage, 'attempt' | 'epoch'>,
   outcome: Extract<SendOutcome, { kind: 'refused' }>,
-  { now, probe }: { now: Date; probe: boolean },
+  { now, probe, elsewhere }: Told,
 ): Retry & Pick<Settlement, 'countsAsAttempt' | 'stage' | 'code' | 'reply'> {
   const { stage, code, reply } = outcome;
   const { action, reason } = consequence(outcome);
@@ -269,6 +276,9 @@ function refused(
   if (action === 'person') return { ...said, state: 'rejected', reason, dueAt: null };
   if (blamesSender(outcome)) return { ...said, state: 'held', reason: senderRefusal(reason), dueAt: null };
   const ours = { ...said, state: 'ready', reason, countsAsAttempt: false } as const;
+  // Of relays that were believed to work each may refuse it so, and a broadcast would go round among them.
+  if (probe && elsewhere && isAtSender(outcome) && !outcome.senderAlone)
+    return { ...ours, dueAt: inSeconds(now, ELSEWHERE_SECONDS) };
   // About the pace of all mails or the relay's own state, and no fault of the one that happened to be next.
   const ofRelay = outcome.ofRelay || (isAtSender(outcome) && !outcome.senderAlone);
   if (action === 'retry' && (reason === 'rate_limited' || ofRelay))
@@ -334,5 +344,9 @@ function later(attempt: number, reason: string, now: Date): Retry {
 }
 
 function inMinutes(now: Date, minutes: number): Date {
-  return new Date(now.getTime() + minutes * 60_000);
+  return inSeconds(now, minutes * 60);
+}
+
+function inSeconds(now: Date, seconds: number): Date {
+  return new Date(now.getTime() + seconds * 1_000);
 }

@@ -287,6 +287,7 @@ export class SenderService {
         relay: taken?.lane.relay ?? null,
         tls: taken?.lane.tls ?? null,
         probe: taken?.relay.probe ?? false,
+        elsewhere: taken !== null && this.lanes.anyBeside(taken.relay),
       }),
     );
     if (outcome.kind === 'accepted') run.accepted++;

@@ -46,3 +46,39 @@ describe('the relay with most of the weight, down before the process starts', ()
     ]);
   });
 });
+
+describe('a mail that tries the relay which is out, while another works', () => {
+  let t: PostOffice;
+  let works: SmtpSink;
+  let out: SmtpSink;
+  afterEach(async () => {
+    await t.close();
+    await Promise.all([works.close(), out.close()]);
+  });
+
+  it.each([
+    ['cannot be reached', async () => out.close()],
+    [
+      'refuses the sender',
+      async () => void (out.onSender = async () => ({ code: 550, text: '5.7.1 Suspended' })),
+    ],
+    ['goes away', async () => void (out.onSender = async () => 'drop')],
+  ])(
+    'goes by the other after two seconds, where that one %s: a confirmation waited a minute',
+    async (_, turnsBad) => {
+      [out, works] = await Promise.all([openSmtpSink(), openSmtpSink()]);
+      t = await openPostOffice({ SMTP_URL: `${out.url}?name=out&weight=3 ${works.url}?name=works` });
+      await turnsBad();
+      await t.db.query(
+        `insert into relay_state (key, state, failures, pause_seconds, opened_until, updated_at)
+       values ('out', 'open', 5, 30, now() - interval '1 second', now())`,
+      );
+      const id = await t.plan('newcomer@example.org', { class: 'transactional' });
+      expect(await t.sendDue()).toBe(0);
+      expect(await t.state(id)).toMatchObject({ state: 'ready', attempt: 0 });
+      t.clock.advance(2_000);
+      expect(await t.sendDue()).toBe(1);
+      expect([out.mails.length, works.mails.length]).toEqual([0, 1]);
+    },
+  );
+});
