@@ -214,6 +214,25 @@ export class BounceImap {
   }
 }
 
+/** For `doctor`: how many mails wait there. Throws with what the server says; changes nothing. */
+export async function tryMailbox(url: URL, limitMs: number): Promise<string> {
+  const client = await clientFor(url);
+  client.on('error', () => undefined);
+  const late = setTimeout(() => client.close(), limitMs);
+  try {
+    await client.connect();
+    const { path } = folderNamed(await client.list(), mailboxOf(url));
+    const status = await client.status(path, { messages: true });
+    if (status === false) throw new Error(`there is no ${path}`);
+    return `${url.host} takes the login; mails that wait in ${path}: ${status.messages ?? 0}`;
+  } catch (error) {
+    throw new Error(`${url.host}: ${reasonOf(error)}`, { cause: error });
+  } finally {
+    clearTimeout(late);
+    client.close();
+  }
+}
+
 const TOLD = {
   [LEFT_BEHIND]:
     'Mails in the bounce mailbox could not be taken and stay there. They are tried again every minute. Some may ask to be taken off the list, by an address that stood in a mail of which a restored backup does not know: take off whoever wrote them, and delete them.',

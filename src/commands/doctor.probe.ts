@@ -2,7 +2,9 @@ import { access, constants, stat } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import type { CommandContext } from '../application.js';
+import { tryMailbox } from '../bounces/bounce-imap.service.js';
 import { IntakeWatch } from '../bounces/intake-watch.service.js';
+import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import { dkimDomain } from '../delivery/signing/dkim-keys.js';
 import { DkimService } from '../delivery/signing/dkim.service.js';
 import { DomainCheckService } from '../delivery/domains/domain-check.service.js';
@@ -32,7 +34,8 @@ export interface DoctorOptions {
 }
 
 const TIMEOUT_MS = 5_000;
-const RELAY_LIMIT_MS = 15_000;
+/** For a server of mails, either way. */
+const SERVER_LIMIT_MS = 15_000;
 
 /** Each thing an installation needs, tried for real. Never throws; what fails says what to do. Ends within 20 seconds. */
 export async function doctor(context: CommandContext, options: DoctorOptions = {}): Promise<Check[]> {
@@ -68,7 +71,16 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
       config.mongoUri === null ? 'PostgreSQL' : reach(new URL(config.mongoUri), 27_017),
     ),
     ...relayChecks(config),
+    check('ledger', async () => {
+      const state = await app.get(GenerationGuard, { strict: false }).state();
+      if (!state.ok)
+        throw new Error(`nothing is sent: ${state.reason}; see wellspring ledger confirm --help`);
+      return 'mails may go out';
+    }),
     check('bounces', async () => app.get(IntakeWatch, { strict: false }).inWords()),
+    ...[config.bounceImapUrl ?? []]
+      .flat()
+      .map(async (url) => check('bounce mailbox', async () => tryMailbox(new URL(url), SERVER_LIMIT_MS))),
     check('address', async () => {
       if (!config.mailboxOn && !config.baseUrl.startsWith('https://'))
         throw new Error('BASE_URL: links in mails should start with https://');
@@ -82,7 +94,7 @@ function relayChecks({ mailboxOn, relays }: CommandContext['config']): Promise<C
   if (mailboxOn) return [check('mail relay', async () => 'built-in mailbox (set SMTP_URL to send mail)')];
   return relays.map(async ({ name, url, ...trust }) =>
     check(relays.length === 1 ? 'mail relay' : `mail relay ${name}`, async () => {
-      const session = await SmtpSession.open(new URL(url), trust, RELAY_LIMIT_MS);
+      const session = await SmtpSession.open(new URL(url), trust, SERVER_LIMIT_MS);
       session.quit();
       const { host, username } = new URL(url);
       return `${host} answers, ${session.tls ?? 'without encryption'}${username === '' ? '' : ', and takes the login'}`;
