@@ -47,7 +47,7 @@ const OUTCOMES: Readonly<Record<string, readonly [string, string]>> = {
   ready: ['ATTEMPT_DEFERRED', 'not taken for now'],
   rejected: ['ATTEMPT_REJECTED', 'refused for good'],
   held: ['ATTEMPT_REFUSED_SENDER', 'refused for good because of the sender'],
-  unknown: ['ATTEMPT_UNKNOWN', 'the connection ended before the relay said anything'],
+  unknown: ['ATTEMPT_UNKNOWN', 'the relay did not say whether it took the mail'],
   expired: ['ATTEMPT_LAST', 'not taken, and it was the last try'],
   left_behind: ['ATTEMPT_LEFT_BEHIND', 'its worker ended before it said what became of the mail'],
   held_back: ['ATTEMPT_HELD_BACK', 'stopped at the last moment, before the first byte of the mail'],

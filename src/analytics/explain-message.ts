@@ -85,7 +85,8 @@ export interface MessageFacts {
   broadcast: BroadcastFacts | null;
   broadcastTime: BroadcastTimeFacts | null;
   attempts: AttemptFacts[];
-  reports: { verdict: string; reason: string; at: Date }[];
+  /** `source`: by which way; `smtp_reply` was said while the mail was handed over, and nothing came back. */
+  reports: { verdict: string; reason: string; source: string; at: Date }[];
   /** Whether the mails of its sequence are paused: then the claim holds it. */
   sequencePaused: boolean;
   /** What the rules about late mails and restored backups make of it when it comes up; null when they let it go. */
@@ -120,11 +121,11 @@ export function explainMessage(facts: MessageFacts): Explanation {
     ...lifecycle(facts),
     ...attemptRules(facts.attempts),
     ...end(facts),
-    ...facts.reports.map(({ verdict, reason, at }) =>
+    ...facts.reports.map(({ verdict, reason, source, at }) =>
       rule(
         `REPORT_${verdict.toUpperCase()}`,
         'info',
-        `A report came back: ${verdict}, ${inWords(reason)}.`,
+        `${source === 'smtp_reply' ? 'What the server said counts as' : 'A report came back'}: ${verdict}, ${inWords(reason)}.`,
         at,
       ),
     ),

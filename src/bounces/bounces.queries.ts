@@ -281,6 +281,15 @@ export class BouncesQueries {
     return rows.map(({ reason }) => reason);
   }
 
+  /** Whether a mail of that domain is held for that reason, as it stands in `state_reason`. Served by `message_held`. */
+  async holdsFor(manager: EntityManager, reason: string, senderDomain: string): Promise<boolean> {
+    const [row]: { held: boolean }[] = await manager.query(
+      `select exists (select 1 from message where state = 'held' and state_reason = $1 and split_part(lane_key, '|', 1) = $2) as held`,
+      [reason, senderDomain],
+    );
+    return row?.held === true;
+  }
+
   /** Newest first. */
   async list(filter: BounceFilter): Promise<BounceRow[]> {
     return this.dataSource.query(

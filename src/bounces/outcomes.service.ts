@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { BroadcastGuard } from '../delivery/guards/broadcast-guard.service.js';
 import type { ReportedMessage } from '../delivery/ledger/message-evidence.queries.js';
 import { HARD_REASONS } from '../delivery/replies/reply-reason.js';
-import { SENDER_REFUSED_ALERT } from '../delivery/replies/sender-refusal.js';
+import { refusedFor, SENDER_REFUSALS, SENDER_REFUSED_ALERT } from '../delivery/replies/sender-refusal.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { LeaveService } from '../subscribers/leave.service.js';
@@ -87,7 +87,10 @@ export class OutcomesService {
     { reason, status, replyCode }: Finding,
   ): Promise<void> {
     const domain = queueKey.split('|')[0] ?? '';
-    const held = state === 'held';
+    // One that came back later, from a server behind the relay, says nothing of those that are held.
+    const why = SENDER_REFUSALS.find((one) => refusedFor(one) === reason);
+    const held =
+      state === 'held' || (why !== undefined && (await this.bounces.holdsFor(manager, why, domain)));
     const release = held
       ? '. They are held and not tried again by themselves: send them on the page Sending when the cause is mended; "npm run wellspring -- doctor" looks at SPF, DKIM and DMARC.'
       : '';

@@ -33,7 +33,7 @@ export async function checkDomain(
   const dmarc = await findDmarc(dns, domain.from);
   const organisation = await organisations(dns, domain, dmarc);
   const asked = await Promise.all([
-    checkSpf(dns, domain.returnPath, domain.ips),
+    checkSpf(dns, domain.returnPath, domain.ips).then((found) => ofReturnPath(domain, found)),
     checkDkim(dns, domain.from, domain.keys),
     checkDmarc(dns, domain.from, dmarc),
     checkMx(dns, remote, domain),
@@ -41,6 +41,12 @@ export async function checkDomain(
   ]);
   const known = [checkAlignment(domain, dmarc, organisation), checkFreemail(domain.from)];
   return [...asked, ...known].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** Receivers ask the domain of the return path for its SPF, and the owner looks at the one that stands beside the result. */
+function ofReturnPath({ from, returnPath }: DomainUnderTest, found: Finding): Finding {
+  if (returnPath === from || found.detail.includes(returnPath)) return found;
+  return { ...found, detail: `at the return path ${returnPath}: ${found.detail}` };
 }
 
 /** D4: DMARC passes by SPF or by DKIM; the big providers want both. `organisation`: of each domain that takes part. */

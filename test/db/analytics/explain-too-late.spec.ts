@@ -84,7 +84,7 @@ describe('why a mail whose first try was unclear goes later', () => {
     expect(why.chain.filter(({ code }) => code.startsWith('ATTEMPT'))).toEqual([
       expect.objectContaining({
         code: 'ATTEMPT_UNKNOWN',
-        text: expect.stringContaining('the connection ended before the relay said anything (stage: body)'),
+        text: expect.stringContaining('the relay did not say whether it took the mail (stage: body)'),
       }),
     ]);
   });

@@ -80,6 +80,7 @@ describe('refusals while sending', () => {
   it('a mail that was refused because of the sender is not tried again until the owner sends it, and tells each time', async () => {
     const held = office.app.get(HeldService, { strict: false });
     const refused = { reason: 'refused because of the sender: policy' };
+    const alerts = office.app.get(AlertsService, { strict: false });
     const tried = (): number => relay.asked.filter((address) => address === 'policy@example.org').length;
     expect(await held.counts()).toMatchObject({ held: [{ ...refused, count: 1 }] });
     office.clock.advance(30 * 3_600_000);
@@ -90,6 +91,12 @@ describe('refusals while sending', () => {
     await office.sendDue();
     await countRefusals();
     expect(tried()).toBe(2);
+    // Of another mail, which the relay had taken: those that are held still wait for the owner.
+    const before = (await alerts.open()).map(({ message }) => message);
+    expect(before).toEqual([expect.stringContaining('They are held')]);
+    const policy = { status: '5.7.1', diagnostic: '550 5.7.1 rejected for policy reasons' };
+    await office.comesBack(await office.sent('later@example.org'), policy);
+    expect((await alerts.open()).map(({ message }) => message)).toEqual(before);
     expect(await office.alertKeys()).toEqual(['bounces:sender:example.com:policy']);
     expect(await held.cancel(refused)).toBe(1);
     expect(await office.alertKeys()).toEqual([]);

@@ -150,7 +150,9 @@ describe('D1 SPF', () => {
 
   it('is that of the return path', async () => {
     const zone = { 'TXT b.example.com': ['v=spf1 -all'] };
-    expect(await tried('D1', { zone, returnPath: 'b.example.com' })).toBe('ok one record, 0 of 10 lookups');
+    expect(await tried('D1', { zone, returnPath: 'b.example.com' })).toBe(
+      'ok at the return path b.example.com: one record, 0 of 10 lookups',
+    );
   });
 });
 

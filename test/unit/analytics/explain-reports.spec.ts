@@ -1,0 +1,15 @@
+import { describe, expect, it } from 'vitest';
+import { explainMessage } from '../../../src/analytics/explain-message.js';
+import { factsWith as with_, LATER } from './message-facts.js';
+
+describe('what became of a mail by what was said of it', () => {
+  it('says of a refusal while the mail was handed over what it counts as, and of a report alone that it came back', () => {
+    const report = { verdict: 'hard', reason: 'user_unknown', at: LATER };
+    const told = (source: string): unknown =>
+      explainMessage(with_({ reports: [{ ...report, source }] })).chain.find(
+        ({ code }) => code === 'REPORT_HARD',
+      )?.text;
+    expect(told('smtp_reply')).toBe('What the server said counts as: hard, no such user.');
+    expect(told('imap')).toBe('A report came back: hard, no such user.');
+  });
+});
