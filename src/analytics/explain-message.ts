@@ -12,6 +12,7 @@ import {
   WAITS_FOR_TEST,
   UNFIT_REASONS,
 } from '../delivery/message/state-reasons.js';
+import { limitName } from '../delivery/pacing/limit-name.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
 import { OVERDUE, RESTORED } from '../delivery/message/overdue.js';
 import type { ReplyReason } from '../delivery/replies/reply-reason.js';
@@ -324,7 +325,7 @@ function waits(facts: MessageFacts): Rule[] {
   }
   for (const { bucket, byDay, until } of pacing) {
     const limit = byDay ? 'has used up its mails of the day' : 'lets no more mails through just now';
-    const words = `The limit ${quoted(bucket)} ${limit}; the next may go at ${instantText(until)}.`;
+    const words = `The limit ${quoted(limitName(bucket))} ${limit}; the next may go at ${instantText(until)}.`;
     rules.push(rule(byDay ? 'DAILY_QUOTA' : 'PACED', 'waits', words, until));
   }
   const out = relays.filter(({ state }) => state !== 'closed');

@@ -5,7 +5,7 @@ import { joined, joinedKeysOf } from '../delivery/pacing/relay-shares.js';
 import { OverdueService } from '../delivery/waiting/overdue.service.js';
 import { PacingService } from '../delivery/pacing/pacing.service.js';
 import { RelaysService } from '../delivery/relays/relays.service.js';
-import { quotaOn, refill, reserveOf, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
+import { quotaOn, refill, reserveOf, secondAfter, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { MessageFacts } from './explain-message.js';
 import { lateRow, leavingsHoldUntil, sequencePaused, type MessageRow } from './explain.queries.js';
@@ -67,7 +67,7 @@ export class ExplainWaits {
         const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
         const reserve = quota === null || urgency === 'urgent' ? 0 : reserveOf(quota);
         const byDay = quota !== null && bucket.usedToday >= quota - reserve;
-        return { bucket: bucket.key, byDay, until: new Date(nowMs + waitMs(bucket, urgency)) };
+        return { bucket: bucket.key, byDay, until: secondAfter(nowMs + waitMs(bucket, urgency)) };
       });
   }
 }

@@ -16,7 +16,8 @@ import {
   type HeldMailsForm,
   type SequenceForm,
 } from './decisions.schemas.js';
-import { limitName, paceWords, sendingPage, stopWords } from './sending-view.js';
+import { limitName } from '../../delivery/pacing/limit-name.js';
+import { paceWords, sendingPage, stopWords } from './sending-view.js';
 
 /** How sending stands, and the decisions that only the owner can take. */
 @Controller('admin/sending')

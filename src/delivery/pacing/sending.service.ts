@@ -11,7 +11,7 @@ import { PacingService } from './pacing.service.js';
 import { RelaysService } from '../relays/relays.service.js';
 import { SendingQueries } from './sending.queries.js';
 import type { estimateResponse, SendingState } from './sending.schemas.js';
-import { available, quotaOn, rateOf, refill, reserveOf } from './token-bucket.js';
+import { available, quotaOn, rateOf, refill, reserveOf, secondAfter } from './token-bucket.js';
 
 /** What a broadcast knows of its mails beyond the ledger. */
 export interface Unwritten {
@@ -154,6 +154,6 @@ function shown(
   { remaining, completesAtMs, perSecond, limitedBy }: Estimate,
   waitsForTest: number,
 ): Omit<z.output<typeof estimateResponse>, 'completesAt'> & { completesAt: Date | null } {
-  const completesAt = completesAtMs === null ? null : new Date(completesAtMs);
+  const completesAt = completesAtMs === null ? null : secondAfter(completesAtMs);
   return { broadcastId, remaining, waitsForTest, completesAt, perSecond, limitedBy };
 }

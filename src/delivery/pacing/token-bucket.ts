@@ -145,6 +145,9 @@ export function giveBackDay(bucket: Bucket, count: number, spentAtMs: number): B
   return { ...bucket, usedToday: sameDay ? Math.max(0, bucket.usedToday - count) : bucket.usedToday };
 }
 
+/** For people: whole seconds, as the clocks of database and worker differ by some milliseconds. A day would seem to end at 23:59. */
+export const secondAfter = (ms: number): Date => new Date(Math.ceil(ms / 1_000) * 1_000);
+
 /** Milliseconds until one mail may go, out of a bucket that has been refilled; 0 when one may go now. */
 export function waitMs(bucket: Bucket, urgency: Urgency = 'urgent'): number {
   if (available(bucket, urgency) > 0) return 0;

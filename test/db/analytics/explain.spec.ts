@@ -85,7 +85,10 @@ describe('GET /api/v1/messages/:id/explain', () => {
     );
     expect(await decided()).toMatchObject({
       decidedBy: 'PACED',
-      answer: expect.stringContaining('“global”'),
+      answer: expect.stringContaining('The limit “All mails”'),
+      chain: expect.arrayContaining([
+        expect.objectContaining({ code: 'PACED', at: expect.stringMatching(/\.000Z$/) }),
+      ]),
     });
     await t.dataSource.query('delete from send_bucket');
     await t.dataSource.query(

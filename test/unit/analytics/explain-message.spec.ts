@@ -85,8 +85,8 @@ const CASES: [decidedBy: string, words: RegExp, change: Change][] = [
   ['SENDING_REFUSED', /a copy/, { refusal: 'this is a copy of the database' }],
   ['LEAVINGS_WAIT', /has not said that all readers who left.*15:00 UTC at the latest/, { leavings: LATER }],
   ['MAILBOX_FIRST', /bounce mailbox is read before.*15:00 UTC at the latest/, { mailbox: LATER }],
-  ['PACED', /“group:gmail”.*15:00/, { pacing: [{ bucket: 'group:gmail', byDay: false, until: LATER }] }],
-  ['DAILY_QUOTA', /“global” has used up/, { pacing: [{ bucket: 'global', byDay: true, until: LATER }] }],
+  ['PACED', /“To Gmail”.*15:00/, { pacing: [{ bucket: 'group:gmail', byDay: false, until: LATER }] }],
+  ['DAILY_QUOTA', /“All mails” has used up/, { pacing: [{ bucket: 'global', byDay: true, until: LATER }] }],
   [
     'RELAY_OUT',
     /main \(421 busy\)/,

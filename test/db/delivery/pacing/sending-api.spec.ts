@@ -87,6 +87,8 @@ describe('/api/v1/sending', () => {
     const { body } = await call('get', `sending/estimate?broadcastId=${broadcastId}`).expect(200);
     expect(body).toMatchObject({ broadcastId, remaining: 3, limitedBy: 'group:other' });
     const seconds = (Date.parse(body.completesAt as string) - OPENED_AT.getTime()) / 1_000;
+    // The database's clock runs a little ahead or behind: a day that ends told as 23:59 is told a day early.
+    expect(Number.isInteger(seconds)).toBe(true);
     expect(seconds).toBeGreaterThan(4);
     expect(seconds).toBeLessThanOrEqual(8);
     await call('get', 'sending/estimate?broadcastId=x').expect(422);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { OVERDUE, RESTORED } from '../../../../src/delivery/message/overdue.js';
 import { ADDRESS_HIDDEN } from '../../../../src/delivery/message/state-reasons.js';
-import { limitName, paceWords, sendingPage } from '../../../../src/admin/sending/sending-view.js';
+import { paceWords, sendingPage } from '../../../../src/admin/sending/sending-view.js';
+import { limitName } from '../../../../src/delivery/pacing/limit-name.js';
 
 describe('sending in the owner’s words', () => {
   it.each([
