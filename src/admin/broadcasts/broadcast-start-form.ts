@@ -1,5 +1,5 @@
 import { DateTime } from 'luxon';
-import type { Resend } from '../../broadcasts/broadcast.js';
+import type { BroadcastReport, Resend } from '../../broadcasts/broadcast.js';
 import { resendBody, startBody, timingOf } from '../../broadcasts/broadcasts.schemas.js';
 import { hasHours, type Split } from '../../broadcasts/split.js';
 import { IF_PASSED, localMs, type BroadcastTiming } from '../../broadcasts/timing.js';
@@ -123,6 +123,17 @@ export function timingText({
     ...(hourPassed === 0 ? [] : [`${hourPassed} past the hour ${IF_PASSED_WORDS[local.ifPassed]}`]),
   ];
   return words.join('; ');
+}
+
+/** What becomes of readers for whom a pause lasts too long, once its owner goes on; null where all get their mail then. */
+export function lateText({
+  timing,
+  split,
+  startedAt,
+}: Pick<BroadcastReport, 'timing' | 'split' | 'startedAt'>): string | null {
+  const ifPassed = timing?.local?.ifPassed ?? 'send';
+  if (startedAt === null || split !== null || ifPassed === 'send') return null;
+  return `Readers whom the pause makes over six hours late ${IF_PASSED_WORDS[ifPassed]}.`;
 }
 
 /** `45 minutes`, `4 hours`, `1.5 hours`. */

@@ -1,6 +1,7 @@
 import type { BroadcastReport } from '../../broadcasts/broadcast.js';
 import { isOfReports } from '../../delivery/guards/sending-health.js';
 import { nextState, type BroadcastAction } from '../../broadcasts/broadcast-status.js';
+import { lateText } from './broadcast-start-form.js';
 
 export interface BroadcastView {
   id: string;
@@ -10,6 +11,8 @@ export interface BroadcastView {
   /** What the state means to the owner: `good`, `warn`, `bad`, `brand`, or nothing to say. */
   tone: string;
   reason: string | null;
+  /** Of one that is paused: who gets it later, or not at all, the longer it stands still. */
+  late: string | null;
   /** It stands still for what came back of its mails, which is to be looked at first. */
   isStoppedByReports: boolean;
   when: { label: string; at: Date } | null;
@@ -59,6 +62,7 @@ export function broadcastView(report: BroadcastReport): BroadcastView {
     ...{ id, title, template, state },
     tone: TONES[state] ?? '',
     reason: stateReason,
+    late: state === 'paused' ? lateText(report) : null,
     isStoppedByReports: state === 'paused' && stateReason !== null && isOfReports(stateReason),
     when: whenOf(report),
     total: sum(all),

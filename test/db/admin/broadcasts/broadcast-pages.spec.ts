@@ -214,4 +214,25 @@ describe('the owner’s pages of broadcasts', () => {
     expect(text).toContain('Arm B was stopped: 6.00 % of its readers left, at most 2.00 % are allowed.');
     expect(text).toMatch(/<th scope="row">Held out<\/th>/);
   });
+
+  it.each([
+    ['skip', 'do not get it.'],
+    ['nextDay', 'get it at the same hour a day later.'],
+  ])(
+    'say while it is paused what becomes of who is late by that (%s): going on ended its mails without a word before',
+    async (ifPassed, words) => {
+      const id = await written();
+      const day = new Date(t.clock.now().getTime() + 2 * 86_400_000).toISOString().slice(0, 10);
+      await post(`/${id}/start`, { when: 'local', time: `${day}T12:00`, zone: 'UTC', ifPassed }).expect(303);
+      const late = `Readers whom the pause makes over six hours late ${words}`;
+      await post(`/${id}/pause`, {}).expect(303);
+      expect((await get(`/${id}`)).text).not.toContain(late);
+      await post(`/${id}/resume`, {}).expect(303);
+      t.clock.set(`${day}T11:00:00Z`);
+      await t.app.get(JobRunner, { strict: false }).run('broadcasts.plan');
+      expect((await get(`/${id}`)).text).not.toContain(late);
+      await post(`/${id}/pause`, {}).expect(303);
+      expect((await get(`/${id}`)).text).toContain(`Paused by the owner. ${late}`);
+    },
+  );
 });
