@@ -124,7 +124,10 @@ export class BroadcastUpkeep {
   }
 
   async cancelRest(id: string, goesOn: () => boolean): Promise<void> {
-    while (goesOn() && (await this.mails.cancel(id, BATCH)) === BATCH);
+    let total = 0;
+    for (let count = BATCH; goesOn() && count === BATCH; total += count)
+      count = await this.mails.cancel(id, BATCH);
+    if (total > 0) await this.overdue.heldEnded();
   }
 
   async hasOpenMails(id: string): Promise<boolean> {

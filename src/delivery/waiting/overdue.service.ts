@@ -117,6 +117,13 @@ export class OverdueService {
     });
   }
 
+  /** Mails that were held have ended, as with their broadcast: where none is left, and none comes up late, nobody is asked any more. */
+  async heldEnded(): Promise<void> {
+    const resumedAt = dateOf((await this.heartbeat())?.resumedAt);
+    const times = { resumedAt, seenUntil: this.clock.now() };
+    await this.closeDecided(this.dataSource.manager, times, await this.settings());
+  }
+
   private async read(): Promise<{ settings: OverdueSettings; chosen: boolean }> {
     const chosen = await readSetting<OverdueSettings>(this.dataSource, SETTINGS_KEY);
     return { settings: chosen ?? DEFAULT_OVERDUE, chosen: chosen !== null };
@@ -185,7 +192,10 @@ export class OverdueService {
           },
           manager,
         );
-      else if (!outage) await this.closeDecided(manager, { resumedAt: dateOf(resumedAt), now }, settings);
+      else if (!outage) {
+        const seenUntil = new Date(now.getTime() - ALL_HELD_AFTER_MS);
+        await this.closeDecided(manager, { resumedAt: dateOf(resumedAt), seenUntil }, settings);
+      }
       return dateOf(resumedAt);
     });
   }
@@ -193,13 +203,13 @@ export class OverdueService {
   /** The process of the owner's decision may have ended before the alert did: nothing is held for it, and nothing will be. */
   private async closeDecided(
     manager: EntityManager,
-    { resumedAt, now }: { resumedAt: Date | null; now: Date },
+    { resumedAt, seenUntil }: { resumedAt: Date | null; seenUntil: Date },
     { afterHours }: OverdueSettings,
   ): Promise<void> {
     const open: unknown[] = await manager.query(
-      `select 1 from alert where key = $1 and resolved_at is null and last_seen_at < $3
+      `select 1 from alert where key = $1 and resolved_at is null and last_seen_at <= $3
          and (select true from message where state = 'held' and state_reason = $2 limit 1) is null`,
-      [OVERDUE_ALERT, OVERDUE, new Date(now.getTime() - ALL_HELD_AFTER_MS)],
+      [OVERDUE_ALERT, OVERDUE, seenUntil],
     );
     if (open.length === 0) return;
     const isLate =

@@ -53,6 +53,23 @@ describe('held mails of a broadcast that is of use until an hour', () => {
     expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'done', complete: true });
   });
 
+  it('were asked about for hours after their broadcast was cancelled, but not before', async () => {
+    const id = await late();
+    const other = await desk.started({ expiresAt: null });
+    await desk.planner.run(FOREVER);
+    await desk.t.db.query(
+      `update message set state = 'held', state_reason = 'overdue after an outage' where broadcast_id = $1`,
+      [other],
+    );
+    await desk.broadcasts.cancel(other);
+    await desk.planner.run(FOREVER);
+    expect(await alerts()).toContain('sending:overdue');
+    await desk.broadcasts.cancel(id);
+    await desk.planner.run(FOREVER);
+    expect(await states()).toEqual(['6 cancelled: broadcast cancelled']);
+    expect(await alerts()).not.toContain('sending:overdue');
+  });
+
   it('were counted as let go, and ended at their next turn, when the owner said so behind it', async () => {
     const id = await late();
     desk.t.clock.advance(30 * HOUR_MS);
