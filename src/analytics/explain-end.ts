@@ -1,9 +1,16 @@
-import { BROADCAST_CANCELLED, CANCELLED_BY_OWNER } from '../delivery/message/state-reasons.js';
+import {
+  BROADCAST_CANCELLED,
+  BROADCAST_PAUSED,
+  CANCELLED_BY_OWNER,
+  PAUSED_BY_READER,
+  SEQUENCE_PAUSED,
+  WAITS_FOR_TEST,
+} from '../delivery/message/state-reasons.js';
 import type { MessageClass } from '../delivery/message/message.js';
 import { replyWords } from '../delivery/replies/reply-words.js';
 import { LONGEST_WAIT_DAYS } from '../delivery/waiting/longest-wait.js';
-import { expiryOf, type Expiry } from '../delivery/message/expiry.js';
-import { RESTORED } from '../delivery/message/overdue.js';
+import { expiryOf, heldUntilTooLate, type Expiry } from '../delivery/message/expiry.js';
+import { OVERDUE, RESTORED } from '../delivery/message/overdue.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import { exitCause, isOwners, withheldCause } from './explain-exit.js';
 import type { BroadcastFacts } from './explain-rules.js';
@@ -60,15 +67,29 @@ export function inWords(reason: string): string {
   return replyWords(reason) ?? reason;
 }
 
+/** Why a mail was held, of one that was held for too long; other reasons are words already. */
+const HELD_FOR: Readonly<Record<string, string>> = {
+  [OVERDUE]: 'it was late by an outage or a missing DKIM key, and waited for the owner’s decision',
+  [RESTORED]: 'it was in a backup that was restored, and waited for the owner’s decision',
+  [BROADCAST_PAUSED]: 'its broadcast was paused',
+  [SEQUENCE_PAUSED]: 'the mails of its sequence were paused',
+  [PAUSED_BY_READER]: 'the reader had asked for a pause',
+  [WAITS_FOR_TEST]: 'the split test of its broadcast had no result',
+};
+
 /** A code and words for each cause: whoever adds a cause is asked for them by the type. */
 const EXPIRED: Readonly<Record<Expiry, [code: string, words: (message: Message, reason: string) => string]>> =
   {
     tooLate: [
       'EXPIRED',
-      ({ expiresAt }) =>
-        expiresAt === null
-          ? 'Its turn came when it was of no use any more.'
-          : `It was of use until ${instantText(expiresAt)}, and its turn came later.`,
+      ({ expiresAt }, reason) => {
+        const held = heldUntilTooLate(reason);
+        if (expiresAt === null) return 'Its turn came when it was of no use any more.';
+        const until = `It was of use until ${instantText(expiresAt)}`;
+        return held === null
+          ? `${until}, and its turn came later.`
+          : `${until}, and was held until that was over: ${HELD_FOR[held] ?? held}.`;
+      },
     ],
     overdue: [
       'EXPIRED_OVERDUE',
@@ -135,6 +156,7 @@ function unknown({ stateReason, settledAt }: Message): Rule {
 
 function lateWords(reason: string): string {
   const cause = expiryOf(reason);
+  if (heldUntilTooLate(reason) !== null) return 'it was held for too long';
   return cause === 'unrelayed' || cause === 'unsigned' ? reason : `it was ${reason}`;
 }
 

@@ -17,8 +17,18 @@ export type Expiry = keyof typeof EXPIRY;
 
 const KINDS = Object.keys(EXPIRY) as Expiry[];
 
+/** SQL for the `state_reason` of a held mail `m` that is of no use any more: what it was held for stands before it. */
+export const HELD_TOO_LONG = `coalesce(m.state_reason || ', ', '') || '${EXPIRY.tooLate()}'`;
+const TOO_LONG = `, ${EXPIRY.tooLate()}`;
+
+/** What a mail was held for until it was too late; null for one that was not held. */
+export function heldUntilTooLate(stateReason: string): string | null {
+  return stateReason.endsWith(TOO_LONG) ? stateReason.slice(0, -TOO_LONG.length) : null;
+}
+
 /** The cause behind such a `state_reason`, however many days were waited; null for what a try left. */
 export function expiryOf(stateReason: string): Expiry | null {
+  if (heldUntilTooLate(stateReason) !== null) return 'tooLate';
   const days = Number(/ for (\d+) days$/.exec(stateReason)?.[1] ?? 0);
   return KINDS.find((kind) => EXPIRY[kind](days) === stateReason) ?? null;
 }

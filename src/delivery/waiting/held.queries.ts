@@ -10,7 +10,7 @@ import {
   ON_SUPPRESSION_LIST,
   UNFIT_REASONS,
 } from '../message/state-reasons.js';
-import { EXPIRY } from '../message/expiry.js';
+import { HELD_TOO_LONG } from '../message/expiry.js';
 import { OVERDUE, RESTORED } from '../message/overdue.js';
 import { SENDER_REFUSALS } from '../replies/sender-refusal.js';
 
@@ -135,7 +135,7 @@ export class HeldQueries {
     return this.change(manager, part, {
       afterId,
       fate: `case when m.expires_at <= $6 then 'expired' when m.state_reason in (${listed(LATE_REASONS)}) and ${LATER_WENT} then 'cancelled' else 'ready' end`,
-      set: `state = ${withoutSending('h.fate')}, state_reason = case h.fate when 'cancelled' then '${LATER_STEP_WENT}' when 'expired' then '${EXPIRY.tooLate()}' end,
+      set: `state = ${withoutSending('h.fate')}, state_reason = case h.fate when 'cancelled' then '${LATER_STEP_WENT}' when 'expired' then ${HELD_TOO_LONG} end,
         settled_at = case when h.fate <> 'ready' then clock_timestamp() end,
         due_at = case when h.fate = 'ready' then greatest(m.due_at, $6) else m.due_at end,
         planned_for = case when h.fate <> 'ready' then m.planned_for end,
@@ -175,11 +175,11 @@ export class HeldQueries {
   /** The next of those that are of no use any more. Locks them, and leaves those that are being changed. Reads what is held, by `message_held`. */
   async endExpired(manager: EntityManager, now: Date): Promise<number> {
     const [, count]: [unknown[], number] = await manager.query(
-      `update message m set state = ${withoutSending(`'expired'`)}, state_reason = $1, settled_at = clock_timestamp()
-       from (select h.id from message h where h.state = 'held' and h.expires_at <= $2
-         limit $3 for update of h skip locked) h
+      `update message m set state = ${withoutSending(`'expired'`)}, state_reason = ${HELD_TOO_LONG}, settled_at = clock_timestamp()
+       from (select h.id from message h where h.state = 'held' and h.expires_at <= $1
+         limit $2 for update of h skip locked) h
        where m.id = h.id`,
-      [EXPIRY.tooLate(), now, BATCH],
+      [now, BATCH],
     );
     return count;
   }

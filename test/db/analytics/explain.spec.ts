@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
 import { newReader, preferencesForm, type Reader } from '../../support/reader.js';
 
@@ -358,5 +359,27 @@ describe('GET /api/v1/messages/:id/explain of a mail that is due, before the nex
       id,
       dueAt,
     ]);
+  });
+});
+
+describe('GET /api/v1/messages/:id/explain of a mail that was held until it was of no use', () => {
+  it('says what it was held for: it said that its turn came later', async () => {
+    const reader = await newReader(t, 'held@example.com');
+    const id = await messageOf(reader, 'welcome');
+    const expiresAt = new Date(t.clock.now().getTime() + DAY_MS);
+    await t.dataSource.query(
+      `update message set state = 'held', state_reason = 'sequence paused', expires_at = $2, data_at = null, accepted_at = null, settled_at = null
+       where id = $1`,
+      [id, expiresAt],
+    );
+    t.clock.advance(2 * DAY_MS);
+    await t.app.get(JobRunner, { strict: false }).run('delivery.expire-stale');
+    const { body } = await get(`${id}/explain`).expect(200);
+    expect(body).toMatchObject({
+      decidedBy: 'EXPIRED',
+      answer: expect.stringMatching(
+        /and was held until that was over: the mails of its sequence were paused\.$/,
+      ),
+    });
   });
 });

@@ -36,6 +36,25 @@ it.each(Object.keys(TOLD) as Expiry[])(
   },
 );
 
+it.each([
+  ['overdue after an outage', /late by an outage or a missing DKIM key, and waited for the owner’s decision/],
+  ['restored backup', /in a backup that was restored, and waited for the owner/],
+  ['broadcast paused', /its broadcast was paused/],
+  ['sequence paused', /mails of its sequence were paused/],
+  ['paused by the reader', /reader had asked for a pause/],
+  ['waits for the split test', /split test of its broadcast had no result/],
+  ['refused because of the sender: blocked', /refused because of the sender: blocked/],
+])(
+  'a mail that was held (%s) until it was of no use tells so: it said that its turn came later',
+  (why, words) => {
+    const told = expired(`${why}, too late to be sent`);
+    expect(told).toMatch(
+      /^EXPIRED: It was of use until Wed 7 Jan 2026, 12:00 UTC, and was held until that was over: /,
+    );
+    expect(told).toMatch(words);
+  },
+);
+
 it('a mail whose tries are used up tells what the relay said last', () => {
   for (const said of [...Object.keys(VERDICT_OF), 'the relay closed the connection'])
     expect(expired(said)).toBe(

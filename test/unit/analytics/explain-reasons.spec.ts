@@ -152,6 +152,7 @@ describe('each reason that the ledger can hold is told by its cause', () => {
       ...[named.PAUSED_BY_READER, named.CANCELLED_BY_OWNER, named.CONFIRMED_ALREADY, 'erased', OVERDUE],
       ...Object.values(EXITS).map(([reason]) => reason),
       ...Object.values(TRIGGERS).map(([trigger]) => triggerText(trigger)),
+      `${OVERDUE}, ${EXPIRY.tooLate()}`,
       ...[EXPIRY.tooLate(), EXPIRY.unrelayed(5), EXPIRY.unsigned(5), EXPIRY.putOff(5)],
     ];
     for (const reason of causes)

@@ -48,7 +48,7 @@ describe('held mails of a broadcast that is of use until an hour', () => {
     expect(await states()).toEqual(['3 held: overdue after an outage']);
     desk.t.clock.advance(30 * HOUR_MS);
     await look();
-    expect(await states()).toEqual(['3 expired: too late to be sent']);
+    expect(await states()).toEqual(['3 expired: overdue after an outage, too late to be sent']);
     expect(await alerts()).not.toContain('sending:overdue');
     expect(await desk.broadcasts.get(id)).toMatchObject({ state: 'done', complete: true });
   });
@@ -75,6 +75,6 @@ describe('held mails of a broadcast that is of use until an hour', () => {
     desk.t.clock.advance(30 * HOUR_MS);
     const held = desk.t.app.get(HeldService, { strict: false });
     expect(await held.release({ broadcastId: id })).toBe(0);
-    expect(await states()).toEqual(['3 expired: too late to be sent']);
+    expect(await states()).toEqual(['3 expired: overdue after an outage, too late to be sent']);
   });
 });
