@@ -54,7 +54,7 @@ export class SplitTests {
   private async look(tested: Tested): Promise<void> {
     const at = lookAt(tested);
     const now = this.clock.now();
-    if (at === null || at > now || !(await this.queries.isBeingTried(tested.id))) return;
+    if (at === null || at > now || !(await this.queries.isBeingTried(tested.id, tested.split))) return;
     const figures = await this.figures(tested, now);
     await this.dataSource.transaction(async (manager) => this.stop(manager, tested, figures));
   }
@@ -104,9 +104,8 @@ export class SplitTests {
    * that is asked about it.
    */
   private async decisionTime({ id, split }: Tested, now: Date): Promise<Date | null> {
-    if (await this.queries.isBeingTried(id)) return null;
-    const { isOpen, isTaken, overdueSince } = await this.queries.tried(id);
-    if (isOpen && !isTaken) return null;
+    if ((await this.queries.isBeingTried(id, split)) || (await this.queries.waits(id, split))) return null;
+    const { isTaken, overdueSince } = await this.queries.tried(id);
     const from = overdueSince !== null && overdueSince < now ? overdueSince : now;
     const waits = isTaken || overdueSince === null;
     return waits ? new Date(from.getTime() + split.waitMinutes * MINUTE_MS) : from;

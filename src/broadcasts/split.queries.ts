@@ -4,8 +4,11 @@ import { OVERDUE } from '../delivery/message/overdue.js';
 import { BROADCAST_PAUSED } from '../delivery/message/state-reasons.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import type { GroupFigures } from './holdout.js';
-import { isTimed, type Split } from './split.js';
+import { allMarks, isTimed, type Split } from './split.js';
 import type { ArmFigures, SplitDecision, StoppedArm } from './split-results.js';
+
+/** In SQL, of the mails of a test, by all the marks that they may have. */
+const OF_TEST = 'broadcast_id = $1 and arm = any ($2::smallint[]) and arm is not null';
 
 interface FiguresOf {
   broadcastId: string;
@@ -14,8 +17,6 @@ interface FiguresOf {
 }
 
 interface Tried {
-  /** Any is still to go, or held. */
-  isOpen: boolean;
   /** Any may have reached its reader. */
   isTaken: boolean;
   /** When the last of them went or was to go, where an outage has made any late; null: none is. */
@@ -30,34 +31,47 @@ export class SplitQueries {
   /**
    * Whether a mail of the test has not been tried yet; those that a pause held are let go one after the other. What a relay
    * has put off, what waits for a cap on mails to one person or for the owner, holds nothing up. Served by
-   * `message_broadcast_arm`.
+   * `message_broadcast_arm`, a look for each mark.
    */
-  async isBeingTried(broadcastId: string): Promise<boolean> {
+  async isBeingTried(broadcastId: string, split: Split): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(
-      `select 1 from message where broadcast_id = $1 and arm is not null
-         and ((state = 'ready' and attempt = 0 and state_reason is null) or (state = 'leased' and attempt <= 1)
-           or (state = 'held' and attempt = 0 and state_reason = $2)) limit 1`,
-      [broadcastId, BROADCAST_PAUSED],
+      `select 1 where exists (select 1 from message where ${OF_TEST} and state = 'ready' and attempt = 0 and state_reason is null)
+         or exists (select 1 from message where ${OF_TEST} and state = 'leased' and attempt <= 1)
+         or exists (select 1 from message where ${OF_TEST} and state = 'held' and attempt = 0 and state_reason = $3)`,
+      [broadcastId, allMarks(split), BROADCAST_PAUSED],
     );
     return rows.length > 0;
   }
 
   /**
-   * What became of a test that is not being tried. Reads the whole broadcast by `message_broadcast`: once in a test that goes
-   * well, and at each look while nothing of it can go.
+   * Whether a test that is not being tried waits: any of its mails may still go, and none has been taken. Looked at every few
+   * seconds, in an outage or until the owner's word for days; by `message_broadcast_arm` and `message_broadcast_open`.
+   */
+  async waits(broadcastId: string, split: Split): Promise<boolean> {
+    const [row]: { waits: boolean }[] = await this.dataSource.query(
+      `select (exists (select 1 from message where ${OF_TEST} and state in ('ready', 'held', 'leased'))
+           or exists (select 1 from message where broadcast_id = $1 and arm is not null and state = 'in_data'))
+         and not exists (select 1 from message where ${OF_TEST} and state in ('accepted', 'unknown')) as waits`,
+      [broadcastId, allMarks(split)],
+    );
+    return row?.waits ?? false;
+  }
+
+  /**
+   * What became of a test that is not being tried and does not wait. Reads the whole broadcast by `message_broadcast`, once.
    */
   async tried(broadcastId: string): Promise<Tried> {
     const rows: Tried[] = await this.dataSource.query(
       `with test as (
-         select state in ('ready', 'held', 'leased', 'in_data') as open, state in ('accepted', 'unknown') as taken,
+         select state in ('accepted', 'unknown') as taken,
            state in ('held', 'expired', 'cancelled') and starts_with(coalesce(state_reason, ''), $2) as overdue,
            coalesce(accepted_at, data_at, planned_for, due_at) as at
          from message where broadcast_id = $1 and arm is not null)
-       select coalesce(bool_or(open), false) as "isOpen", coalesce(bool_or(taken), false) as "isTaken",
+       select coalesce(bool_or(taken), false) as "isTaken",
          case when bool_or(overdue) then max(at) filter (where taken or overdue) end as "overdueSince" from test`,
       [broadcastId, OVERDUE],
     );
-    return rows[0] ?? { isOpen: false, isTaken: false, overdueSince: null };
+    return rows[0] ?? { isTaken: false, overdueSince: null };
   }
 
   /**

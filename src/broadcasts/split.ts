@@ -308,6 +308,11 @@ export function armOfWords(marked: number): number {
   return marked < 0 ? -1 - marked : marked;
 }
 
+/** The marks that mails of a test may have, whether they have the words that they were drawn for or were given. */
+export function allMarks({ arms }: Split): number[] {
+  return arms.flatMap((_, arm) => [arm, givenArm(arm)]);
+}
+
 /** The marks of mails that get other words than they have, as long as they have not left. */
 export function marksToGive({ split, stopped }: { split: Split; stopped: ReadonlySet<number> }): number[] {
   const areAll = stopped.size >= split.arms.length;

@@ -98,6 +98,7 @@ import { PauseOverruled1765861000000 } from './migrations/1765861000000-pause-ov
 import { RoomForMails1765862500000 } from './migrations/1765862500000-room-for-mails.js';
 import { PausedAt1765941000000 } from './migrations/1765941000000-paused-at.js';
 import { StoppedPeople1765981000000 } from './migrations/1765981000000-stopped-people.js';
+import { WaitingTests1765982000000 } from './migrations/1765982000000-waiting-tests.js';
 import { NoesOfRefusedRows1765990100000 } from './migrations/1765990100000-noes-of-refused-rows.js';
 import { PausesLeft1765990200000 } from './migrations/1765990200000-pauses-left.js';
 import { LeavingsKnown1766100000000 } from './migrations/1766100000000-leavings-known.js';
@@ -204,6 +205,7 @@ export const migrations = [
   RoomForMails1765862500000,
   PausedAt1765941000000,
   StoppedPeople1765981000000,
+  WaitingTests1765982000000,
   NoesOfRefusedRows1765990100000,
   PausesLeft1765990200000,
   LeavingsKnown1766100000000,

@@ -40,7 +40,7 @@ it('what is left of a stopped arm is asked for without a read of the rest of the
   expect(await waiting()).not.toEqual([]);
   expect(await reads(waiting)).toBeLessThan(400);
   await runner.release();
-  expect(await t.app.get(SplitQueries, { strict: false }).isBeingTried(id)).toBe(true);
+  expect(await t.app.get(SplitQueries, { strict: false }).isBeingTried(id, SPLIT)).toBe(true);
 });
 
 it('what a pause has held is looked for only in a broadcast that was paused', async () => {
