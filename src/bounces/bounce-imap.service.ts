@@ -52,6 +52,11 @@ export class BounceImap {
    * read them once more each minute would be work without end. After a restart they are, which changes nothing.
    */
   #read = new Map<string, Shelf>();
+  /**
+   * Links in mails by which somebody wants to leave of whom this database does not know. The owner may leave them there for good:
+   * they are read once more when it does.
+   */
+  readonly #lost = new Map<string, readonly string[]>();
 
   constructor(
     private readonly intake: BounceIntake,
@@ -135,8 +140,13 @@ export class BounceImap {
     const unread = uids.filter((uid) => !this.#read.has(keyOf(client, uid)));
     // Where those of before cannot be put away still, neither can the next: the first refusal is enough.
     await this.putAwayRead(client, uids, shelves);
+    const known = await this.intake.knownLinks([...this.#lost.values()].flat());
     for (const uid of unread) {
       if (signal.aborted || inARow >= FAILURES_IN_A_ROW) break;
+      if (this.#lost.get(keyOf(client, uid))?.every((link) => !known.has(link)) === true) {
+        failed.add(uid);
+        continue;
+      }
       const outcome = await this.readOne(client, uid);
       if (outcome === 'read') read++;
       else failed.add(uid);
@@ -148,7 +158,8 @@ export class BounceImap {
       ...failed,
       ...[...this.#failed].filter((uid) => uids.includes(uid) && !failed.has(uid)),
     ]);
-    for (const key of this.#read.keys()) if (!here.has(key)) this.#read.delete(key);
+    for (const kept of [this.#read, this.#lost])
+      for (const key of kept.keys()) if (!here.has(key)) kept.delete(key);
     await this.tellOf(LEFT_BEHIND, failed.size);
     await this.tellOf(NOT_PUT_AWAY, this.#read.size);
     return { read, toItsEnd: !signal.aborted && inARow < FAILURES_IN_A_ROW };
@@ -170,6 +181,7 @@ export class BounceImap {
         envelopeTo: [],
         source: 'imap',
         arrivedAt: mail.internalDate instanceof Date ? mail.internalDate : undefined,
+        lost: (links) => this.#lost.set(key, links),
       });
       // Stays there until the owner has done it, or the database that knows the mail is back.
       if (taken === 'lost') return 'left';

@@ -23,6 +23,8 @@ export interface IncomingMail {
   sender?: string | undefined;
   /** When it came, where it has waited since in a mailbox. */
   arrivedAt?: Date | undefined;
+  /** Hears by which links nobody can be taken off. */
+  lost?: (links: readonly string[]) => unknown;
 }
 
 /** Of each mail: a report says what it has to say in its first pages; what follows is our own mail. */
@@ -103,12 +105,18 @@ export class BounceIntake {
     const kinds = new Set<Leaving['kind']>();
     for (const token of new Set(tokens)) kinds.add((await this.leave.leaveByToken(token, 'mailto')).kind);
     if (kinds.has('left')) return 'unsubscribed';
+    if (kinds.has('lost')) mail.lost?.(tokens);
     if (tokens.length > 0) return kinds.has('lost') ? 'lost' : 'nothing';
     const complained = reports.some(({ verdict }) => verdict === 'complaint');
     const reporter = complained ? await this.proof.provenReporter(raw) : null;
     const read = source === 'imap';
     const brought = { raw, client: read ? null : (mail.client ?? ''), sender: mail.sender ?? null };
     return this.takeAll(reports, { source, envelopeTo, arrivedAt }, { brought, reporter });
+  }
+
+  /** Those of the links by which somebody can be taken off now. */
+  async knownLinks(tokens: readonly string[]): Promise<Set<string>> {
+    return tokens.length === 0 ? new Set() : this.leave.known(tokens);
   }
 
   /** Only what would end a reader at once is worth the questions. */

@@ -91,6 +91,20 @@ export class LeaveService {
     });
   }
 
+  /** Those of the links by which somebody can be taken off now. Two look-ups by primary key for each. */
+  async known(tokens: readonly string[]): Promise<Set<string>> {
+    const ours = tokens.flatMap((token) => {
+      const ticket = this.read(token);
+      return ticket === null ? [] : [{ token, ...ticket }];
+    });
+    const rows: { token: string }[] = await this.dataSource.query(
+      `select token from unnest($1::text[], $2::bigint[], $3::bigint[]) as t (token, subscriber_id, message_id)
+       where (select true from message m where m.id = t.message_id) or (select true from subscriber s where s.id = t.subscriber_id)`,
+      (['token', 'subscriberId', 'messageId'] as const).map((column) => ours.map((one) => one[column])),
+    );
+    return new Set(rows.map(({ token }) => token));
+  }
+
   /** What a link says; null for one that we did not write. Asks nobody. */
   read(token: string): LeaveTicket | null {
     return readLeaveToken(this.config.secretKey, 'unsubscribe', token);
