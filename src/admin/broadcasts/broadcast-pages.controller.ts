@@ -7,6 +7,7 @@ import { BroadcastUnknowns } from '../../broadcasts/broadcast-unknowns.service.j
 import { BroadcastsService } from '../../broadcasts/broadcasts.service.js';
 import { hasHours, wordsOf } from '../../broadcasts/split.js';
 import { placeInWords } from '../../delivery/mails/written-mail.js';
+import { HeldService } from '../../delivery/waiting/held.service.js';
 import { cursorOf, toPage } from '../../infra/http/page.js';
 import { DomainError } from '../../values/domain-error.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
@@ -35,6 +36,7 @@ export class BroadcastPagesController {
     private readonly resends: BroadcastResends,
     private readonly previews: BroadcastPreviews,
     private readonly unknowns: BroadcastUnknowns,
+    private readonly held: HeldService,
   ) {}
 
   @Get()
@@ -127,6 +129,7 @@ export class BroadcastPagesController {
         results: begun ? await this.reports.results(report.id) : null,
       }),
       resendable: begun ? await this.unknowns.resendable(report.id) : 0,
+      heldForOwner: begun ? await this.held.countOf(report.id) : 0,
       reader: previews[0]?.reader ?? null,
       start: startFormPage(typed, errors),
       resend: {

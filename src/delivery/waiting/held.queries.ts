@@ -93,6 +93,15 @@ export class HeldQueries {
     );
   }
 
+  /** Those of one broadcast. Served by `message_broadcast_mailbox`. */
+  async countOf(broadcastId: string): Promise<number> {
+    const rows: { count: number }[] = await this.dataSource.query(
+      `select count(*)::float8 as count from message where broadcast_id = $1 and state = 'held' and ${FOR_OWNER}`,
+      [broadcastId],
+    );
+    return rows[0]?.count ?? 0;
+  }
+
   /** Broadcasts that wait for the owner's word, whoever paused them. They belong to a later module, and are read as data. Served by `broadcast_open`. */
   async pausedBroadcasts(): Promise<PausedBroadcast[]> {
     return this.dataSource.query(

@@ -49,6 +49,11 @@ export class HeldService {
     return { held, unknown, unknownOfSequences: ofSequences, pausedSequences, pausedBroadcasts };
   }
 
+  /** How many mails of a broadcast wait for the owner's decision. */
+  async countOf(broadcastId: string): Promise<number> {
+    return this.queries.countOf(broadcastId);
+  }
+
   /** Every held mail that matches goes out after all. Returns how many; those that are being changed are left. */
   async release(filter: HeldFilter): Promise<number> {
     return this.decide(filter, async (manager, part, afterId) => {

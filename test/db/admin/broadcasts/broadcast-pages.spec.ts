@@ -54,6 +54,19 @@ describe('the owner’s pages of broadcasts', () => {
     for (const path of ['/none/resend', '/none/start']) await post(path, { when: 'now' }).expect(404);
   });
 
+  it('say of mails that wait for the owner that they do: they were among those that wait for their turn', async () => {
+    const id = await written();
+    await post(`/${id}/start`, { when: 'now' }).expect(303);
+    await t.app.get(JobRunner).run('broadcasts.plan');
+    const held = `update message set state = 'held', state_reason = $2 where id = (select min(id) from message where broadcast_id = $1 and state = 'ready')`;
+    await t.dataSource.query(held, [id, 'broadcast paused']);
+    expect((await get(`/${id}`)).text).not.toContain('held for your decision');
+    await t.dataSource.query(held, [id, 'refused because of the sender: blocked']);
+    expect((await get(`/${id}`)).text).toContain('1 of those that wait is held for your decision');
+    await t.dataSource.query('delete from message where broadcast_id = $1', [id]);
+    await t.dataSource.query('delete from broadcast where id = $1', [id]);
+  });
+
   it('write one, say beside each field what is wrong, and keep what was typed', async () => {
     expect((await get('/new').expect(200)).text).toContain('emails/story: My first e-book');
     const wrong = await post('', { ...FORM, senderEmail: 'ada@', audience: 'some' }).expect(422);
