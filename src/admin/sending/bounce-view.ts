@@ -14,6 +14,7 @@ export const VERDICT_WORDS: Readonly<Record<BounceVerdict, { label: string; badg
 export const LEFT = { label: 'left the list', badge: '' };
 
 const REASON_WORDS: Readonly<Partial<Record<BounceReason, string>>> = {
+  abuse: 'marked as spam',
   opt_out: 'wants no more mail',
   fraud: 'reported as fraud',
   other: 'reported without a kind',

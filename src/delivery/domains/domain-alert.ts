@@ -14,7 +14,7 @@ export function domainAlert(
     const isOpen = findings.some(({ id, level }) => level === 'unknown' && failedBefore.includes(id));
     return isOpen ? 'unknown' : 'good';
   }
-  const what = failed.map(({ id, name, detail }) => `${id} ${name}: ${detail}`).join('; ');
+  const what = failed.map(({ name, detail }) => `${name}: ${detail}`).join('; ');
   const where = domain === null ? 'This installation' : `The sending domain ${domain}`;
   return {
     message: `${where} does not pass its daily check, so mail may be refused or taken for spam. ${what}`,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdminModule } from '../../../../src/admin/admin.module.js';
+import { SENDER, seedTemplate } from '../../../support/mail-seed.js';
 import { OPENED_AT, openShop, type Shop } from '../../orders/shop.js';
 
 const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
@@ -50,6 +51,23 @@ describe('the page Bounces', () => {
     ])
       expect(html).toContain(text);
     expect(html).not.toContain('<script>');
+  });
+
+  it('names people by their address, broadcasts by their title and a complaint in words: it said “subscriber 302” and “abuse”', async () => {
+    const words = { subject: 'News', html: '<p>News</p>', text: 'News', source: 'News' };
+    const templateId = await seedTemplate(shop.db.manager, words);
+    await shop.db.query(
+      `with s as (insert into subscriber (email, email_key, status, created_at, updated_at)
+           values ('ann@example.com', 'ann@example.com', 'complained', $1, $1) returning id),
+         b as (insert into broadcast (title, email_template_id, audience, sender, topic_key, created_at)
+           values ('November <news>', $2, '{"everybody": true}', $3, 'news', $1) returning id)
+       insert into bounce (dedupe_key, verdict, reason, source, trusted, received_at, subscriber_id, broadcast_id)
+       select 'named', 'complaint', 'abuse', 'postmark', true, $1, s.id, b.id from s, b`,
+      [OPENED_AT, templateId, JSON.stringify(SENDER)],
+    );
+    const html = await page('?verdict=complaint');
+    for (const text of ['ann@example.com', 'November &lt;news&gt;', 'marked as spam'])
+      expect(html).toContain(text);
   });
 
   it('shows those of one kind, page by page', async () => {

@@ -49,7 +49,9 @@ describe('the daily look at the sending domains', () => {
     expect(alert).toMatchObject({
       key: 'domain:example.com',
       severity: 'warning',
-      message: expect.stringMatching(/^The sending domain example\.com does not pass .* D3 DMARC: /),
+      message: expect.stringMatching(
+        /^The sending domain example\.com does not pass .* taken for spam\. DMARC: /,
+      ),
       facts: { domain: 'example.com', failed: ['D3'] },
     });
     nextDay();
