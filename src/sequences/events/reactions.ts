@@ -1,3 +1,4 @@
+import { BOUGHT } from '../../subscribers/tag.js';
 import { timeZoneOr } from '../../values/zoned-time.js';
 import {
   fieldHolds,
@@ -96,6 +97,8 @@ function reactionTo(
 /** What people own by what has happened; null for what gives them nothing. */
 export function productGained(trigger: Trigger): string | null {
   if (trigger.kind === 'purchased') return trigger.product;
+  // As the owner marks who has bought elsewhere.
+  if (trigger.kind === 'tag' && trigger.tag.startsWith(BOUGHT)) return trigger.tag.slice(BOUGHT.length);
   return trigger.kind === 'member' && trigger.state === 'active' ? trigger.product : null;
 }
 
