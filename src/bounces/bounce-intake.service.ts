@@ -44,6 +44,8 @@ interface Origin {
 
 export const UNSTORABLE_ALERT = 'bounces:unstorable';
 
+const SECOND_MS = 1_000;
+
 /** `fbl` is where providers are usually told to send their feedback reports. */
 const EVERY_DOMAIN_HAS: ReadonlySet<string> = new Set(['postmaster', 'abuse', 'fbl']);
 
@@ -103,7 +105,7 @@ export class BounceIntake {
       .filter((address) => this.accepts(address))
       .flatMap((address) => readUnsubscribeAddress(localPartOf(address)) ?? []);
     const kinds = new Set<Leaving['kind']>();
-    for (const token of new Set(tokens)) kinds.add((await this.leave.leaveByToken(token, 'mailto')).kind);
+    for (const token of new Set(tokens)) kinds.add((await this.leaveBy(token, arrivedAt)).kind);
     if (kinds.has('left')) return 'unsubscribed';
     if (kinds.has('lost')) mail.lost?.(tokens);
     if (tokens.length > 0) return kinds.has('lost') ? 'lost' : 'nothing';
@@ -117,6 +119,15 @@ export class BounceIntake {
   /** Those of the links by which somebody can be taken off now. */
   async knownLinks(tokens: readonly string[]): Promise<Set<string>> {
     return tokens.length === 0 ? new Set() : this.leave.known(tokens);
+  }
+
+  /**
+   * Where it cannot be put away a mail lies in the mailbox still, and is read once more after each restart: whoever has said
+   * yes since it came stays. A mailbox knows of its seconds alone.
+   */
+  private async leaveBy(token: string, arrivedAt: Date | undefined): Promise<Leaving> {
+    if (arrivedAt === undefined) return this.leave.leaveByToken(token, 'mailto');
+    return this.leave.leaveByTokenOf(new Date(arrivedAt.getTime() + SECOND_MS), token, 'mailto');
   }
 
   /** Only what would end a reader at once is worth the questions. */

@@ -262,7 +262,7 @@ export class BouncesService {
       return 'untrusted';
     }
     const row = { ...this.row(found, source, judged.reportingMta), ...ofMessage(message), trusted };
-    const key = trustedKey(message.id, judged.reportingMta, found, report.signedAt ?? row.receivedAt);
+    const key = trustedKey(message.id, judged.reportingMta, found, report.signedAt ?? dayOf(report, row));
     // A forged report takes no true one's place.
     const dedupeKey = trusted ? key : `link:${key}`;
     if ((await this.bounces.insert(manager, { ...row, dedupeKey })) === null) return 'repeated';
@@ -275,15 +275,16 @@ export class BouncesService {
   private async keepUnread(
     manager: EntityManager,
     message: ReportedMessage,
-    { source }: IncomingReport,
+    report: IncomingReport,
   ): Promise<Taken> {
-    const row = { ...this.row(UNREAD, source, null), ...ofMessage(message), trusted: true };
-    const dedupeKey = trustedKey(message.id, null, UNREAD, row.receivedAt);
+    const row = { ...this.row(UNREAD, report.source, null), ...ofMessage(message), trusted: true };
+    const dedupeKey = trustedKey(message.id, null, UNREAD, dayOf(report, row));
     await this.bounces.insert(manager, { ...row, dedupeKey });
     return 'nothing';
   }
 
-  private async takeUntrusted(manager: EntityManager, { judged, source }: IncomingReport): Promise<Taken> {
+  private async takeUntrusted(manager: EntityManager, report: IncomingReport): Promise<Taken> {
+    const { judged, source } = report;
     const reports = judged.findings
       .filter(({ verdict, isGuess }) => verdict !== 'ignore' && !isGuess)
       .slice(0, 1);
@@ -291,7 +292,7 @@ export class BouncesService {
     if (await this.isFlooded(manager)) return 'untrusted';
     for (const found of reports) {
       const row = { ...this.row(found, source, judged.reportingMta), ...NO_MESSAGE, trusted: false };
-      const dedupeKey = untrustedKey(judged.reportingMta, found, row.receivedAt);
+      const dedupeKey = untrustedKey(judged.reportingMta, found, dayOf(report, row));
       await this.bounces.insert(manager, { ...row, dedupeKey });
     }
     return 'untrusted';
@@ -345,6 +346,11 @@ const UNREAD: Finding = {
   replyCode: null,
   diagnostic: '',
 };
+
+/** One that lies in a mailbox still may be read once more on another day, and is the same report. */
+function dayOf({ arrivedAt }: IncomingReport, { receivedAt }: Pick<NewBounce, 'receivedAt'>): Date {
+  return arrivedAt ?? receivedAt;
+}
 
 function isByMail(source: BounceSource): boolean {
   return source === 'smtp' || source === 'imap';

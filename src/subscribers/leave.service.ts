@@ -70,6 +70,13 @@ export class LeaveService {
     return this.dataSource.transaction(async (own) => this.leave(own, ticket, via));
   }
 
+  /** As by the link at the time `at`, of a mail that may be read once more later on: whoever has said yes since then stays. */
+  async leaveByTokenOf(at: Date, token: string, via: UnsubscribeSource): Promise<Leaving> {
+    const ticket = readLeaveToken(this.config.secretKey, 'unsubscribe', token);
+    if (ticket === null) return { kind: 'not_ours' };
+    return this.dataSource.transaction(async (own) => this.leaveUnlessBack(own, ticket, { via, at }));
+  }
+
   /**
    * As by the link when it came, of one that waits in `waiting_leaving` and is then there no more: whoever has said yes once more since
    * then stays. Nothing while somebody else is about it. Rejects rather than wait.
@@ -83,11 +90,7 @@ export class LeaveService {
         [ticket.messageId, ticket.subscriberId],
       );
       if (waiting === undefined) return;
-      const { subscriberId } = await this.holderOf(manager, ticket);
-      // Before the look: who is confirming just now stays, too.
-      if (subscriberId !== null) await this.subscribers.lockStatus(manager, subscriberId);
-      const stays = subscriberId !== null && (await confirmedSince(manager, subscriberId, waiting.at));
-      if (!stays) await this.leave(manager, ticket, waiting.via);
+      await this.leaveUnlessBack(manager, ticket, waiting);
     });
   }
 
@@ -149,6 +152,18 @@ export class LeaveService {
       [subscriberId, ticket.messageId, reason, kept, this.clock.now()],
     );
     return true;
+  }
+
+  private async leaveUnlessBack(
+    manager: EntityManager,
+    ticket: LeaveTicket,
+    { via, at }: { via: UnsubscribeSource; at: Date },
+  ): Promise<Leaving> {
+    const { subscriberId } = await this.holderOf(manager, ticket);
+    // Before the look: who is confirming just now stays, too.
+    if (subscriberId !== null) await this.subscribers.lockStatus(manager, subscriberId);
+    const stays = subscriberId !== null && (await confirmedSince(manager, subscriberId, at));
+    return stays ? { kind: 'left', subscriberId } : this.leave(manager, ticket, via);
   }
 
   private async leave(manager: EntityManager, ticket: MailHolder, via: UnsubscribeSource): Promise<Leaving> {

@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { BounceIntake } from '../../../src/bounces/bounce-intake.service.js';
+import { unsubscribeAddress } from '../../../src/delivery/mails/verp.js';
+import { startTestApp, type TestApp } from '../../support/app.js';
+import { joins, newReader, type Reader } from '../../support/reader.js';
+
+const BOUNCE_DOMAIN = 'bounce.example.com';
+const DAY_MS = 86_400_000;
+
+let t: TestApp;
+beforeAll(async () => {
+  t = await startTestApp({ variables: { BOUNCE_DOMAIN } });
+});
+afterAll(async () => t.close());
+
+const statusOf = async (email: string): Promise<string | undefined> => {
+  const rows: { status: string }[] = await t.dataSource.query(
+    'select status from subscriber where email = $1',
+    [email],
+  );
+  return rows[0]?.status;
+};
+
+/** The mail is read from the mailbox; its reader comes back the day after, and it is read once more, as it lies there still. */
+async function readTwice({ email }: Reader, mail: string): Promise<void> {
+  const lying = { raw: Buffer.from(mail), envelopeTo: [], source: 'imap', arrivedAt: t.clock.now() } as const;
+  const intake = t.app.get(BounceIntake, { strict: false });
+  await intake.receive(lying);
+  expect(await statusOf(email)).toBe('unsubscribed');
+  t.clock.advance(DAY_MS);
+  await joins(t, email);
+  expect(await statusOf(email)).toBe('active');
+  t.clock.advance(DAY_MS);
+  await intake.receive(lying);
+}
+
+it('a mail to leave that lies in the mailbox still takes nobody off who has come back since: each restart did', async () => {
+  const reader = await newReader(t, 'left@example.com');
+  const address = unsubscribeAddress(reader.unsubscribe.split('/').at(-1) ?? '', BOUNCE_DOMAIN);
+  await readTwice(reader, `From: <${reader.email}>\nTo: <${address}>\nSubject: unsubscribe\n\nunsubscribe\n`);
+  expect(await statusOf(reader.email)).toBe('active');
+  const again = { raw: Buffer.from(`To: <${address}>\n\n`), envelopeTo: [], source: 'imap' } as const;
+  await t.app.get(BounceIntake, { strict: false }).receive({ ...again, arrivedAt: t.clock.now() });
+  expect(await statusOf(reader.email)).toBe('unsubscribed');
+});
+
+it('so does a complaint of the day before yesterday: it was counted once more on each day', async () => {
+  const reader = await newReader(t, 'complains@example.com');
+  const link = `http://localhost:3000${reader.unsubscribe}`;
+  await readTwice(
+    reader,
+    `From: fbl@example.net
+To: fbl@${BOUNCE_DOMAIN}
+Subject: FW: Hello
+Content-Type: multipart/report; report-type=feedback-report; boundary="=b"
+
+--=b
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: Example-FBL/1.0
+Version: 1
+
+--=b
+Content-Type: text/rfc822-headers
+
+Subject: Hello
+List-Unsubscribe: <${link}>
+
+--=b--
+`,
+  );
+  expect(await statusOf(reader.email)).toBe('active');
+  const rows: { count: number }[] = await t.dataSource.query('select count(*)::int as count from bounce');
+  expect(rows).toEqual([{ count: 1 }]);
+});
