@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { domainSql } from '../values/email-address.js';
+import { DAY_MS } from '../values/time-units.js';
 
 export interface RefusingMailbox {
   addressHash: Buffer;
@@ -17,6 +18,18 @@ export interface RefusingLook {
   share: number;
 }
 
+/** A mail that such a mailbox has refused, and when others must have taken it. */
+interface Refusal extends RefusingMailbox {
+  messageId: string;
+  receivedAt: Date;
+  template: string;
+  domain: string;
+  /** How many there have refused it. */
+  refusing: number;
+  earliest: Date;
+  latest: Date;
+}
+
 /** What others took at another time says nothing: their server may have begun to refuse everybody since, or have ended it. */
 const NEAR = `interval '1 day'`;
 
@@ -29,17 +42,35 @@ const ARRIVED = `not exists (select 1 from bounce x where x.message_id = a.id an
  * its last, so that no block of the whole domain lies over all of them. Left out are mails that several there refused for whatever reason of
  * ours, as those are about us, and mailboxes of which one refusal does say why, be it spam or reputation.
  *
- * Called hourly. Locks nothing. By `bounce_received`, `message_subscriber` and `bounce_message`; what others took is counted in
- * one pass over what was accepted since (`message_accepted`), and only where there is a mailbox to ask it for. A running count
- * in the order of time tells it of each refusal, as a broadcast has thousands of both. Who takes the same mail again and again
- * is one taker: counted is only what comes longer after the one before than the time that is asked for. In the order of
- * people, in which they are locked.
+ * Called hourly. Locks nothing. In the order of people, in which they are locked.
  */
-export async function refusingMailboxes(
+export async function refusingMailboxes(db: EntityManager, look: RefusingLook): Promise<RefusingMailbox[]> {
+  const refusals = await refusalsOfMailboxes(db, look);
+  if (refusals.length === 0) return [];
+  const taken = await takenByOthers(db, refusals);
+  const counting = new Map<string, Refusal[]>();
+  for (const refusal of refusals) {
+    const { mails, takers } = taken.get(refusal.messageId) ?? { mails: 0, takers: 0 };
+    if (mails === 0 || takers < look.share * (refusal.refusing - 1)) continue;
+    const key = `${refusal.subscriberId}:${refusal.addressHash.toString('hex')}`;
+    counting.set(key, [...(counting.get(key) ?? []), refusal]);
+  }
+  return [...counting.values()]
+    .filter((ofOne) => isEnough(ofOne, look))
+    .flatMap(([one]) => (one ? [{ addressHash: one.addressHash, subscriberId: one.subscriberId }] : []));
+}
+
+function isEnough(refusals: readonly Refusal[], { mails, days }: RefusingLook): boolean {
+  const times = refusals.map(({ receivedAt }) => receivedAt.getTime());
+  const ofMails = new Set(refusals.map(({ messageId }) => messageId)).size;
+  return ofMails >= mails && Math.max(...times) - Math.min(...times) >= days * DAY_MS;
+}
+
+/** By `bounce_received`, `message_subscriber` and `bounce_message`. In the order of people. */
+async function refusalsOfMailboxes(
   db: EntityManager,
-  { since, newsSince, mails, days, share }: RefusingLook,
-): Promise<RefusingMailbox[]> {
-  const enough = `count(distinct r.message_id) >= $3 and max(r.received_at) - min(r.received_at) >= $4 * interval '1 day'`;
+  { since, newsSince, mails, days }: RefusingLook,
+): Promise<Refusal[]> {
   return db.query(
     `with told as materialized (
        select b.address_hash, b.message_id, b.reason, b.received_at, m.kind, m.subscriber_id, m.email_template_id as template,
@@ -54,34 +85,77 @@ export async function refusingMailboxes(
          and not exists (select 1 from message a where a.subscriber_id = r.subscriber_id and a.address_hash = r.address_hash
            and a.state = 'accepted' and a.accepted_at > r.sent_at and ${ARRIVED})),
      mailbox as materialized (
-       select r.address_hash, min(r.sent_at) as first_at, max(r.sent_at) as final_at from refused r group by 1 having ${enough}),
+       select r.address_hash, min(r.sent_at) as first_at, max(r.sent_at) as final_at from refused r group by 1
+       having count(distinct r.message_id) >= $3 and max(r.received_at) - min(r.received_at) >= $4 * interval '1 day'),
      refusing as materialized (
-       select template, domain, count(distinct address_hash) as refusing from told group by 1, 2),
-     asked as materialized (
-       select distinct message_id, template, domain, refusing, greatest(first_at, sent_at - ${NEAR}) as earliest,
-         least(final_at, sent_at + ${NEAR}) as latest
-       from refused join mailbox using (address_hash) join refusing using (template, domain)),
+       select template, domain, count(distinct address_hash)::int as refusing from told group by 1, 2)
+     select r.address_hash as "addressHash", r.subscriber_id as "subscriberId", r.message_id as "messageId",
+       r.received_at as "receivedAt", r.template, r.domain, f.refusing,
+       greatest(k.first_at, r.sent_at - ${NEAR}) as earliest, least(k.final_at, r.sent_at + ${NEAR}) as latest
+     from refused r join mailbox k using (address_hash) join refusing f using (template, domain) order by r.subscriber_id`,
+    [since, newsSince, mails, days],
+  );
+}
+
+/**
+ * What others took of each of these mails: how many of it, and how many of them took it. Only the days around the refusals are
+ * read, by `message_accepted`: of 90 days of mails all others cost seconds for each million, every hour. A running count in the
+ * order of time tells it of each refusal, as a broadcast has thousands of both. Who takes the same mail again and again
+ * is one taker: counted is only what comes longer after the one before than the time that is asked for.
+ */
+async function takenByOthers(
+  db: EntityManager,
+  refusals: readonly Refusal[],
+): Promise<Map<string, { mails: number; takers: number }>> {
+  const days = joined(
+    refusals.map(({ earliest, latest }) => ({
+      from: earliest.getTime() - 2 * DAY_MS,
+      to: latest.getTime() + 1,
+    })),
+  );
+  const within = days.map((_, n) => `a.accepted_at between $${2 * n + 7} and $${2 * n + 8}`).join(' or ');
+  const rows: { messageId: string; mails: number; takers: number }[] = await db.query(
+    `with asked as materialized (
+       select distinct * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[])
+         as q (message_id, template, domain, earliest, latest)),
      others as (
        select q.template, q.domain, a.accepted_at as at,
          coalesce(lag(a.accepted_at) over (partition by q.template, q.domain, a.address_hash order by a.accepted_at)
            < a.accepted_at - 2 * ${NEAR}, true)::int as is_new
-       from message a join (select distinct template, domain from asked) q
+       from message a join (select distinct template, domain from unnest($2::bigint[], $3::text[]) as q (template, domain)) q
          on q.template = a.email_template_id and q.domain = ${domainSql('a.address')}
-       where a.state = 'accepted' and a.accepted_at > $1 and ${ARRIVED}
-         and a.address_hash not in (select address_hash from mailbox)),
+       where a.state = 'accepted' and (${within}) and a.email_template_id = any ($2::bigint[]) and ${ARRIVED}
+         and a.address_hash <> all ($6::bytea[])),
      walk as (
-       select message_id, refusing, sum(mails) over so_far as mails, sum(is_new) over so_far as takers from (
-         select template, domain, earliest as at, 1 as place, message_id, refusing, 0 as mails, 0 as is_new from asked
-         union all select template, domain, at, 2, null, null, 1, is_new from others
-         union all select template, domain, latest, 3, message_id, refusing, 0, 0 from asked) moment
-       window so_far as (partition by template, domain order by at, place rows unbounded preceding)),
-     taken as materialized (
-       select message_id, refusing, max(mails) - min(mails) as mails, max(takers) - min(takers) as takers
-       from walk where message_id is not null group by 1, 2)
-     select r.address_hash as "addressHash", r.subscriber_id as "subscriberId"
-     from refused r join taken using (message_id)
-     where taken.mails > 0 and takers >= $5 * (refusing - 1)
-     group by 1, 2 having ${enough} order by r.subscriber_id`,
-    [since, newsSince, mails, days, share],
+       select message_id, sum(mails) over so_far as mails, sum(is_new) over so_far as takers from (
+         select template, domain, earliest as at, 1 as place, message_id, 0 as mails, 0 as is_new from asked
+         union all select template, domain, at, 2, null, 1, is_new from others
+         union all select template, domain, latest, 3, message_id, 0, 0 from asked) moment
+       window so_far as (partition by template, domain order by at, place rows unbounded preceding))
+     select message_id as "messageId", (max(mails) - min(mails))::int as mails, (max(takers) - min(takers))::int as takers
+     from walk where message_id is not null group by 1`,
+    [
+      refusals.map(({ messageId }) => messageId),
+      refusals.map(({ template }) => template),
+      refusals.map(({ domain }) => domain),
+      refusals.map(({ earliest }) => earliest),
+      refusals.map(({ latest }) => latest),
+      [...new Set(refusals.map(({ addressHash }) => addressHash.toString('hex')))].map((hex) =>
+        Buffer.from(hex, 'hex'),
+      ),
+      ...days.flatMap(({ from, to }) => [new Date(from), new Date(to)]),
+    ],
   );
+  return new Map(rows.map(({ messageId, ...taken }) => [messageId, taken]));
+}
+
+/** Spans of time, where they meet made one, the earliest first. */
+function joined(spans: readonly { from: number; to: number }[]): { from: number; to: number }[] {
+  const found: { from: number; to: number }[] = [];
+  for (const { from, to } of spans.toSorted((a, b) => a.from - b.from)) {
+    const last = found.at(-1);
+    if (last && from <= last.to) last.to = Math.max(last.to, to);
+    else found.push({ from, to });
+  }
+  return found;
 }
