@@ -73,6 +73,7 @@ export interface MessageFacts {
     unknownCount: number;
     /** Why it is not tried once more; null as long as it is. */
     withdrawn: string | null;
+    priority?: number;
     /** Whether its broadcast is for lists, and the reader has left them. */
     offItsList?: boolean;
   } & OfferFacts;
@@ -325,7 +326,7 @@ function waits(facts: MessageFacts): Rule[] {
   }
   for (const { bucket, byDay, until } of pacing) {
     const limit = byDay ? 'has used up its mails of the day' : 'lets no more mails through just now';
-    const words = `The limit ${quoted(limitName(bucket))} ${limit}; the next may go at ${instantText(until)}.`;
+    const words = `The limit ${quoted(limitName(bucket))} ${limit}; the next may go at ${instantText(until)}.${byDay ? orderText(message) : ''}`;
     rules.push(rule(byDay ? 'DAILY_QUOTA' : 'PACED', 'waits', words, until));
   }
   const out = relays.filter(({ state }) => state !== 'closed');
@@ -342,4 +343,10 @@ function waits(facts: MessageFacts): Rule[] {
     );
   }
   return rules;
+}
+
+/** Of bulk mails alone: what somebody waits for goes before all of them. */
+function orderText({ class: messageClass, priority }: MessageFacts['message']): string {
+  if (messageClass === 'transactional' || priority === undefined) return '';
+  return ` Of what waits, priority 1 goes first and 9 last, then what was due first; this has ${priority}.`;
 }

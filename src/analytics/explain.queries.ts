@@ -27,6 +27,7 @@ export type MessageRow = MessageFacts['message'] & {
   enrollmentId: string | null;
   addressHash: Buffer;
   queueKey: string;
+  priority: number;
 };
 
 /** A mail, and when it was planned. */
@@ -45,7 +46,7 @@ export async function messageRow(db: EntityManager, id: string): Promise<Message
     `select id, kind, class, state, state_reason as "stateReason", coalesce(funnel_key, '') as topic, step_key as "stepKey",
        due_at as "dueAt", created_at as "createdAt", expires_at as "expiresAt", data_at as "dataAt", settled_at as "settledAt",
        accepted_at as "acceptedAt", unknown_count as "unknownCount", withdrawn, subscriber_id as "subscriberId",
-       broadcast_id as "broadcastId", enrollment_id as "enrollmentId", address_hash as "addressHash", lane_key as "queueKey", jsonb_build_object('offer', data -> 'offer', 'offerAfter', data -> 'offerAfter') as offers,
+       broadcast_id as "broadcastId", enrollment_id as "enrollmentId", address_hash as "addressHash", lane_key as "queueKey", priority, jsonb_build_object('offer', data -> 'offer', 'offerAfter', data -> 'offerAfter') as offers,
        (select k.lists is not null and ${OFF_ITS_LIST} from broadcast k where k.id = m.broadcast_id) is true as "offItsList"
      from message m where id = $1`,
     [id],

@@ -47,12 +47,14 @@ export interface PlannedMessage {
   addressHash: Buffer;
   dueAt: Date;
   expiresAt?: Date | undefined;
-  /** 0 goes first, and is what transactional mails have: somebody waits for a receipt, nobody for a step. */
+  /** 0 goes first, and is what transactional mails have: somebody waits for a receipt. */
   priority?: number | undefined;
 }
 
 /** Of what nobody waits for. */
 export const USUAL_PRIORITY = 5;
+/** Of what a sequence begins with: behind a broadcast that a quota spreads, who has just asked for it would wait for days. */
+export const BEGINNING_PRIORITY = 4;
 
 export const priorityOf = ({
   class: messageClass,

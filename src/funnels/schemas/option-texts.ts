@@ -41,7 +41,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   timezone: 'Whose clock is read: that of the subscriber.',
   quietHours: 'Hours in which nothing is sent.',
   fallbackTimezone: 'IANA time zone of people whose own is not known; UTC when it is left out.',
-  priority: 'Of mails that are due at once: 1 goes first, 5 is usual, 9 last.',
+  priority:
+    'Of mails that are due at once: 1 goes first, 9 last. Left out: 5, and 4 for what somebody gets the moment they join.',
   enterOn:
     'What makes active subscribers join, besides the form. A mail counts once; a field, when it comes to hold.',
   reentry:

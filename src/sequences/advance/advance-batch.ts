@@ -1,9 +1,9 @@
 import { addMail, type SharedMail } from '../../delivery/message/mail-batch.js';
-import type { Sender } from '../../delivery/message/message.js';
+import { BEGINNING_PRIORITY, type Sender } from '../../delivery/message/message.js';
 import type { Assignment } from '../../experiments/experiment-terms.js';
 import { timeZoneOr } from '../../values/zoned-time.js';
 import { emptyPlan, type BatchPlan, type NextState } from './batch-plan.js';
-import type { OfferSnapshot } from '../steps/definition.js';
+import { isAsking, type OfferSnapshot, type SequenceNode } from '../steps/definition.js';
 import { EXIT } from '../steps/exit-reasons.js';
 import { needsAt, readHad, type DueGroup } from './due-group.js';
 import { armKey, dateNeed, needKey, ownedKey, promiseKey, type PreparedSequence } from '../steps/prepared.js';
@@ -39,6 +39,8 @@ interface Peers {
   state: number;
   progress: Progress | null;
   version: RunningVersion | null;
+  /** Of its mails, where neither the owner nor `priorityOf` says otherwise. */
+  priority: number | undefined;
   /** Per text of `data`, the places of the shared mails of `progress.sent`. */
   sharedByData: Map<string, number[]>;
   stuckIds: string[];
@@ -112,6 +114,7 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
     state: -1,
     progress: null,
     version: null,
+    priority: undefined,
     sharedByData: new Map(),
     stuckIds: [],
   };
@@ -137,7 +140,9 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
       had: readHad(had),
     });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
-    return Object.assign(peers, { version, progress });
+    const priority =
+      version.sequence.definition.priority ?? (isBeginning(group, version) ? BEGINNING_PRIORITY : undefined);
+    return Object.assign(peers, { version, progress, priority });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     plan.stuck.push({ ids: peers.stuckIds, stepKey, reason });
@@ -152,6 +157,20 @@ function isYes(answer: unknown): boolean {
 
 function timeOf(answer: unknown): Date | null {
   return typeof answer === 'number' ? new Date(answer) : null;
+}
+
+/** People begin at the first step, and it waits for no time of its own: what goes in this turn they have come for. */
+function isBeginning({ stepKey, wait }: DueGroup, { sequence }: RunningVersion): boolean {
+  const first = sequence.nodes.get(stepKey);
+  return stepKey === sequence.definition.first && wait === 'new' && first !== undefined && isAtOnce(first);
+}
+
+function isAtOnce(node: SequenceNode): boolean {
+  if (isAsking(node)) return true;
+  const { delay, at, onDays, until, untilField } = node;
+  return (
+    delay === null && at === null && onDays === undefined && until === undefined && untilField === undefined
+  );
 }
 
 /** Whoever was not looked up must not get the control: that would be a draw nobody sees in the test's results. */
@@ -191,7 +210,7 @@ function addPerson({ plan, now }: Batch, { group, index }: Place, peers: Peers):
 }
 
 function sharedBy(
-  { sharedByData, mailsDueAt }: Peers,
+  { sharedByData, mailsDueAt, priority }: Peers,
   {
     plan,
     progress,
@@ -204,7 +223,7 @@ function sharedBy(
   if (known !== undefined) return known;
   const read = JSON.parse(data) as Record<string, unknown>;
   const shared = progress.sent.map(
-    (sent) => plan.mail.shared.push(sharedMail(sent, version, read, { mailsDueAt, now })) - 1,
+    (sent) => plan.mail.shared.push(sharedMail(sent, version, read, { mailsDueAt, priority, now })) - 1,
   );
   sharedByData.set(data, shared);
   return shared;
@@ -245,14 +264,16 @@ function addEffects(
 function sharedMail(
   { node, offerExpiresAt, promisedPrice, expiresAt, hours }: Sent,
   version: RunningVersion,
-  ...[data, { mailsDueAt: dueAt, now }]: [Record<string, unknown>, { mailsDueAt: Date; now: Date }]
+  ...[data, { mailsDueAt: dueAt, priority, now }]: [
+    Record<string, unknown>,
+    Pick<Peers, 'mailsDueAt' | 'priority'> & { now: Date },
+  ]
 ): SharedMail {
-  const { funnelKey, sender, sequence } = version;
+  const { funnelKey, sender } = version;
   const offer =
     node.offer === null
       ? {}
       : { offer: told(offerNow(node.offer, version), { promisedPrice, expiresAt: offerExpiresAt, now }) };
-  const { priority } = sequence.definition;
   return {
     class: 'marketing',
     kind: 'sequence',

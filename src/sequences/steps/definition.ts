@@ -169,7 +169,7 @@ export interface SequenceDefinition {
   enterOn?: EntryTrigger[];
   /** Never, when it is left out. */
   reentry?: Reentry;
-  /** Of its mails among those due at the same time: 1 goes first, 5 is usual. */
+  /** Of its mails among those due at the same time: 1 goes first. Left out: 5, and 4 of what it begins with at once. */
   priority?: number;
   first: string | null;
   nodes: SequenceNode[];

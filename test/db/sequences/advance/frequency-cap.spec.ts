@@ -46,7 +46,7 @@ describe('the cap on mails to one person', () => {
     'lets a broadcast of priority %d and a sequence of 5 go in their order: the %s first',
     async (priority, kind) => {
       await cap(1, null);
-      await t.publish('- { key: usual, email: emails/story }');
+      await t.publish('- { key: usual, email: emails/story }', 'priority: 5');
       await t.enroll(await t.person('reader@example.com'));
       const sender = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St' };
       const draft = { title: 'News', template: 'emails/story', audience: { everybody: true }, sender };
