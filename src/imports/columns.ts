@@ -227,7 +227,7 @@ function targetOf(
   if (known !== undefined) return known;
   for (const { key, label } of definitions.values())
     if (plainName(key) === name || plainName(label) === name) return `field:${key}`;
-  return word ?? 'ignore';
+  return word ?? TARGETS.find((target) => target.toLowerCase() === name) ?? 'ignore';
 }
 
 function mappingProblems(

@@ -45,10 +45,15 @@ export interface MailPlace {
 
 const LINK = /\[([^\]\n]{1,200})\]\(((?:https?:\/\/|mailto:|\{\{)[^)\s]*(?:\s*[^)\s]+\s*\}\})?)\)/;
 
+/** An address that stands by itself; what ends the sentence around it is none of it. */
+const ADDRESS = /https?:\/\/(?:\{\{[^{}]*\}\}|[^\s<>"{}])*(?:\{\{[^{}]*\}\}|[^\s<>"{}.,;:!?'’”»)\]*_])/;
+
+const LINK_OR_ADDRESS = new RegExp(`${LINK.source}|${ADDRESS.source}`);
+
 /**
  * Blocks have an empty line between them: `# ` begins a heading, `- ` a list, a link alone is a button, the rest is
- * paragraphs. Within them `**bold**`, `*italic*` and `[words](https://…)`. Variables stay as they are. A block is one line
- * of the MJML.
+ * paragraphs. Within them `**bold**`, `*italic*`, `[words](https://…)` and addresses as they are. Variables stay as they
+ * are. A block is one line of the MJML.
  */
 export function mjmlOfWritten({ subject, preview, body }: Words): string {
   return mailFrame({
@@ -162,12 +167,12 @@ function blockOf(block: string): string {
 }
 
 function inline(text: string): string {
-  const link = LINK.exec(text);
+  const link = LINK_OR_ADDRESS.exec(text);
   if (link) {
-    const [all, words = '', url = ''] = link;
+    const [all, words, url = all] = link;
     const before = text.slice(0, link.index);
     const after = text.slice(link.index + all.length);
-    return `${inline(before)}<a href="${attribute(url)}">${emphasised(words)}</a>${inline(after)}`;
+    return `${inline(before)}<a href="${attribute(url)}">${words === undefined ? escaped(all) : emphasised(words)}</a>${inline(after)}`;
   }
   return emphasised(text);
 }

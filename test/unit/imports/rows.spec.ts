@@ -184,30 +184,6 @@ describe('the tables of other products', () => {
     expect(guessTargets([header, 'Email'], DEFINITIONS).targets).toEqual(['name', 'email']);
   });
 
-  it('names columns that nothing is made of', () => {
-    expect(readColumns(['email', 'shoe size'], {}, DEFINITIONS)).toMatchObject({
-      columns: { ignored: ['shoe size'] },
-    });
-  });
-
-  it.each([
-    ['no address', ['name'], {}, 'no column holds the address'],
-    [
-      'two addresses',
-      ['Email', 'E-mail address'],
-      {},
-      '"Email" (#1) and "E-mail address" (#2) would both be email',
-    ],
-    ['a header twice', ['email', 'x', 'x'], { x: 'name' }, 'several columns are called so'],
-    ['a column that is not there', ['email'], { '#3': 'name' }, 'there is no such column'],
-    ['a target that is none', ['email', 'x'], { x: 'field:secret' }, 'nothing a column can be'],
-  ])('are refused: %s', (_, headers, mapping, message) => {
-    const read = readColumns(headers, mapping as Record<string, string>, DEFINITIONS);
-    expect(
-      JSON.stringify(read.ok ? [] : read.problems.map((problem) => problem.message)).replaceAll('\\"', '"'),
-    ).toContain(message);
-  });
-
   it('lets the owner say which of two columns it is', () => {
     const mapping = { '#2': 'email', '#1': 'ignore' };
     expect(row('Email|Email', 'a@example.com|b@example.com', {}, mapping)).toMatchObject({
