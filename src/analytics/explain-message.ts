@@ -329,7 +329,7 @@ function waits(facts: MessageFacts): Rule[] {
     const words = `The limit ${quoted(limitName(bucket))} ${limit}; the next may go at ${instantText(until)}.${byDay ? orderText(message) : ''}`;
     rules.push(rule(byDay ? 'DAILY_QUOTA' : 'PACED', 'waits', words, until));
   }
-  const out = relays.filter(({ state }) => state !== 'closed');
+  const out = relays.filter(({ state }) => state === 'open' || state === 'half_open');
   if (out.length > 0 && out.length === relays.length) {
     const until = out.map(({ retryAt }) => retryAt).find((at) => at !== null) ?? null;
     const names = out.map(({ name, reason }) => `${name}${reason === null ? '' : ` (${reason})`}`).join(', ');

@@ -14,7 +14,7 @@ export function stopWords(limitedBy: string | null, { relays }: Pick<SendingStat
 }
 
 const noneWorks = (relays: SendingState['relays']): boolean =>
-  relays.every(({ state }) => state !== 'closed');
+  relays.every(({ state }) => state === 'open' || state === 'half_open');
 
 /** `12 a second`, `6 a minute`, `1 an hour`: whichever is a number people can picture. */
 export function paceWords(perSecond: number | null): string | null {
@@ -28,7 +28,12 @@ export function paceWords(perSecond: number | null): string | null {
   return `${count >= 10 ? Math.round(count) : Math.round(count * 10) / 10} ${unit}`;
 }
 
-const RELAY_STATES = { closed: 'working', open: 'down', half_open: 'being tried' } as const;
+const RELAY_STATES = {
+  untried: 'not tried yet',
+  closed: 'working',
+  open: 'down',
+  half_open: 'being tried',
+} as const;
 
 export interface SendingPage {
   limits: {

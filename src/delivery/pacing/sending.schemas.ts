@@ -157,7 +157,10 @@ export const sendingState = z.object({
         description:
           'Connections that each worker may have open at the same time, so that two workers open twice as many; null: 32. Every other limit here holds over all workers together.',
       }),
-      state: z.enum(['closed', 'open', 'half_open']),
+      state: z.enum(['untried', 'closed', 'open', 'half_open']).meta({
+        description:
+          '`untried`: no mail has tried it yet, so that nobody knows whether it works. `closed`: it works. `open`: it is left alone. `half_open`: one mail tries it.',
+      }),
       retryAt: z.iso.datetime().nullable(),
       reason: z.string().nullable(),
     }),

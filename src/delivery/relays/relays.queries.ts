@@ -28,7 +28,7 @@ const PAUSE_IS_OVER = `(opened_until <= clock_timestamp() or opened_until > cloc
 export const GAP_MS = 30 * 60_000;
 
 /**
- * The SQL of the breakers: one row for each relay that has ever failed, on the database's clock; its tries on that of the
+ * The SQL of the breakers: one row for each relay that was ever tried, on the database's clock; its tries on that of the
  * application, as the mails that may expire for them.
  */
 @Injectable()
@@ -59,6 +59,14 @@ export class RelaysQueries {
   async returnProbe(key: string): Promise<void> {
     await this.dataSource.query(
       `update relay_state set state = 'open', opened_until = clock_timestamp() where key = $1 and state = 'half_open'`,
+      [key],
+    );
+  }
+
+  /** Until then nobody knows whether it works. Another worker may have written it down meanwhile. */
+  async tried(key: string): Promise<void> {
+    await this.dataSource.query(
+      `insert into relay_state (key, updated_at) values ($1, clock_timestamp()) on conflict do nothing`,
       [key],
     );
   }

@@ -5,7 +5,7 @@ import type { RelayTrust } from '../../../config/relays.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CONFIG, relaysOf, type Config } from '../../infra/config.js';
 import { Remembered } from '../../infra/remembered.js';
-import { afterTrouble, troubleWords, shownReply, WAIT } from './breaker.js';
+import { afterTrouble, troubleWords, shownReply, WAIT, type BreakerState } from './breaker.js';
 import type { RelayTrouble } from '../replies/settlement.js';
 import { chooseRelay } from './relay-choice.js';
 import { afterTaken, NO_PUT_OFFS, templatesToPassOver, type PutOffs } from './put-offs.js';
@@ -31,7 +31,8 @@ export interface RelayView {
   host: string;
   weight: number;
   lanes: number | null;
-  state: 'closed' | 'open' | 'half_open';
+  /** `untried`: no mail has tried it, so that nobody knows whether it works. */
+  state: BreakerState | 'untried';
   retryAt: Date | null;
   reason: string | null;
 }
@@ -52,6 +53,8 @@ export class RelaysService {
   readonly #states: Remembered<ReadonlyMap<string, RelayStateRow>>;
   /** Any of them, since the start. */
   #hasWorked = false;
+  /** Of which that is written down, since the start. */
+  readonly #tried = new Set<string>();
 
   constructor(
     private readonly queries: RelaysQueries,
@@ -221,14 +224,14 @@ export class RelaysService {
   }
 
   /**
-   * The relay took a mail of the template `taken`, or showed otherwise that it works. Nothing is written unless it had failed
-   * before, or put off others.
+   * The relay took a mail of the template `taken`, or showed otherwise that it works. Nothing is written unless it is the first
+   * time, or it had failed before, or put off others.
    */
   async worked({ name }: Pick<Relay, 'name'>, taken: string | null = null): Promise<void> {
     const known = (await this.#states.get()).get(name);
     if (!this.#hasWorked) await this.resolveOfOthers();
     this.#hasWorked = true;
-    if (known === undefined) return;
+    if (known === undefined) return this.noteTried(name);
     const { state, failures, putOffs } = known;
     const isKnown = putOffs === null || afterTaken(putOffs, taken, false) === putOffs;
     if (state === 'closed' && failures === 0 && isKnown) return;
@@ -237,6 +240,17 @@ export class RelaysService {
       await this.alerts.resolve(NONE_WORKS, manager);
     });
     this.#states.forget();
+  }
+
+  /** It has answered, whatever it said. */
+  async tried({ name }: Pick<Relay, 'name'>): Promise<void> {
+    if (!this.#tried.has(name)) await this.noteTried(name);
+  }
+
+  private async noteTried(name: string): Promise<void> {
+    await this.queries.tried(name);
+    this.#states.forget();
+    this.#tried.add(name);
   }
 
   /** The relays may have been others before the start: what was said of those would stand for ever. */
@@ -261,7 +275,7 @@ export class RelaysService {
     return this.#relays.map(({ name, url, weight, lanes }) => {
       const row = states.get(name);
       const { state, openedUntil, reason } = row ?? {
-        state: 'closed' as const,
+        state: 'untried' as const,
         openedUntil: null,
         reason: null,
       };

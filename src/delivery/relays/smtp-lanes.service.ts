@@ -178,7 +178,10 @@ export class SmtpLanes {
         if (trouble !== null && parked) return false;
         if (trouble !== null) await this.relays.failed(relay, trouble, reasonOf(outcome));
         else if (provesRelay(outcome)) await this.relays.worked(relay, takenOf(outcome, mail));
-        else await this.relays.notTried(relay);
+        else {
+          if (outcome.kind === 'refused') await this.relays.tried(relay);
+          await this.relays.notTried(relay);
+        }
         return !relay.probe && (trouble === null || (await this.relays.anyWorks()));
       },
       park: async ({ relay, lane }, claim, ended) => {

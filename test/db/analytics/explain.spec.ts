@@ -94,7 +94,8 @@ describe('GET /api/v1/messages/:id/explain', () => {
     await t.dataSource.query('delete from send_bucket');
     await t.dataSource.query(
       `insert into relay_state (key, state, failures, opened_until, reason, updated_at)
-       values ('127.0.0.1', 'open', 3, clock_timestamp() + interval '1 minute', '421 busy', clock_timestamp())`,
+       values ('127.0.0.1', 'open', 3, clock_timestamp() + interval '1 minute', '421 busy', clock_timestamp())
+       on conflict (key) do update set state = 'open', opened_until = excluded.opened_until, reason = excluded.reason`,
     );
     expect(await decided()).toMatchObject({
       decidedBy: 'RELAY_OUT',

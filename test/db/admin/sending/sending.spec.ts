@@ -154,6 +154,15 @@ describe('the page Sending', () => {
     expect(body.putOff).toEqual([]);
   });
 
+  it('does not call a relay working that no mail has tried yet', async () => {
+    await empty(shop.db, 'relay_state');
+    const badge = async () => /badge-\w+">(working|not tried yet)/.exec(await page())?.[0];
+    expect(await badge()).toBe('badge-warn">not tried yet');
+    expect(await page()).toContain('mails may go out');
+    await shop.app.get(RelaysService, { strict: false }).worked({ name: '127.0.0.1' });
+    expect(await badge()).toBe('badge-good">working');
+  });
+
   it('says beside its title that no relay works, and not that mails may go out', async () => {
     const relays = shop.app.get(RelaysService, { strict: false });
     for (const { name } of await relays.view())

@@ -134,7 +134,7 @@ describe('/api/v1/sending', () => {
           host: '127.0.0.1:1',
           weight: 1,
           lanes: null,
-          state: 'closed',
+          state: 'untried',
           retryAt: null,
           reason: null,
         },
