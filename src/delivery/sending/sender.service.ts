@@ -11,6 +11,7 @@ import { WorkerPresence } from '../ledger/worker-presence.service.js';
 import { MailComposer } from './mail-composer.service.js';
 import type { Claimed, ClaimedMessage, SendOutcome } from '../message/message.js';
 import { OneAhead } from '../relays/one-ahead.js';
+import { logWords } from '../replies/log-words.js';
 import { settlementOf } from '../replies/settlement.js';
 import type { OutgoingMail } from '../relays/smtp-lane.transport.js';
 import { SmtpLanes, type LaneSet, type TakenLane } from '../relays/smtp-lanes.service.js';
@@ -279,19 +280,18 @@ export class SenderService {
     { run, taken, startedMs }: Pick<Way, 'run' | 'taken'> & { startedMs: number },
   ): { heard: Promise<boolean>; written: Promise<void> } {
     const outcome = taken ? run.lanes.judged(taken, message, wire) : wire;
+    const settlement = settlementOf(message, outcome, {
+      now: this.clock.now(),
+      durationMs: performance.now() - startedMs,
+      relay: taken?.lane.relay ?? null,
+      tls: taken?.lane.tls ?? null,
+      probe: taken?.relay.probe ?? false,
+      elsewhere: taken !== null && this.lanes.anyBeside(taken.relay),
+    });
     // Not waited for: the ledger answers in order, so the next barrier of this lane comes after this end.
-    const written = this.ledger.settle(
-      settlementOf(message, outcome, {
-        now: this.clock.now(),
-        durationMs: performance.now() - startedMs,
-        relay: taken?.lane.relay ?? null,
-        tls: taken?.lane.tls ?? null,
-        probe: taken?.relay.probe ?? false,
-        elsewhere: taken !== null && this.lanes.anyBeside(taken.relay),
-      }),
-    );
+    const written = this.ledger.settle(settlement);
     if (outcome.kind === 'accepted') run.accepted++;
-    else this.#logger.warn(`message ${message.id}: ${outcome.kind}`);
+    else this.#logger.warn(`message ${message.id}: ${logWords(settlement)}`);
     const hear = async (): Promise<boolean> => {
       const fit = taken !== null && (await run.lanes.told(taken, outcome, message));
       await this.due.answered(message, outcome, taken?.relay.name);
