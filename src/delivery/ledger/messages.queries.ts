@@ -33,11 +33,10 @@ export interface MessageRow {
   createdAt: Date;
 }
 
-/** Ids of templates. */
+/** Which template a mail goes with. */
 export interface RewrittenMail {
-  dedupeKey: string;
-  was: string;
-  is: string;
+  id: string;
+  templateId: string;
 }
 
 export interface PlannedRow extends PlannedMessage {
@@ -94,15 +93,14 @@ export class MessagesQueries {
     await this.cancelWaiting(manager, { from, values: dedupeKeys, reason });
   }
 
-  /** Of the mails with these keys that wait, those with the words `was` go with the words `is`. In one order, as `cancelWaiting`. */
+  /** Those of these mails that wait still go with other words. In one order, as `cancelWaiting`. */
   async rewrite(manager: EntityManager, mails: readonly RewrittenMail[]): Promise<void> {
     await manager.query(
       `update message m set email_template_id = w.template
-       from (select m.id, r."is" as template from unnest($1::text[], $2::bigint[], $3::bigint[]) as r (key, was, "is")
-           join message m on m.dedupe_key = r.key and m.email_template_id = r.was
+       from (select m.id, r.template from unnest($1::bigint[], $2::bigint[]) as r (id, template) join message m on m.id = r.id
          where m.state in ('ready', 'held') order by m.id for update of m) w
        where m.id = w.id`,
-      [mails.map(({ dedupeKey }) => dedupeKey), mails.map(({ was }) => was), mails.map((mail) => mail.is)],
+      [mails.map(({ id }) => id), mails.map(({ templateId }) => templateId)],
     );
   }
 

@@ -72,7 +72,7 @@ export class MessagesService {
     if (dedupeKeys.length > 0) await this.queries.cancelPlanned(manager, dedupeKeys, reason);
   }
 
-  /** Of the mails with these keys, those that wait go with other words where they have the ones that are named. */
+  /** Those of these mails that wait still go with other words. */
   async rewrite(manager: EntityManager, mails: readonly RewrittenMail[]): Promise<void> {
     if (mails.length > 0) await this.queries.rewrite(manager, mails);
   }

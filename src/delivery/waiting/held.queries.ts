@@ -55,10 +55,11 @@ interface Changing {
 
 const FOR_OWNER = `(state_reason is null or state_reason not in (${listed(NOT_FOR_OWNER)}))`;
 /**
- * The arm of the reader in the mail test of a step: of this enrollment or what it was replaced by there, else of the last
+ * In SQL, the arm of the reader of mail `m` in the mail test of its step in sequence `q`: of this enrollment or what it was
+ * replaced by there, else of the last
  * form of the test, else the one that everybody gets since it was decided. There are few tests; by the keys of the others.
  */
-const ARM_OF_READER = `(select coalesce(i.arm, a.arm, x.verdict ->> 'arm') from experiment x
+export const ARM_OF_READER = `(select coalesce(i.arm, a.arm, x.verdict ->> 'arm') from experiment x
     left join experiment_assignment a on a.experiment_id = x.id and a.subscriber_id = m.subscriber_id
     left join experiment_replacement i on i.experiment_id = x.id and i.enrollment_id = m.enrollment_id
   where x.test = q.key || '/' || m.step_key and (a.arm is not null or x.verdict is not null)

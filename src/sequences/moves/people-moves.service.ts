@@ -205,14 +205,7 @@ export class PeopleMovesService {
     const rows = await this.page(manager, { sequenceId, ...target, after, mode });
     const moves = await this.place(manager, { rows, to: target.to, mode, count, joined });
     await this.write(manager, target, moves);
-    const moved = new Set(moves.map(({ id }) => id));
-    const had = rows.filter(({ id }) => moved.has(id));
-    const steps = had.map(({ id, versionId, done }) => ({
-      id,
-      versionId,
-      steps: done?.map(({ key }) => key) ?? [],
-    }));
-    await this.mails.rewrite(manager, target.to, steps);
+    await this.mails.rewrite(manager, target.to, moves);
     return rows.at(-1)?.id ?? null;
   }
 

@@ -1,41 +1,52 @@
 import { isMail, type EmailNode } from '../steps/definition.js';
 import type { PreparedSequence } from '../steps/prepared.js';
 
-/** Of the mails of a step that wait, those with the words `was`: the words that they go with, null for not at all. */
-export interface WaitingWords {
+/** A mail that is written and waits. */
+export interface WaitingMail {
   step: string;
-  was: string;
-  is: string | null;
+  /** Of its reader, where the step tests its mails; null without a test. */
+  arm: string | null;
+  templateId: string;
+  templateKey: string;
+  /** The slug of what it offers. */
+  offer: string | null;
 }
 
 type Words = Pick<EmailNode, 'templateKey' | 'templateId' | 'offer'>;
 
 /**
- * What becomes of mails that wait when their people are taken from one version to another: they have the words of their step
- * there, of a split test those of their own arm. Where it is there no more they do not go, unless another step has their mail.
- * A mail that offers something else needs what was not written with it, so it goes as it is.
+ * The template with which a mail that waits goes when its reader is taken to another version, null for not at all: that of its step
+ * there, of a split test that of their own arm. Where the step is there no more it does not go, unless another has its mail and
+ * does not come to them still: `ahead` are the mails that do. A mail that offers something else needs what was not written with it, so it
+ * goes as it is. By the mail alone, and not by the version that it was written in: it may have other words since.
  */
-export function waitingWords(from: PreparedSequence, to: PreparedSequence): WaitingWords[] {
-  return from.definition.nodes.filter(isMail).flatMap((node) =>
-    wordsOf(node).flatMap(({ arm, words }): WaitingWords[] => {
-      const other = wordsIn(to, { step: node.key, arm, words });
-      if (other === null) return [{ step: node.key, was: words.templateId, is: null }];
-      const isSame = other.templateId === words.templateId || other.offer?.slug !== words.offer?.slug;
-      return isSame ? [] : [{ step: node.key, was: words.templateId, is: other.templateId }];
-    }),
-  );
+export function waitingWords(
+  to: PreparedSequence,
+  mail: WaitingMail,
+  ahead: () => readonly string[],
+): string | null {
+  const words = wordsOfStep(to, mail) ?? wordsElsewhere(to, mail, ahead);
+  if (words === null) return null;
+  return (words.offer?.slug ?? null) === mail.offer ? words.templateId : mail.templateId;
 }
 
-function wordsOf(node: EmailNode): { arm: string | null; words: Words }[] {
-  return node.split?.arms.map((arm) => ({ arm: arm.key, words: arm })) ?? [{ arm: null, words: node }];
-}
-
-function wordsIn(
-  { nodes, definition }: PreparedSequence,
-  { step, arm, words }: { step: string; arm: string | null; words: Words },
-): Words | null {
+function wordsOfStep({ nodes }: PreparedSequence, { step, arm }: WaitingMail): Words | null {
   const node = nodes.get(step);
-  if (node !== undefined && isMail(node)) return node.split?.arms.find(({ key }) => key === arm) ?? node;
-  const others = definition.nodes.filter(isMail).flatMap(wordsOf);
-  return others.find((other) => other.words.templateKey === words.templateKey)?.words ?? null;
+  if (node === undefined || !isMail(node)) return null;
+  return node.split?.arms.find(({ key }) => key === arm) ?? node;
+}
+
+/** Under another name. */
+function wordsElsewhere(
+  { definition }: PreparedSequence,
+  { templateKey }: WaitingMail,
+  ahead: () => readonly string[],
+): Words | null {
+  const others = definition.nodes
+    .filter(isMail)
+    .flatMap((node) => [node, ...(node.split?.arms ?? [])].map((words) => ({ step: node.key, words })))
+    .filter(({ words }) => words.templateKey === templateKey);
+  if (others.length === 0) return null;
+  const coming = ahead();
+  return others.some(({ step }) => coming.includes(step)) ? null : (others[0]?.words ?? null);
 }

@@ -93,11 +93,45 @@ describe('mails that wait while their people are taken to another version', () =
     expect(body).toMatchObject({ decidedBy: 'STEP_TAKEN_OUT' });
   });
 
-  it('go as the step that has their mail under another name', async () => {
+  it('go as the step that has their mail under another name, where that is behind them', async () => {
+    await waiting(1);
+    await edit([step('push', 'nudge'), step('story'), step('deep-dive')], 'forward-only');
+    await letGo();
+    await days(2);
+    expect(await went()).toEqual([
+      { step: 'story', mail: 'emails/story', state: 'accepted' },
+      { step: 'nudge', mail: 'emails/nudge', state: 'accepted' },
+      { step: 'deep-dive', mail: 'emails/deep-dive', state: 'accepted' },
+    ]);
+  });
+
+  it('come with a step that has their mail under another name and is still to come: they went twice', async () => {
     await waiting(1);
     await edit([step('story'), step('push', 'nudge'), step('deep-dive')], 'forward-only');
     await letGo();
-    expect(await went()).toContainEqual({ step: 'nudge', mail: 'emails/nudge', state: 'accepted' });
+    await days(2);
+    expect(await went()).toEqual([
+      { step: 'story', mail: 'emails/story', state: 'accepted' },
+      { step: 'nudge', mail: 'emails/nudge', state: 'cancelled' },
+      { step: 'push', mail: 'emails/nudge', state: 'accepted' },
+      { step: 'deep-dive', mail: 'emails/deep-dive', state: 'accepted' },
+    ]);
+  });
+
+  it('of the last step went as they were mended first, when their owner had mended them once more', async () => {
+    await waiting(2);
+    await edit([step('story'), step('nudge'), step('deep-dive', 'welcome')], 'forward-only');
+    await edit([step('story'), step('nudge'), step('deep-dive', 'story')], 'forward-only');
+    await letGo();
+    expect(await went()).toContainEqual({ step: 'deep-dive', mail: 'emails/story', state: 'accepted' });
+  });
+
+  it('went as they were where their people had gone on to another sequence', async () => {
+    await t.publish(step('deep-dive'), '', 'other');
+    await waiting(0, [step('story'), '- { key: on, move: other }']);
+    await edit([step('story', 'welcome'), '- { key: on, move: other }'], 'forward-only');
+    await letGo();
+    expect(await went()).toContainEqual({ step: 'story', mail: 'emails/welcome', state: 'accepted' });
   });
 
   it('take along who has stood still for days of the pause: they go on in the new version when it ends', async () => {
@@ -125,5 +159,26 @@ describe('mails that wait while their people are taken to another version', () =
     await letGo();
     const mended = mail === 'emails/nudge' ? 'emails/welcome' : 'emails/story';
     expect(await went()).toEqual([{ step: 'story', mail: mended, state: 'accepted' }]);
+  });
+
+  it('got the words of another arm, where arms had one mail at two hours and one of them was given another', async () => {
+    const tested = (own: string): string =>
+      `- { key: story, email: emails/story, split: { judge: clicks, arms: [{ key: a, at: "09:00" }, { key: b, at: "10:00"${own} }] } }`;
+    await t.publish([tested(''), step('deep-dive')].join('\n'));
+    for (let reader = 0; reader < 24; reader++) await t.enroll(await t.person(`${reader}@example.com`));
+    await t.run();
+    t.clock.advance(2 * 86_400_000 + 2 * 3_600_000);
+    await t.run();
+    await t.post(`${PAUSES}/pause`, {});
+    await t.test.runDue();
+    await edit([tested(', email: emails/welcome'), step('deep-dive')], 'forward-only');
+    const words: unknown[] = await t.db.query(
+      `select distinct a.arm, e.key as mail from message m join email_template e on e.id = m.email_template_id
+       join experiment_assignment a on a.enrollment_id = m.enrollment_id order by 1`,
+    );
+    expect(words).toEqual([
+      { arm: 'a', mail: 'emails/story' },
+      { arm: 'b', mail: 'emails/welcome' },
+    ]);
   });
 });
