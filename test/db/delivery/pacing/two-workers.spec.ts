@@ -89,8 +89,8 @@ describe('two workers on one database, and a relay that asks for patience', () =
   });
 
   it('go by what one of them has learnt, both together', async () => {
-    await slowTo(20);
     await plan(60, 'reader');
+    await slowTo(20);
     const begunMs = performance.now();
     const [mine, theirs] = await Promise.all([one.sendDue(), other.sendDue()]);
     const seconds = (performance.now() - begunMs) / 1_000;
