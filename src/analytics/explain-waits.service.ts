@@ -5,7 +5,7 @@ import { joined, joinedKeysOf } from '../delivery/pacing/relay-shares.js';
 import { OverdueService } from '../delivery/waiting/overdue.service.js';
 import { PacingService } from '../delivery/pacing/pacing.service.js';
 import { RelaysService } from '../delivery/relays/relays.service.js';
-import { quotaOn, refill, reserveOf, secondAfter, utcDay, waitMs } from '../delivery/pacing/token-bucket.js';
+import { quotaFor, refill, secondAfter, urgencyOf, waitMs } from '../delivery/pacing/token-bucket.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import type { MessageFacts } from './explain-message.js';
 import { lateRow, leavingsHoldUntil, sequencePaused, type MessageRow } from './explain.queries.js';
@@ -54,8 +54,8 @@ export class ExplainWaits {
   }
 
   /** The buckets of the mail's queue that let nothing through now. */
-  private async limits({ queueKey, class: messageClass }: MessageRow): Promise<Waits['pacing']> {
-    const urgency = messageClass === 'transactional' ? 'urgent' : 'bulk';
+  private async limits({ queueKey, priority }: MessageRow): Promise<Waits['pacing']> {
+    const urgency = urgencyOf(priority);
     const keys = new Set(joinedKeysOf(queueKey));
     const nowMs = this.clock.now().getTime();
     const buckets = (await this.pacing.buckets()).map((row) => refill(row, row.nowMs));
@@ -64,9 +64,8 @@ export class ExplainWaits {
       .filter(({ key }) => keys.has(key))
       .filter((bucket) => waitMs(bucket, urgency) > 0)
       .map((bucket) => {
-        const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
-        const reserve = quota === null || urgency === 'urgent' ? 0 : reserveOf(quota);
-        const byDay = quota !== null && bucket.usedToday >= quota - reserve;
+        const quota = quotaFor(bucket, urgency);
+        const byDay = quota !== null && bucket.usedToday >= quota;
         return { bucket: bucket.key, byDay, until: secondAfter(nowMs + waitMs(bucket, urgency)) };
       });
   }

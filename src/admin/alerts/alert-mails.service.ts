@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { TemplatesService } from '../../delivery/mails/templates.service.js';
-import type { PlannedMessage, Sender } from '../../delivery/message/message.js';
+import { OWNERS_PRIORITY, type PlannedMessage, type Sender } from '../../delivery/message/message.js';
 import { MessagesService } from '../../delivery/planning/messages.service.js';
 import { type Alert, AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
@@ -72,6 +72,7 @@ export class AlertMails {
       address: email,
       addressHash: addressHash(this.config.secretKey, emailKey),
       dueAt: now,
+      priority: OWNERS_PRIORITY,
       expiresAt: new Date(now.getTime() + OF_USE_MS),
     }));
   }

@@ -31,7 +31,7 @@ with due as (
       ${CLAIMED.why} as why
     from message m ${MOMENT} ${PROOF} where m.state = 'ready' and m.lane_key = place.queue and m.priority = place.priority and m.due_at <= $3 ${which}
     order by m.due_at, m.id limit place.most for update of m skip locked) d
-  where ${FENCE} and (place.priority = 0 or ${LEAVINGS_KNOWN})
+  where ${FENCE} and (place.priority <= 0 or ${LEAVINGS_KNOWN})
   order by d.priority, d.due_at, d.id limit $2),${more}
 taken as (
   update message m set state = ${withoutSending('due.state')}, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,

@@ -51,6 +51,8 @@ export interface PlannedMessage {
   priority?: number | undefined;
 }
 
+/** Of what tells the owner that something is wrong, maybe that others wait. */
+export const OWNERS_PRIORITY = -1;
 /** Of what nobody waits for. */
 export const USUAL_PRIORITY = 5;
 /** Of what a sequence begins with: behind a broadcast that a quota spreads, who has just asked for it would wait for days. */

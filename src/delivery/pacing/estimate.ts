@@ -1,4 +1,4 @@
-import { quotaOn, rateOf, refill, reserveOf, spend, utcDay, type Bucket } from './token-bucket.js';
+import { quotaFor, rateOf, refill, spend, utcDay, type Bucket } from './token-bucket.js';
 import { DAY_MS } from '../../values/time-units.js';
 
 /** Nobody plans further ahead; beyond it a bucket counts as one that lets nothing through. */
@@ -75,8 +75,8 @@ export function passMs(bucket: Bucket, arrivals: readonly Arrival[]): number | n
 /** What goes of `count` mails until the day ends, and the bucket at the moment at which the last of it has gone. */
 function passedToday(bucket: Bucket, count: number, endMs: number): { passed: number; bucket: Bucket } {
   // Bulk mails, which an estimate is about, leave the reserve.
-  const quota = quotaOn(bucket, utcDay(bucket.refilledAtMs));
-  const byDay = quota === null ? count : Math.max(0, quota - reserveOf(quota) - bucket.usedToday);
+  const quota = quotaFor(bucket, 'bulk', utcDay(bucket.refilledAtMs));
+  const byDay = quota === null ? count : Math.max(0, quota - bucket.usedToday);
   const rate = rateOf(bucket);
   if (rate === null) {
     const passed = Math.min(count, byDay);

@@ -1,7 +1,10 @@
 import { Module } from '@nestjs/common';
+import { AlertsModule } from '../../infra/alerts/alerts.module.js';
 import { GenerationModule } from '../generation/generation.module.js';
 import { RelaysModule } from '../relays/relays.module.js';
 import { WaitingModule } from '../waiting/waiting.module.js';
+import { AwaitedMailsJobs } from './awaited-mails.jobs.js';
+import { AwaitedMails } from './awaited-mails.service.js';
 import { FrequencyCapController } from './frequency-cap.controller.js';
 import { FrequencyCapService } from './frequency-cap.service.js';
 import { QueueMoves } from './queue-moves.queries.js';
@@ -17,7 +20,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
 
 /** How fast mails go out. Owns `send_bucket`, `mail_domain` and the settings `sending.frequency` and `sending.mx-cursor`. */
 @Module({
-  imports: [GenerationModule, RelaysModule, WaitingModule],
+  imports: [AlertsModule, GenerationModule, RelaysModule, WaitingModule],
   controllers: [SendingController, FrequencyCapController],
   providers: [
     PacingService,
@@ -31,6 +34,8 @@ import { SendingSettingsService } from './sending-settings.service.js';
     SendingSettingsService,
     FrequencyCapService,
     PacingJobs,
+    AwaitedMails,
+    AwaitedMailsJobs,
   ],
   exports: [
     GenerationModule,

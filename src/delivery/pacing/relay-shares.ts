@@ -41,20 +41,25 @@ export function withRoom<P extends Pick<DuePlace, 'queueKey' | 'priority'>>(
     const roomFor = (urgency: Urgency): Share[] =>
       relays.filter(({ name }) => !crowded(queueKey, name, urgency));
     if (!isPaced(queueKey) || roomFor('bulk').length === relays.length) continue;
-    const isUrgent = places.some(
-      (place) => place.queueKey === queueKey && urgencyOf(place.priority) === 'urgent',
-    );
+    const isUrgent = places.some((place) => place.queueKey === queueKey && isAwaited(place));
     const urgency = isUrgent ? 'urgent' : 'bulk';
     fewer.set(queueKey, { urgency, relays: roomFor(urgency) });
   }
   return {
     places: places.filter(({ queueKey, priority }) => {
       const room = fewer.get(queueKey);
-      return room === undefined || (room.relays.length > 0 && room.urgency === urgencyOf(priority));
+      return (
+        room === undefined ||
+        (room.relays.length > 0 && (room.urgency === 'urgent') === isAwaited({ priority }))
+      );
     }),
     relaysOf: (queueKey) => fewer.get(queueKey)?.relays ?? relays,
     isCrowded: fewer.size > 0,
   };
+}
+
+function isAwaited({ priority }: Pick<DuePlace, 'priority'>): boolean {
+  return urgencyOf(priority) !== 'bulk';
 }
 
 /** As `bucketKeysOf`, with those of {@link joined}. */

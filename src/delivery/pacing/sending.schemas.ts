@@ -25,7 +25,8 @@ const limitFields = {
     .optional()
     .meta({ description: 'Mails that may go at once after a pause; two seconds’ worth when left out.' }),
   perDay: z.number().int().min(1).max(MAX_PER_DAY).optional().meta({
-    description: 'Mails in one day of UTC, 5 % of them kept for confirmations, receipts and the like.',
+    description:
+      'Mails in one day of UTC. Of them 5 %, of small days 20 mails but no more than a fifth, are kept for confirmations, receipts and the like.',
   }),
 };
 
@@ -143,7 +144,8 @@ export const sendingState = z.object({
       usedToday: z.number(),
       quotaToday: z.number().nullable(),
       reservedToday: z.number().meta({
-        description: 'The part of `quotaToday` that only confirmations, receipts and the like may use: 5 %.',
+        description:
+          'The part of `quotaToday` that only confirmations, receipts and the like may use. None in a warm-up: they may go beyond it, to twice as many.',
       }),
       warmUpStartedOn: z.string().nullable(),
     }),

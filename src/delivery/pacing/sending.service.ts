@@ -11,7 +11,7 @@ import { PacingService } from './pacing.service.js';
 import { RelaysService } from '../relays/relays.service.js';
 import { SendingQueries } from './sending.queries.js';
 import type { estimateResponse, SendingState } from './sending.schemas.js';
-import { available, quotaOn, rateOf, refill, reserveOf, secondAfter } from './token-bucket.js';
+import { available, quotaFor, quotaOn, rateOf, refill, secondAfter } from './token-bucket.js';
 
 /** What a broadcast knows of its mails beyond the ledger. */
 export interface Unwritten {
@@ -77,7 +77,7 @@ export class SendingService {
           availableNow: Number.isFinite(now) ? now : null,
           usedToday: bucket.usedToday,
           quotaToday: quota,
-          reservedToday: quota === null ? 0 : reserveOf(quota),
+          reservedToday: quota === null ? 0 : quota - (quotaFor(bucket, 'bulk') ?? quota),
           warmUpStartedOn: bucket.rampStartedOn,
         };
       }),

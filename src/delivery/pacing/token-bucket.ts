@@ -30,13 +30,25 @@ export const CLOCK_STEP_MS = 60_000;
 /** Adding up parts of a token leaves 0.9999999 where 1 is meant. */
 const ROUNDING = 1e-9;
 
-/** Part of a day's quota that is kept for confirmations, receipts and the like, in hundredths. */
+/**
+ * Part of a day's quota that is kept for confirmations, receipts and the like, in hundredths; of a small quota so many mails, up to
+ * a part of it: of 100 a day the sixth to sign up behind a broadcast waited for the next day.
+ */
 const RESERVE_PERCENT = 5;
+const RESERVE_LEAST = 20;
+const RESERVE_PERCENT_AT_MOST = 20;
+/** From so many a day on, the last is for what the owner is told of: that others wait. */
+const OWNERS_FROM = 20;
 
 /** Mails on the first day of a warm-up, their growth from one day of sending to the next, and its length: 100, 140, 196 ... 880,000. */
 const RAMP_FIRST_DAY = 100;
 const RAMP_GROWTH = 1.4;
 export const RAMP_DAYS = 28;
+/**
+ * What somebody waits for may make a warm-up's day so many times as long: it is read, which is what a warm-up is for, and a
+ * confirmation that comes a day later is a reader lost. A quota is a provider's word, and nothing goes beyond it.
+ */
+const RAMP_FOR_AWAITED = 2;
 
 export function utcDay(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10);
@@ -77,8 +89,11 @@ export function quotaOn(
 }
 
 /** Mails of the day's quota that no bulk mail may use: whoever signs up after a big broadcast still gets an answer. */
-export function reserveOf(quota: number): number {
-  return Math.floor((quota * RESERVE_PERCENT) / 100);
+function reserveOf(quota: number): number {
+  const share = (percent: number): number => (quota * percent) / 100;
+  return Math.floor(
+    Math.max(share(RESERVE_PERCENT), Math.min(RESERVE_LEAST, share(RESERVE_PERCENT_AT_MOST))),
+  );
 }
 
 /**
@@ -104,17 +119,31 @@ export function refill(bucket: Bucket, nowMs: number): Bucket {
   };
 }
 
-/** Who asks: a mail that somebody waits for may use the whole quota, a bulk mail leaves the reserve. */
-export type Urgency = 'urgent' | 'bulk';
+/** Who asks: a bulk mail leaves the reserve, one that somebody waits for the last of a day, which is the owner's. */
+export type Urgency = 'owner' | 'urgent' | 'bulk';
 
-/** At priority 0 somebody waits. */
+/** At priority 0 somebody waits, below it the owner is told of what cannot. */
 export function urgencyOf(priority: number): Urgency {
-  return priority === 0 ? 'urgent' : 'bulk';
+  if (priority > 0) return 'bulk';
+  return priority === 0 ? 'urgent' : 'owner';
 }
 
-function quotaFor(bucket: Bucket, urgency: Urgency): number | null {
-  const quota = quotaOn(bucket, bucket.quotaDay ?? utcDay(bucket.refilledAtMs));
-  return quota === null || urgency === 'urgent' ? quota : quota - reserveOf(quota);
+/** Of the day's mails, those that may go so; null: no limit. */
+export function quotaFor(bucket: Bucket, urgency: Urgency, day = dayOf(bucket)): number | null {
+  const { dailyQuota } = bucket;
+  if (urgency === 'owner' || (dailyQuota === null && bucket.rampStartedOn === null)) return dailyQuota;
+  const ramp = quotaOn({ ...bucket, dailyQuota: null }, day);
+  const isBulk = urgency === 'bulk';
+  const kept = dailyQuota === null ? 0 : isBulk ? reserveOf(dailyQuota) : Number(dailyQuota >= OWNERS_FROM);
+  const quotas = [
+    ...(dailyQuota === null ? [] : [dailyQuota - kept]),
+    ...(ramp === null ? [] : [isBulk ? ramp : ramp * RAMP_FOR_AWAITED]),
+  ];
+  return quotas.length === 0 ? null : Math.min(...quotas);
+}
+
+function dayOf({ quotaDay, refilledAtMs }: Bucket): string {
+  return quotaDay ?? utcDay(refilledAtMs);
 }
 
 /** How many mails may go now, out of a bucket that has been refilled; Infinity without any limit. */
@@ -161,7 +190,7 @@ export function waitMs(bucket: Bucket, urgency: Urgency = 'urgent'): number {
 /**
  * Shares at most `limit` mails among queues, priority after priority: nothing of a later one goes while an earlier one may
  * take more, in whichever queue. Within one, each queue has one in turn, so that a million waiting in one do not keep the
- * others from theirs. Urgent ones, of priority 0, alone may use the reserve of a day's quota. `bucketsOf` names the buckets
+ * others from theirs. What may go of a day, `quotaFor` says by their urgency. `bucketsOf` names the buckets
  * a queue has to pay from; each is paid once for each mail. The buckets come back as they are after it.
  */
 export function allocate(

@@ -49,10 +49,10 @@ describe('after a moment in which the clock of the database was thirty days ahea
       await limit({ global: { perDay: 100 } });
       expect(await allow(10)).toBe(10);
       await ahead('send_bucket', 'quota_day', 'refilled_at');
-      expect(await allow(500)).toBe(85);
+      expect(await allow(500)).toBe(70);
       expect(await allow(500)).toBe(0);
       await t.db.query('update send_bucket set quota_day = quota_day - 1');
-      expect(await allow(500)).toBe(95);
+      expect(await allow(500)).toBe(80);
     },
   );
 
@@ -61,7 +61,7 @@ describe('after a moment in which the clock of the database was thirty days ahea
     await limit({ senders: { 'example.com': { warmUp: { startedOn } } } });
     expect(await allow(10)).toBe(10);
     await ahead('send_bucket', 'quota_day', 'refilled_at');
-    expect(await allow(500)).toBe(85);
+    expect(await allow(500)).toBe(90);
   });
 
   it.each(['open', 'half_open'])('a relay that was left alone (%s) is tried at once', async (state) => {

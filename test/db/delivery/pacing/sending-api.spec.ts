@@ -124,7 +124,7 @@ describe('/api/v1/sending', () => {
           availableNow: 8,
           usedToday: 0,
           quotaToday: 100,
-          reservedToday: 5,
+          reservedToday: 20,
           warmUpStartedOn: null,
         },
       ],

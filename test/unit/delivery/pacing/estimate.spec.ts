@@ -45,17 +45,17 @@ describe('how long mails take', () => {
 
   it('waits for the next day when the quota is used up', () => {
     const daily = bucket('global', { dailyQuota: 100, usedToday: 60 });
-    // A twentieth of each day is kept for other mails.
-    expect(passMs(daily, now(35))).toBe(0);
-    expect(passMs(daily, now(36))).toBe(6 * HOUR_MS);
-    expect(passMs(daily, now(226))).toBe(54 * HOUR_MS);
+    // A fifth of so small a day is kept for other mails.
+    expect(passMs(daily, now(20))).toBe(0);
+    expect(passMs(daily, now(21))).toBe(6 * HOUR_MS);
+    expect(passMs(daily, now(181))).toBe(54 * HOUR_MS);
   });
 
   it('follows a warm-up from day to day', () => {
     const warm = bucket('sender:example.com', { rampStartedOn: '2026-03-02' });
-    expect(passMs(warm, now(95))).toBe(0);
-    expect(passMs(warm, now(228))).toBe(6 * HOUR_MS);
-    expect(passMs(warm, now(229))).toBe(30 * HOUR_MS);
+    expect(passMs(warm, now(100))).toBe(0);
+    expect(passMs(warm, now(240))).toBe(6 * HOUR_MS);
+    expect(passMs(warm, now(241))).toBe(30 * HOUR_MS);
   });
 
   it('does not promise what takes longer than ten years', () => {
@@ -98,7 +98,7 @@ describe('when all will have gone out', () => {
   it.each([{ rampStartedOn: '2026-03-02' }, { dailyQuota: 100 }])(
     'is days ahead where the mails of today have gone, with %j: it was not known, and the relay was to blame',
     (limit) => {
-      const buckets = [bucket('sender:example.com', { ...limit, usedToday: 95 })];
+      const buckets = [bucket('sender:example.com', { ...limit, usedToday: 100 })];
       const daily = of([gmail], buckets);
       expect(daily).toMatchObject({ limitedBy: 'sender:example.com', completesAtMs: expect.any(Number) });
       expect((daily.completesAtMs ?? 0) - NOW).toBeGreaterThan(2 * 24 * HOUR_MS);
