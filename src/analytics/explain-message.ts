@@ -87,8 +87,8 @@ export interface MessageFacts {
   broadcast: BroadcastFacts | null;
   broadcastTime: BroadcastTimeFacts | null;
   attempts: AttemptFacts[];
-  /** `source`: by which way; `smtp_reply` was said while the mail was handed over, and nothing came back. */
-  reports: { verdict: string; reason: string; source: string; at: Date }[];
+  /** `source`: by which way; `smtp_reply` was said while the mail was handed over, and nothing came back. `trusted`: its reader cannot have written it. */
+  reports: { verdict: string; reason: string; source: string; trusted: boolean; at: Date }[];
   /** Whether the mails of its sequence are paused: then the claim holds it. */
   sequencePaused: boolean;
   /** What the rules about late mails and restored backups make of it when it comes up; null when they let it go. */
@@ -123,15 +123,21 @@ export function explainMessage(facts: MessageFacts): Explanation {
     ...lifecycle(facts),
     ...attemptRules(facts.attempts),
     ...end(facts),
-    ...facts.reports.map(({ verdict, reason, source, at }) =>
-      rule(
-        `REPORT_${verdict.toUpperCase()}`,
-        'info',
-        `${source === 'smtp_reply' ? 'What the server said counts as' : 'A report came back'}: ${verdict}, ${inWords(reason)}.`,
-        at,
-      ),
-    ),
+    ...facts.reports.map(reportRule),
   ]);
+}
+
+function reportRule({ verdict, reason, source, trusted, at }: MessageFacts['reports'][number]): Rule {
+  const words = `${verdict}, ${inWords(reason)}`;
+  if (!trusted)
+    return rule(
+      'REPORT_DOUBTED',
+      'info',
+      `A report came back that may be forged, and does no more than the unsubscribe link: ${words}.`,
+      at,
+    );
+  const how = source === 'smtp_reply' ? 'What the server said counts as' : 'A report came back';
+  return rule(`REPORT_${verdict.toUpperCase()}`, 'info', `${how}: ${words}.`, at);
 }
 
 function plannedBy({ message, sequence, broadcast }: MessageFacts): Rule {

@@ -238,7 +238,7 @@ export async function attemptRows(db: EntityManager, messageId: string): Promise
 /** Served by bounce_message. */
 export async function reportRows(db: EntityManager, messageId: string): Promise<MessageFacts['reports']> {
   return db.query(
-    `select verdict, reason, source, received_at as at from bounce where message_id = $1 and trusted order by id`,
+    `select verdict, reason, source, trusted, received_at as at from bounce where message_id = $1 order by id`,
     [messageId],
   );
 }

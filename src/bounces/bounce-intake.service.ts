@@ -109,8 +109,8 @@ export class BounceIntake {
     if (kinds.has('left')) return 'unsubscribed';
     if (kinds.has('lost')) mail.lost?.(tokens);
     if (tokens.length > 0) return kinds.has('lost') ? 'lost' : 'nothing';
-    const complained = reports.some(({ verdict }) => verdict === 'complaint');
-    const reporter = complained ? await this.proof.provenReporter(raw) : null;
+    const mayBeSigned = reports.some((one) => says(one, 'complaint', 'sender'));
+    const reporter = mayBeSigned ? await this.proof.provenReporter(raw) : null;
     const read = source === 'imap';
     const brought = { raw, client: read ? null : (mail.client ?? ''), sender: mail.sender ?? null };
     return this.takeAll(reports, { source, envelopeTo, arrivedAt }, { brought, reporter });
@@ -130,15 +130,19 @@ export class BounceIntake {
     return this.leave.leaveByTokenOf(new Date(arrivedAt.getTime() + SECOND_MS), token, 'mailto');
   }
 
-  /** Only what would end a reader at once is worth the questions. */
-  private async isVouched(report: IncomingReport, { brought, reporter }: Origin): Promise<boolean> {
-    const says = (one: BounceVerdict): boolean =>
-      report.judged.findings.some(({ verdict }) => verdict === one);
-    const isComplaint = says('complaint') && reporter !== null;
-    if (!says('hard') && !isComplaint) return false;
-    const address = await this.bounces.addressee(report);
-    if (address === null) return false;
-    return isComplaint ? this.proof.speaksFor(reporter, address) : this.bringer.vouchesFor(address, brought);
+  /** Only what would end a reader or stop a broadcast at once is worth the questions. */
+  private async proofOf(
+    report: IncomingReport,
+    { brought, reporter }: Origin,
+  ): Promise<Pick<IncomingReport, 'vouched' | 'signed'>> {
+    const bySignature = reporter !== null && says(report.judged, 'complaint', 'sender');
+    const byPath = says(report.judged, 'hard', 'sender');
+    const address = bySignature || byPath ? await this.bounces.addressee(report) : null;
+    if (address === null) return {};
+    return {
+      signed: bySignature && (await this.proof.speaksFor(reporter, address)),
+      vouched: byPath && (await this.bringer.vouchesFor(address, brought)),
+    };
   }
 
   /** The envelope names one mail of ours, and of several reports nobody knows which one is about that. */
@@ -161,7 +165,7 @@ export class BounceIntake {
    */
   private async takeOrPutAside(report: IncomingReport, origin: Origin): Promise<Taken> {
     const take = async (): Promise<Taken> =>
-      this.bounces.take({ ...report, vouched: await this.isVouched(report, origin) });
+      this.bounces.take({ ...report, ...(await this.proofOf(report, origin)) });
     try {
       return await take().catch(async (error: unknown) => {
         if (isDeletedMeanwhile(error)) return take();
@@ -190,4 +194,8 @@ export class BounceIntake {
       if (!isRefusedData(error)) throw error;
     });
   }
+}
+
+function says({ findings }: JudgedMail, ...some: BounceVerdict[]): boolean {
+  return findings.some(({ verdict }) => some.includes(verdict));
 }

@@ -19,9 +19,10 @@ const bounceResponse = z.object({
   diagnostic: z.string().nullable().meta({ description: 'What the other server said, without addresses.' }),
   reportingMta: z.string().nullable(),
   source: z.string(),
-  trusted: z
-    .boolean()
-    .meta({ description: 'False: nothing proves that a mail server wrote it; kept, and counted nowhere.' }),
+  trusted: z.boolean().meta({
+    description:
+      'False: nothing proves that a mail server wrote it. It does no more than the unsubscribe link, and about the sender it counts only with those of many other readers.',
+  }),
   receivedAt: z.iso.datetime(),
 });
 

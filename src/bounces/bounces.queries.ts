@@ -7,6 +7,7 @@ import {
   SEQUENCE_LEAST,
   type RefusedTally,
 } from '../delivery/guards/sending-health.js';
+import { readersOf } from '../delivery/guards/doubted-reports.js';
 import { type ComplainedDomain, receiverTallies } from '../delivery/guards/small-receivers.queries.js';
 import { HARD_REASONS } from '../delivery/replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS } from '../delivery/replies/sender-refusal.js';
@@ -192,8 +193,10 @@ export class BouncesQueries {
    * Served by `bounce_received`, `message_accepted` and `message_funnel`.
    */
   async sequenceTally(funnelKey: string, since: Date): Promise<RefusedTally> {
-    const rows: (RefusedTally & { others: ComplainedDomain[] })[] = await this.dataSource.query(
-      `with report as materialized (
+    const doubted = await this.doubtedOfSequence(funnelKey, since);
+    const rows: (Omit<RefusedTally, 'doubted'> & { others: ComplainedDomain[] })[] =
+      await this.dataSource.query(
+        `with report as materialized (
          select b.message_id, b.verdict, b.reason, b.source, m.address, split_part(m.lane_key, '|', 2) as provider
          from bounce b join message m on m.id = b.message_id
          where b.trusted and b.received_at > $2 and m.kind = 'sequence' and m.funnel_key = $1
@@ -222,8 +225,8 @@ export class BouncesQueries {
        taken as (
          select count(*) as accepted from (select from message m
            where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2
-             and (select r.hard >= $3 or r.sender >= $4 or r.complaints >= $5 from reported r)
-           limit (select greatest(r.hard * $6::int, r.sender * $7::int, r.complaints * $8::int) + 1 from reported r)) k)
+             and (select greatest(r.hard, $10::int) >= $3 or r.sender >= $4 or r.complaints >= $5 from reported r)
+           limit (select greatest(greatest(r.hard, $10::int) * $6::int, r.sender * $7::int, r.complaints * $8::int) + 1 from reported r)) k)
        select t.accepted::int as accepted, (t.accepted + r.refused)::int as tried, r.hard::int as hard, r.sender::int as sender,
          r.complaints::int as complaints, r.plainly_us::int as "plainlyUs", r.sender_domains::int as "senderDomains",
          (select coalesce(jsonb_agg(jsonb_build_object('group', provider, 'accepted', accepted, 'complaints', complaints)
@@ -231,17 +234,28 @@ export class BouncesQueries {
          (select coalesce(jsonb_agg(jsonb_build_object('domain', c.domain, 'mxHost', d.mx_host, 'complaints', c.complaints)), '[]')
           from complained_domain c left join mail_domain d using (domain)) as others
        from taken t cross join reported r`,
-      [
-        ...[funnelKey, since, SEQUENCE_LEAST.hard, SEQUENCE_LEAST.sender, SEQUENCE_LEAST.complaints],
-        ...[ENOUGH_FOR.hard, ENOUGH_FOR.sender, ENOUGH_FOR.complaint, PLAINLY_US],
-      ],
-    );
+        [
+          ...[funnelKey, since, SEQUENCE_LEAST.hard, SEQUENCE_LEAST.sender, SEQUENCE_LEAST.complaints],
+          ...[ENOUGH_FOR.hard, ENOUGH_FOR.sender, ENOUGH_FOR.complaint, PLAINLY_US, doubted],
+        ],
+      );
     if (rows[0] === undefined) return NO_TALLY;
     const { others, ...tally } = rows[0];
     const ofReceivers = await receiverTallies(this.dataSource.manager, others, async (domains) =>
       this.acceptedOfSequence(funnelKey, since, domains),
     );
-    return { ...tally, providers: [...tally.providers, ...ofReceivers] };
+    return { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
+  }
+
+  /** Readers of these very mails of whose a report says that may be forged that it was refused because of us. Served by `bounce_untrusted`. */
+  private async doubtedOfSequence(funnelKey: string, since: Date): Promise<number> {
+    const rows: { address: string }[] = await this.dataSource.query(
+      `select distinct m.address from bounce b join message m on m.id = b.message_id
+       where not b.trusted and b.verdict = 'sender' and b.received_at > $2 and m.kind = 'sequence' and m.funnel_key = $1
+         and coalesce(m.accepted_at, b.received_at) > $2`,
+      [funnelKey, since],
+    );
+    return readersOf(rows.map(({ address }) => address));
   }
 
   /** What the domains, of small receivers, took of the mails of a funnel's sequences. Served as `sequenceTally`. */
@@ -259,12 +273,16 @@ export class BouncesQueries {
     );
   }
 
-  /** Funnels of whose sequences at least two mails have come back since `since`. Served by `bounce_received`. */
+  /** Funnels of whose sequences at least two mails have come back since `since`. Served by `bounce_received` and `bounce_untrusted`. */
   async reportedSequences(since: Date): Promise<string[]> {
     const rows: { key: string }[] = await this.dataSource.query(
-      `select m.funnel_key as key from bounce b join message m on m.id = b.message_id
-       where b.received_at > $1 and b.trusted and b.broadcast_id is null and b.verdict in ('hard', 'sender', 'complaint')
-         and m.kind = 'sequence' and m.funnel_key is not null
+      `select m.funnel_key as key from (
+         select message_id from bounce
+         where received_at > $1 and trusted and broadcast_id is null and verdict in ('hard', 'sender', 'complaint')
+         union all
+         select message_id from bounce where received_at > $1 and not trusted and broadcast_id is null and verdict = 'sender') b
+       join message m on m.id = b.message_id
+       where m.kind = 'sequence' and m.funnel_key is not null
        group by 1 having count(distinct b.message_id) > 1`,
       [since],
     );

@@ -37,8 +37,10 @@ export interface IncomingReport {
   source: BounceSource;
   /** Where the mail went by its envelope; empty where there was none. */
   envelopeTo: readonly string[];
-  /** It came by mail from where a true one about this mail would come from; a complaint is signed there. */
+  /** It came by mail from where a true one about this mail would come from. */
   vouched?: boolean | undefined;
+  /** By who may speak for the reader. */
+  signed?: boolean | undefined;
   /** When a provider signed it, where one did: told again, on whatever day, it is the same report. */
   signedAt?: Date | undefined;
   /** When it came, where it is read later: a mailbox may not have been looked at for weeks. */
@@ -46,8 +48,8 @@ export interface IncomingReport {
 }
 
 /**
- * `untrusted`: kept, and counted nowhere: without a token of ours it has no effect at all, with no more than what whoever
- * was shown the mail has, the effect of its unsubscribe link. `nothing`: no report at all.
+ * `untrusted`: kept: without a token of ours it has no effect at all, with no more than what whoever was shown the mail has,
+ * the effect of its unsubscribe link, and about us only together with many others. `nothing`: no report at all.
  */
 export type Taken = 'counted' | 'repeated' | 'untrusted' | 'nothing';
 
@@ -94,10 +96,10 @@ export class BouncesService {
       const message = id === null ? null : await reportedMessage(manager, id);
       if (message === null) return this.takeUntrusted(manager, report);
       const ofServer = byPath ?? (this.headersProve(report) ? byHeader : null);
-      const proven = this.isComplaintByMail(message, report)
-        ? await this.isProvenComplaint(manager, message, report)
-        : ofServer !== null;
-      return this.takeTrusted(manager, message, report, proven ? 'server' : 'shown');
+      const signed = await this.isSignedAbout(manager, message, report);
+      const proven = this.isComplaintByMail(message, report) ? signed : ofServer !== null;
+      const vouched = report.vouched === true || signed;
+      return this.takeTrusted(manager, message, { ...report, vouched }, proven ? 'server' : 'shown');
     });
   }
 
@@ -170,7 +172,7 @@ export class BouncesService {
     return this.bounces.list(filter);
   }
 
-  /** That there was a report which cannot be stored. Nothing where it names no mail of ours. */
+  /** That a report cannot be stored. Nothing where it names no mail of ours. */
   async noteUnread(report: IncomingReport): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const { id } = await this.named(manager, cluesOf(report));
@@ -203,12 +205,12 @@ export class BouncesService {
   }
 
   /** By what the reporter has signed, which the envelope is not: an old report could be sent on to another return path. */
-  private async isProvenComplaint(
+  private async isSignedAbout(
     manager: EntityManager,
     { id }: ReportedMessage,
-    { judged, vouched = false }: IncomingReport,
+    { judged, signed = false }: IncomingReport,
   ): Promise<boolean> {
-    if (!vouched) return false;
+    if (!signed) return false;
     const named = await this.named(manager, { addressedTo: [], originals: judged.originals });
     return named.id === id;
   }
@@ -222,9 +224,9 @@ export class BouncesService {
   private async weighed(
     manager: EntityManager,
     message: ReportedMessage,
-    { judged, source, vouched = false, arrivedAt = this.clock.now() }: IncomingReport,
+    { source, vouched = false, arrivedAt = this.clock.now() }: IncomingReport,
+    found: Finding,
   ): Promise<Finding> {
-    const found = findingFor(message, judged.findings);
     if (found.verdict !== 'hard' || !isByMail(source)) return found;
     const doubted: Finding = { ...found, verdict: 'soft' };
     const before = new Date(arrivedAt.getTime() - QUEUES_LAST_MS);
@@ -243,10 +245,9 @@ export class BouncesService {
   ): Promise<Taken> {
     const { judged, source } = report;
     await holdBroadcast(manager, message);
-    const found =
-      proof === 'server'
-        ? await this.weighed(manager, message, report)
-        : findingFor(message, report.judged.findings);
+    const isOfServer = proof === 'server';
+    const said = findingFor(message, judged.findings);
+    const found = isOfServer ? await this.weighed(manager, message, report, said) : said;
     if (found.reason === 'not_a_report') return this.keepUnread(manager, message, report);
     await this.messages.noteArrival(
       manager,
@@ -255,9 +256,9 @@ export class BouncesService {
     );
     // Somebody is away, or has the mail: that proves that it arrived, and nothing has come back.
     if (found.reason === 'auto_reply' || found.reason === 'delivered') return 'nothing';
-    const trusted = proof === 'server';
+    const trusted = isOfServer && !isDoubted(found, report);
     // Whoever was shown the mail can write as many of these as they like: only the leaving is heeded without end.
-    if (!trusted && (await this.isFlooded(manager))) {
+    if (!isOfServer && (await this.isFlooded(manager))) {
       await this.outcomes.leave(manager, message, found);
       return 'untrusted';
     }
@@ -350,6 +351,11 @@ const UNREAD: Finding = {
 /** One that lies in a mailbox still may be read once more on another day, and is the same report. */
 function dayOf({ arrivedAt }: IncomingReport, { receivedAt }: Pick<NewBounce, 'receivedAt'>): Date {
   return arrivedAt ?? receivedAt;
+}
+
+/** About us, by mail, and not from where a true one would come: each reader has a return path, and it would stop a broadcast. */
+function isDoubted({ verdict }: Finding, { source, vouched = false }: IncomingReport): boolean {
+  return verdict === 'sender' && isByMail(source) && !vouched;
 }
 
 function isByMail(source: BounceSource): boolean {

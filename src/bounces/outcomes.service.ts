@@ -47,8 +47,8 @@ export class OutcomesService {
   }
 
   /**
-   * For a report that knows of a mail no more than its unsubscribe link: no more than the link itself would do. It says
-   * nothing about the broadcast, the sequence or the sender, as the reader themselves may have written it.
+   * For a report that the reader themselves may have written: no more than the unsubscribe link would do. It says nothing about
+   * the broadcast, the sequence or the sender by itself, and only together with those of many readers that the sender is refused.
    */
   async leave(manager: EntityManager, message: ReportedMessage, { verdict, reason }: Finding): Promise<void> {
     if (reason === 'unsubscribed') await this.leaving.leaveByMail(manager, message, 'provider');
@@ -58,6 +58,8 @@ export class OutcomesService {
       (verdict === 'hard' && reason !== 'host_unknown')
     )
       await this.leaving.leaveByMail(manager, message, 'report');
+    if (verdict === 'sender' && message.broadcastId !== null)
+      await this.guard.check(manager, message.broadcastId);
   }
 
   private async giveUp(

@@ -13,6 +13,19 @@ export const VERDICT_WORDS: Readonly<Record<BounceVerdict, { label: string; badg
 /** By the provider's own link: no failure, and yet of effect. */
 export const LEFT = { label: 'left the list', badge: '' };
 
+/** Why a report that names a mail of ours, or seems to, has not done what it says; null when it has. */
+export function doubtWords({
+  trusted,
+  messageId,
+  verdict,
+}: Record<'messageId', string | null> & { trusted: boolean; verdict: string }): string | null {
+  if (trusted) return null;
+  if (messageId === null) return 'proves nothing: without a token of ours';
+  return verdict === 'sender'
+    ? 'may be forged: about the sender it counts only with those of many other readers'
+    : 'may be forged: it does no more than the unsubscribe link';
+}
+
 const REASON_WORDS: Readonly<Partial<Record<BounceReason, string>>> = {
   abuse: 'marked as spam',
   opt_out: 'wants no more mail',

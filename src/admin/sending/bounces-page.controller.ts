@@ -5,7 +5,7 @@ import type { BounceVerdict } from '../../bounces/judged-mail.js';
 import { cursorOf, toPage } from '../../infra/http/page.js';
 import { type Answer, Page } from '../answers/answer.js';
 import { bounceNames } from './bounce-names.queries.js';
-import { LEFT, reasonWords, sourceWords, VERDICT_WORDS } from './bounce-view.js';
+import { doubtWords, LEFT, reasonWords, sourceWords, VERDICT_WORDS } from './bounce-view.js';
 
 const PAGE_ROWS = 50;
 
@@ -29,6 +29,7 @@ export class BouncesPageController {
       ...(row.trusted && row.reason === 'unsubscribed'
         ? LEFT
         : VERDICT_WORDS[row.trusted && isVerdict(row.verdict) ? row.verdict : 'ignore']),
+      doubt: doubtWords(row),
       reason: reasonWords(row.reason),
       source: sourceWords(row.source),
       email: row.subscriberId === null ? null : addresses.get(row.subscriberId),

@@ -1,5 +1,6 @@
 import { domainSql } from '../../values/email-address.js';
 import type { EntityManager } from 'typeorm';
+import { readersOf } from './doubted-reports.js';
 import { NO_TALLY, type RefusedTally } from './sending-health.js';
 import { type ComplainedDomain, receiverTallies } from './small-receivers.queries.js';
 import { HARD_REASONS } from '../replies/reply-reason.js';
@@ -49,8 +50,9 @@ export async function tallyBroadcast(
   id: string,
   sample: number | null,
 ): Promise<RefusedTally> {
-  const rows: (RefusedTally & { others: ComplainedDomain[] })[] = await db.query(
-    `with ended as materialized (
+  const rows: (Omit<RefusedTally, 'doubted'> & { others: ComplainedDomain[]; doubtedAddresses: string[] })[] =
+    await db.query(
+      `with ended as materialized (
        select id, state, state_reason, split_part(lane_key, '|', 2) as provider from ${ended('$4')} e),
      at_provider as materialized (
        select provider, count(*) filter (where state = 'accepted') as accepted, count(*) as tried,
@@ -89,16 +91,19 @@ export async function tallyBroadcast(
           order by complaints desc), '[]') from complained join at_provider using (provider)) as providers,
        (select coalesce(jsonb_agg(jsonb_build_object('domain', c.domain, 'mxHost', d.mx_host, 'complaints', c.complaints)), '[]')
           from complained_domain c left join mail_domain d using (domain)) as others,
-       w.plainly_us::int as "plainlyUs", w.domains::int as "senderDomains"
+       w.plainly_us::int as "plainlyUs", w.domains::int as "senderDomains",
+       array(select distinct m.address from bounce b join ended e on e.id = b.message_id join message m on m.id = b.message_id
+         where b.broadcast_id = $1 and b.verdict = 'sender' and not b.trusted) as "doubtedAddresses"
      from sent s cross join reported r cross join whose w`,
-    [id, HARD_REASONS, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
-  );
+      [id, HARD_REASONS, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
+    );
   if (rows[0] === undefined) return NO_TALLY;
-  const { others, ...tally } = rows[0];
+  const { others, doubtedAddresses, ...tally } = rows[0];
   const ofReceivers = await receiverTallies(db, others, async (domains) =>
     acceptedAt(db, { id, sample, domains }),
   );
-  return { ...tally, providers: [...tally.providers, ...ofReceivers] };
+  const doubted = readersOf(doubtedAddresses);
+  return { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
 }
 
 /** What the domains, of small receivers, took of the same mails. */

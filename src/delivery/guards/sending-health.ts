@@ -1,3 +1,5 @@
+import { RECIPIENT_GROUPS } from '../message/recipient-group.js';
+
 /** How a broadcast, or a sequence in the last days, fares, counted in mails. */
 export interface BroadcastTally {
   accepted: number;
@@ -25,11 +27,13 @@ export interface RefusedTally extends BroadcastTally {
   plainlyUs: number;
   /** Domains of the recipients whose mails were refused because of us. */
   senderDomains: number;
+  /** Readers of whose mails a report says so that may be forged; not among `sender`. */
+  doubted: number;
 }
 
 export const NO_TALLY: RefusedTally = {
   ...{ accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 },
-  ...{ plainlyUs: 0, senderDomains: 0, providers: [] },
+  ...{ plainlyUs: 0, senderDomains: 0, doubted: 0, providers: [] },
 };
 
 export interface HealthVerdict {
@@ -49,7 +53,8 @@ const COMPLAINTS_PAUSE = 0.003;
 const COMPLAINTS_MIN = 2;
 /**
  * Of so few mails each is more than 0.3 %: a small list would stand still for every two angry readers. They are told, and
- * five stop it, whatever the number of its mails.
+ * five stop it, whatever the number of its mails. Not of so few at one receiver by itself: whoever has a domain may have five
+ * mailboxes there, and would stop a broadcast to a million.
  */
 const FEW_ACCEPTED = 100;
 const COMPLAINTS_MIN_OF_FEW = 5;
@@ -87,8 +92,8 @@ export function broadcastHealth({ plainlyUs, senderDomains, ...tally }: RefusedT
   return health(isUs ? tally : { ...tally, sender: 0 });
 }
 
-function health(tally: BroadcastTally & Pick<RefusedTally, 'providers'>): HealthVerdict {
-  const { tried, hard, sender } = tally;
+function health(tally: BroadcastTally & Pick<RefusedTally, 'providers' | 'doubted'>): HealthVerdict {
+  const { tried, hard, sender, doubted } = tally;
   if (hard >= HARD_MIN && hard >= tried * HARD_PAUSE) {
     return { action: 'pause', reason: `${hard} of ${tried} addresses do not exist` };
   }
@@ -96,6 +101,11 @@ function health(tally: BroadcastTally & Pick<RefusedTally, 'providers'>): Health
   if (complained.action === 'pause') return complained;
   if (sender > 0 && sender >= tried * SENDER_PAUSE) {
     return { action: 'pause', reason: `${sender} of ${tried} mails were refused because of the sender` };
+  }
+  // Whoever has so many mailboxes can stop it by dead addresses as well.
+  if (doubted >= HARD_MIN && doubted >= tried * HARD_PAUSE) {
+    const words = `${doubted} of ${tried} mails were refused because of the sender`;
+    return { action: 'pause', reason: `by reports that may be forged, ${words}` };
   }
   return complained;
 }
@@ -132,6 +142,7 @@ export function complaintHealth({
   if (complaints < COMPLAINTS_MIN || rate < COMPLAINTS_WARN) return { action: 'none', reason: null };
   const where = group === undefined ? '' : ` at ${group === 'other' ? 'other providers' : group}`;
   const reason = `${complaints} of ${accepted} recipients complained${where} (${(rate * 100).toFixed(2)} %)`;
-  const isEnough = accepted >= FEW_ACCEPTED || complaints >= COMPLAINTS_MIN_OF_FEW;
+  const isReceiver = group !== undefined && !RECIPIENT_GROUPS.some((one) => one === group);
+  const isEnough = accepted >= FEW_ACCEPTED || (complaints >= COMPLAINTS_MIN_OF_FEW && !isReceiver);
   return { action: isEnough && rate >= COMPLAINTS_PAUSE ? 'pause' : 'warn', reason };
 }

@@ -244,6 +244,17 @@ describe('complaints, by the provider that tells of them', () => {
     expect(await pauses.all()).toMatchObject([{ funnelKey: 'niches', reason }]);
   });
 
+  it('five complaints under a domain where five read stop no big broadcast: whoever has one could stop each', async () => {
+    const { id, mails } = await atSmallOnes(5, 0);
+    for (const one of mails) await office.complains(one);
+    await watch().look();
+    expect(await broadcastState(office, id)).toBe('running');
+    expect(await alertOf(`bounces:broadcast:${id}`)).toMatchObject({
+      severity: 'warning',
+      message: expect.stringContaining('5 of 5 recipients complained at example.org'),
+    });
+  });
+
   it('four of 200 at a small provider stop nothing: of hundreds of them, some have that many by chance', async () => {
     const { id, mails } = await atSmallOnes(200, 0);
     for (const one of mails.slice(0, 4)) await office.complains(one);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { report, text } from '../../support/returned-mails.js';
 import { SECRET } from '../delivery/post-office.js';
-import { BOUNCE_DOMAIN, FULL, openBounceOffice, type BounceOffice } from './bounce-office.js';
+import { BOUNCE_DOMAIN, FROM_RELAY, FULL, openBounceOffice, type BounceOffice } from './bounce-office.js';
 
 const DAY_MS = 86_400_000;
 
@@ -19,7 +19,7 @@ describe('five returned mails in a row that are not about the reader', () => {
     const fields = `Final-Recipient: rfc822; bob@example.org\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: X-Postfix; ${words}`;
     const raw = Buffer.from(report({ words: `<bob@example.org>: ${words}`, fields }));
     const envelopeTo = [verpAddress(SECRET, messageId, BOUNCE_DOMAIN)];
-    expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp' })).toBe('counted');
+    expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp', ...FROM_RELAY })).toBe('counted');
   };
 
   it.each([

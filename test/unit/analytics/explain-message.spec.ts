@@ -259,7 +259,7 @@ describe('why a mail was (not) sent', () => {
       with_({
         message: { state: 'accepted', acceptedAt: NOW },
         attempts: [attempt('ready'), { ...attempt('accepted', 'done'), replyCode: 250, replyText: '250 OK' }],
-        reports: [{ verdict: 'hard', reason: 'unknown user', source: 'smtp', at: LATER }],
+        reports: [{ verdict: 'hard', reason: 'unknown user', source: 'smtp', trusted: true, at: LATER }],
       }),
     );
     expect(answer.chain.map(({ code }) => code)).toEqual([

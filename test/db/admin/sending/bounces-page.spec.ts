@@ -70,6 +70,21 @@ describe('the page Bounces', () => {
       expect(html).toContain(text);
   });
 
+  it('says of a report about the sender that may be forged that it has stopped nothing: it was shown as any other', async () => {
+    await shop.db.query(
+      `with m as (insert into message (dedupe_key, class, kind, email_template_id, sender, address, address_hash, message_id_header,
+           state, due_at, created_at)
+         select 'doubted', 'marketing', 'broadcast', max(id), '{}', 'bob@example.com', '\\x00', '<d@example.com>', 'accepted', $1, $1
+         from email_template returning id)
+       insert into bounce (dedupe_key, verdict, reason, source, trusted, received_at, message_id)
+       select 'doubted', 'sender', 'auth_failure', 'smtp', false, $1, m.id from m`,
+      [OPENED_AT],
+    );
+    const html = await page('?verdict=sender');
+    expect(html).toContain('may be forged: about the sender it counts only with those of many other readers');
+    expect(html).toContain('no effect');
+  });
+
   it('shows those of one kind, page by page', async () => {
     await shop.db.query(
       `insert into bounce (dedupe_key, verdict, reason, source, trusted, received_at, diagnostic)

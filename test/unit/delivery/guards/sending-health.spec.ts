@@ -9,11 +9,13 @@ import {
 
 /** The ledger is counted no further: what so many reports call for must not hang on how many mails there were beyond. */
 it('calls for nothing where more mails were taken than are counted', () => {
-  const reports = fc.record({ hard: fc.nat(500), sender: fc.nat(500), complaints: fc.nat(500) });
+  const some = fc.nat(500);
+  const reports = fc.record({ hard: some, sender: some, complaints: some, doubted: some });
   fc.assert(
-    fc.property(reports, fc.nat(1_000_000), ({ hard, sender, complaints }, more) => {
+    fc.property(reports, fc.nat(1_000_000), ({ hard, sender, complaints, doubted }, more) => {
       const { hard: ofHard, sender: ofSender, complaint } = ENOUGH_FOR;
-      const counted = Math.max(hard * ofHard, sender * ofSender, complaints * complaint) + 1;
+      const counted =
+        Math.max(Math.max(hard, doubted) * ofHard, sender * ofSender, complaints * complaint) + 1;
       for (const accepted of [counted, counted + more]) {
         const whose = { plainlyUs: sender, senderDomains: sender };
         const atProvider = { group: 'yahoo', complaints, accepted: complaints * complaint + 1 };
@@ -23,6 +25,7 @@ it('calls for nothing where more mails were taken than are counted', () => {
           hard,
           sender,
           complaints,
+          doubted,
           ...whose,
           providers: [atProvider],
         };
@@ -42,7 +45,7 @@ it.each([
 ] as const)('a small broadcast that is refused by %s', (_, refused, action) => {
   expect(
     broadcastHealth({
-      ...{ accepted: 90, tried: 90 + refused.sender, hard: 0, complaints: 0, providers: [] },
+      ...{ accepted: 90, tried: 90 + refused.sender, hard: 0, complaints: 0, doubted: 0, providers: [] },
       ...refused,
     }).action,
   ).toBe(action);

@@ -1,0 +1,17 @@
+import { getDomain } from 'tldts';
+import { domainOf } from '../../values/email-address.js';
+import { mailboxOf } from '../../values/mailbox.js';
+import { recipientGroup } from '../message/recipient-group.js';
+
+/**
+ * How many readers the mails went to of which a report speaks that anyone who has the mail may have written. Whoever has a
+ * domain has all of its mailboxes, and can subscribe with each: they are one. At the big providers a mailbox is one.
+ */
+export function readersOf(addresses: readonly string[]): number {
+  return new Set(addresses.map((address) => readerOf(address.toLowerCase()))).size;
+}
+
+function readerOf(address: string): string {
+  const domain = domainOf(address);
+  return recipientGroup(domain) === 'other' ? (getDomain(domain) ?? domain) : mailboxOf(address);
+}
