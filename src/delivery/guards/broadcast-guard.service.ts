@@ -4,11 +4,18 @@ import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import {
   broadcastHealth,
+  isOfReports,
   type HealthVerdict,
   type ProviderTally,
   type RefusedTally,
 } from './sending-health.js';
-import { pauseBroadcast, SAMPLE, standOfBroadcast, tallyBroadcast } from './broadcast-pause.queries.js';
+import {
+  pauseBroadcast,
+  SAMPLE,
+  sayOfPause,
+  standOfBroadcast,
+  tallyBroadcast,
+} from './broadcast-pause.queries.js';
 
 /** Of one with too many reports. */
 export const REPORTS_ALERT = 'bounces:broadcast:';
@@ -114,12 +121,15 @@ export class BroadcastGuard {
     const paused = action === 'pause' && (await pauseBroadcast(manager, id, { reason, now, provider }));
     if (paused) this.#stopped.set(id, performance.now());
     // What was under way ends after the pause and is counted anew: the owner still has to read that it is paused.
-    const { title, state } = await standOfBroadcast(manager, id);
+    const { title, state, reason: was } = await standOfBroadcast(manager, id);
     // The owner has given their word.
     if (state === 'cancelled') return false;
     const isPaused = state === 'paused';
     // It stands still for something graver, which they still have to read.
     if (isPaused && action === 'warn') return false;
+    // Else the broadcast's page goes on with the first count, and the alert tells another.
+    if (isPaused && was !== null && was !== reason && isOfReports(was))
+      await sayOfPause(manager, id, { was, reason });
     await this.alerts.raise(
       {
         key: REPORTS_ALERT + id,

@@ -27,16 +27,32 @@ export async function pauseBroadcast(
   return rows.length === 1;
 }
 
+interface Stand {
+  title: string;
+  state: string;
+  /** Why it is paused. */
+  reason: string | null;
+}
+
 /** How the owner calls it, and how it stands. */
-export async function standOfBroadcast(
-  manager: EntityManager,
-  id: string,
-): Promise<{ title: string; state: string }> {
-  const rows: { title: string; state: string }[] = await manager.query(
-    'select title, state from broadcast where id = $1',
+export async function standOfBroadcast(manager: EntityManager, id: string): Promise<Stand> {
+  const rows: Stand[] = await manager.query(
+    'select title, state, state_reason as reason from broadcast where id = $1',
     [id],
   );
-  return rows[0] ?? { title: id, state: '' };
+  return rows[0] ?? { title: id, state: '', reason: null };
+}
+
+/** The pause for reports `was` is one for `reason`, as more of them have come; not where it ended meanwhile. */
+export async function sayOfPause(
+  manager: EntityManager,
+  id: string,
+  { was, reason }: { was: string; reason: string },
+): Promise<void> {
+  await manager.query(
+    `update broadcast set state_reason = $3 where id = $1 and state = 'paused' and state_reason = $2`,
+    [id, was, reason],
+  );
 }
 
 /**

@@ -80,6 +80,25 @@ describe('complaints, by the provider that tells of them', () => {
     expect(await broadcastState(office, id)).not.toBe('paused');
   });
 
+  it('its page and the alert say the same numbers of a pause, as more come: the page kept those of its beginning', async () => {
+    const id = await office.broadcast();
+    const ids = await acceptedMails(office, id, 90);
+    const said = async (): Promise<unknown> => {
+      const { message = '' } = (await alertOf(`bounces:broadcast:${id}`)) ?? {};
+      return [await reasonOf(id), /is paused: (.*?)\. /.exec(message)?.[1]];
+    };
+    for (const one of ids.slice(0, 5)) await office.complains(one);
+    expect(await said()).toEqual(Array.from({ length: 2 }, () => expect.stringMatching(/^5 of 90 /)));
+    await office.complains(ids[5] ?? '');
+    expect(await said()).toEqual(Array.from({ length: 2 }, () => expect.stringMatching(/^6 of 90 /)));
+    const broadcasts = office.app.get(BroadcastsService, { strict: false });
+    await broadcasts.resume(id);
+    await broadcasts.pause(id);
+    const ofOwner = await reasonOf(id);
+    await office.complains(ids[6] ?? '');
+    expect(await reasonOf(id)).toBe(ofOwner);
+  });
+
   /** A broadcast to so many at Yahoo. */
   const atYahoo = async (count: number): Promise<{ id: string; mails: string[] }> => {
     const id = await office.broadcast();
