@@ -23,7 +23,10 @@ const NO_ATTEMPTS: Readonly<Record<string, readonly [string, string]>> = {
     'RESENT_BY_OWNER',
     'The owner had it sent once more, under the same Message-ID, though the first may have arrived.',
   ],
-  arrived: ['ARRIVED', 'Something came back of it, which shows that it has arrived.'],
+  arrived: [
+    'ARRIVED',
+    'Something came of it, as a report, an answer or the use of a link: the relay had taken it.',
+  ],
 };
 
 function attempt(
