@@ -9,6 +9,13 @@ export interface FrequencyCap {
   perWeek: number | null;
 }
 
+/** Whether a mail that waits for `before` may go sooner under `cap`. */
+export const letsMore = (cap: FrequencyCap, before: FrequencyCap): boolean =>
+  isMore(cap.perDay, before.perDay) || isMore(cap.perWeek, before.perWeek);
+
+const isMore = (most: number | null, before: number | null): boolean =>
+  before !== null && (most === null || most > before);
+
 /** A mail that was about to go. */
 export interface CappedMail {
   id: string;

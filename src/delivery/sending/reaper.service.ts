@@ -5,6 +5,7 @@ import { AcceptedJournal } from '../ledger/accepted-journal.service.js';
 import { dueNowAfterClockAhead } from '../ledger/clock-ahead.queries.js';
 import { LedgerQueries } from '../ledger/ledger.queries.js';
 import { acceptProven } from '../ledger/message-evidence.queries.js';
+import { FrequencyCapService } from '../pacing/frequency-cap.service.js';
 import { ParkedLanes, RENEW_EVERY_MS } from '../relays/parked-lanes.service.js';
 
 const KEY = 'delivery.reaper';
@@ -18,7 +19,8 @@ const WRITTEN_WITHIN_MS = RENEW_EVERY_MS + 15_000;
 
 /**
  * Takes up what workers left behind that died. While the database is away, leases run out of workers that live and hold the
- * replies of their relays: when it is back, they come first. Else a receipt that was accepted would be sent again.
+ * replies of their relays: when it is back, they come first. Else a receipt that was accepted would be sent again. Also what
+ * waits for a cap that lets more through by now.
  */
 @Injectable()
 export class Reaper {
@@ -27,6 +29,7 @@ export class Reaper {
     private readonly ledger: LedgerQueries,
     private readonly journal: AcceptedJournal,
     private readonly parked: ParkedLanes,
+    private readonly caps: FrequencyCapService,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -40,6 +43,7 @@ export class Reaper {
     await this.parked.renew();
     await this.ledger.reap({ now: this.clock.now(), begun });
     await acceptProven(this.dataSource.manager);
+    await this.caps.lookAgain();
   }
 
   /** Whether the last look of any worker is still to come, by the database's clock: that has been put back since. */

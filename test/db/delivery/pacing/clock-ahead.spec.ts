@@ -34,7 +34,8 @@ describe('after a moment in which the clock of the database was thirty days ahea
     t.db.query(
       `update ${table} set ${columns.map((name) => `${name} = ${name} + interval '30 days'`).join()}`,
     );
-  const reaper = (): Reaper => new Reaper(t.db, t.ledger, get(AcceptedJournal), get(ParkedLanes), t.clock);
+  const reaper = (): Reaper =>
+    new Reaper(t.db, t.ledger, get(AcceptedJournal), get(ParkedLanes), get(FrequencyCapService), t.clock);
   const leftDays = async (column: string): Promise<number> => {
     const rows: { days: number }[] = await t.db.query(
       `select extract(epoch from ${column} - clock_timestamp())::float8 / 86400 as days from message`,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AcceptedJournal } from '../../../../src/delivery/ledger/accepted-journal.service.js';
+import { FrequencyCapService } from '../../../../src/delivery/pacing/frequency-cap.service.js';
 import { ParkedLanes } from '../../../../src/delivery/relays/parked-lanes.service.js';
 import { Reaper } from '../../../../src/delivery/sending/reaper.service.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
@@ -21,6 +22,7 @@ describe('a receipt whose body is under way when nobody looks after the ledger a
       t.ledger,
       t.app.get(AcceptedJournal, { strict: false }),
       t.app.get(ParkedLanes, { strict: false }),
+      t.app.get(FrequencyCapService, { strict: false }),
       t.clock,
     );
   const begin = async (): Promise<void> => {

@@ -89,6 +89,39 @@ describe('the cap on mails to one person', () => {
     expect(await t.test.mailsTo('reader@example.com')).toHaveLength(before + 2);
   });
 
+  it.each([
+    ['lifted', null, ['accepted', 'accepted', 'accepted']],
+    ['raised to two', 2, ['ready', 'accepted', 'accepted']],
+  ])(
+    'lets what waits for it go when it is %s: it waited for its day all the same',
+    async (_, most, after) => {
+      await cap(1, null);
+      await t.publish('- { key: last, email: emails/story }', 'priority: 7', 'third');
+      await t.enroll(await two(), 'third');
+      const reap = async (): Promise<unknown> =>
+        t.test.app.get(JobRunner, { strict: false }).run('delivery.reap');
+      const states = async (): Promise<string[]> => {
+        await t.test.runDue();
+        const rows: { state: string }[] = await t.db.query('select state from message order by state desc');
+        return rows.map(({ state }) => state);
+      };
+      expect(await states()).toEqual(['ready', 'ready', 'accepted']);
+      await cap(most, null);
+      // Another worker may go by the old one for a second.
+      await reap();
+      expect(await states()).toEqual(['ready', 'ready', 'accepted']);
+      await t.db.query(`update message set planned_for = due_at - interval '1 hour' where state = 'ready'`);
+      await t.db.query(
+        `update setting set updated_at = updated_at - interval '3 seconds' where key = 'sending.frequency.raised'`,
+      );
+      await reap();
+      expect(await states()).toEqual(after);
+      // As late as before: no later by the cap.
+      const late = `select distinct extract(hours from due_at - planned_for)::int as hours from message where state = 'accepted' and planned_for is not null`;
+      expect(await t.db.query(late)).toEqual([{ hours: 1 }]);
+    },
+  );
+
   it('gives the place of a mail that expires before it to the next: that waited a day longer, behind nothing', async () => {
     await cap(1, null);
     await t.publish('- { key: last, email: emails/story }', 'priority: 7', 'third');
