@@ -1,5 +1,6 @@
 import {
   AT_ONCE,
+  clockOf,
   localMs,
   timingAt,
   type ArmTime,
@@ -7,7 +8,7 @@ import {
   type LocalHour,
 } from '../broadcasts/timing.js';
 import { MINUTE_MS } from '../values/time-units.js';
-import { instantOfLocalMs, timeZoneOr } from '../values/zoned-time.js';
+import { instantOfLocalMs } from '../values/zoned-time.js';
 import { instantText, rule, type Rule } from './explanation.js';
 
 /** By what the mail of a broadcast is due. */
@@ -43,15 +44,17 @@ export function broadcastTimeRule(facts: BroadcastTimeFacts): Rule {
   return rule('DUE_BY_SCHEDULE', 'passed', `${parts.join(', ')}.`, scheduledAt);
 }
 
-function zoneOf(
-  { timezone, fallbackZone }: LocalHour,
-  timeZone: string | null,
-): { zone: string; fellBack: boolean } {
-  return timezone === undefined ? timeZoneOr(timeZone, fallbackZone) : { zone: timezone, fellBack: false };
+/** Of the clock by which its mail goes to this reader; left out: of none. */
+export function zoneOfBroadcast({
+  timing,
+  timeZone,
+}: Pick<BroadcastTimeFacts, 'timing' | 'timeZone'>): string | undefined {
+  const local = timing?.local ?? null;
+  return local === null ? undefined : clockOf(local, timeZone).zone;
 }
 
 function clockText(local: LocalHour, timeZone: string | null): string {
-  const { zone, fellBack } = zoneOf(local, timeZone);
+  const { zone, fellBack } = clockOf(local, timeZone);
   if (local.timezone !== undefined) return `by the clock of ${zone}, for all readers`;
   return fellBack
     ? `by the clock of ${zone}, as that of the reader is not known`
@@ -64,7 +67,7 @@ function passedText(
   { timeZone, dueAt }: BroadcastTimeFacts,
   laterMinutes: number,
 ): string[] {
-  const hour = instantOfLocalMs(localMs(local.atLocal), zoneOf(local, timeZone).zone);
+  const hour = instantOfLocalMs(localMs(local.atLocal), clockOf(local, timeZone).zone);
   if (dueAt.getTime() - hour <= (laterMinutes + 1) * MINUTE_MS) return [];
   const instead = local.ifPassed === 'send' ? 'and it went at once' : 'and the next day has that hour again';
   return [`which had passed when it was its turn, ${instead}`];

@@ -19,7 +19,7 @@ import type { ReplyReason } from '../delivery/replies/reply-reason.js';
 import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import type { StepTiming } from '../sequences/steps/schedule.js';
 import { attemptRules, type AttemptFacts } from './explain-attempts.js';
-import { broadcastTimeRule, type BroadcastTimeFacts } from './explain-broadcast-time.js';
+import { broadcastTimeRule, zoneOfBroadcast, type BroadcastTimeFacts } from './explain-broadcast-time.js';
 import { cancelled, end, inWords } from './explain-end.js';
 import {
   broadcastSplitRule,
@@ -295,6 +295,14 @@ function later({ dueAt, stateReason, unknownCount }: MessageFacts['message'], at
   return rule('RETRY_LATER', 'waits', `It is tried again at ${instantText(dueAt)}${reason}.${twice}`, dueAt);
 }
 
+function outsideHours({ message, sequence, broadcastTime }: MessageFacts): string {
+  const zone = sequence?.zone ?? (broadcastTime === null ? undefined : zoneOfBroadcast(broadcastTime));
+  const opening = instantText(message.dueAt, zone);
+  return broadcastTime === null
+    ? `When its turn came, the hours in which it may go were over; they open again at ${opening}.`
+    : `When its turn came, it was too long behind the hour of its broadcast, and not to go at night; that hour comes again at ${opening}.`;
+}
+
 function waits(facts: MessageFacts): Rule[] {
   const { message, attempts, now, refusal, leavings, mailbox, pacing, relays } = facts;
   const rules: Rule[] = [];
@@ -303,9 +311,7 @@ function waits(facts: MessageFacts): Rule[] {
     const text = `The person has had as many mails as one gets, ${most}; this one may go at ${instantText(message.dueAt)}.`;
     rules.push(rule('FREQUENCY_CAP', 'waits', text, message.dueAt));
   } else if (message.dueAt > now && message.stateReason === OUTSIDE_HOURS) {
-    const opening = instantText(message.dueAt, facts.sequence?.zone);
-    const text = `When its turn came, the hours in which it may go were over; they open again at ${opening}.`;
-    rules.push(rule('OUTSIDE_SEND_WINDOW', 'waits', text, message.dueAt));
+    rules.push(rule('OUTSIDE_SEND_WINDOW', 'waits', outsideHours(facts), message.dueAt));
   } else if (message.stateReason?.startsWith(WAITS_FOR_KEY) === true) {
     const days = LONGEST_WAIT_DAYS[message.class];
     const text = `Its sender's mail is signed, and the key is missing or bad: ${message.stateReason}. It is tried every few minutes, goes out when the key is put right, and expires after ${days} days.`;

@@ -6,7 +6,17 @@ import { offerData, type Before } from './broadcast-offer.js';
 import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
 import { armOfWords, drawing, endOf, hasHours, isTimed, type Drawn } from './split.js';
 import type { SplitDecision } from './split-results.js';
-import { AT_ONCE, dueAfterPause, mailTime, spreadOffsetMs, timingAt, type MailTime } from './timing.js';
+import { keptHours } from './kept-hours.js';
+import {
+  AT_ONCE,
+  clockOf,
+  dueAfterPause,
+  mailTime,
+  SOON_BEHIND_MS,
+  spreadOffsetMs,
+  timingAt,
+  type MailTime,
+} from './timing.js';
 
 /** By column, one entry for each in every column. */
 export interface Recipients {
@@ -33,8 +43,11 @@ export function broadcastBatch(
 ): { batch: MailBatch; withoutZone: number; hourPassed: number } {
   const drawn = drawnOf(broadcast, ids);
   const times = timesOf(broadcast, { timeZones, drawn }, position);
-  const shared = sharedOf(broadcast);
-  const places = drawn.map((one) => placeOf(broadcast, one));
+  const { shared, places } = byClock(
+    broadcast,
+    { shared: sharedOf(broadcast), places: drawn.map((one) => placeOf(broadcast, one)) },
+    timeZones,
+  );
   if (before !== undefined) {
     const dueAt = (nth: number): Date => times?.[nth]?.dueAt ?? before.now;
     tellPromised(broadcast, { shared, places, ids, dueAt }, before);
@@ -97,6 +110,30 @@ function drawnOf({ id, split }: Broadcast, subscriberIds: readonly string[]): Dr
 function placeOf({ split }: Broadcast, drawn: Drawn): number {
   if (typeof drawn === 'number') return drawn;
   return (split?.arms.length ?? 0) + (drawn === HOLDOUT ? 1 : 0);
+}
+
+/** Where mails keep hours, the shared ones once for each clock, and the place of each recipient's among them. */
+function byClock(
+  broadcast: Broadcast,
+  given: { shared: SharedMail[]; places: number[] },
+  timeZones: readonly (string | null)[],
+): { shared: SharedMail[]; places: number[] } {
+  const spans = keptHours(broadcast);
+  const local = broadcast.timing?.local ?? null;
+  if (spans === null || local === null) return given;
+  const shared: SharedMail[] = [];
+  const known = new Map<string, number>();
+  const places = given.places.map((place, nth) => {
+    const mail = given.shared[place];
+    const { zone: timeZone } = clockOf(local, timeZones[nth] ?? null);
+    const name = `${place} ${timeZone}`;
+    const before = known.get(name);
+    if (before !== undefined || mail === undefined) return before ?? -1;
+    const made = shared.push({ ...mail, hours: { spans, timeZone } }) - 1;
+    known.set(name, made);
+    return made;
+  });
+  return { shared, places };
 }
 
 function sharedOf(broadcast: Broadcast): SharedMail[] {
@@ -262,9 +299,6 @@ function behindPause(
   const after = timesAfterPause(broadcast, mail);
   return { ...time, dueAt: after.dueAt, tooLate: after.expiresAt?.getTime() === dueAt.getTime() };
 }
-
-/** A mail that goes so long behind its hour goes at no wrong time of day; as sequences have it. */
-const SOON_BEHIND_MS = 6 * 3_600_000;
 
 /** By the pause: what its pace or a quota had made late before is still wanted. */
 function isLongBehind(

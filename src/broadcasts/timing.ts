@@ -54,6 +54,8 @@ export const EXPIRY_MARGIN_MS = 300_000;
 /** No clock on earth is further ahead or further behind. */
 const FARTHEST_EAST_MS = 14 * HOUR_MS;
 const FARTHEST_WEST_MS = 12 * HOUR_MS;
+/** A mail that goes so long behind its hour goes at no wrong time of day; as sequences have it. */
+export const SOON_BEHIND_MS = 6 * HOUR_MS;
 /** A planner that looks every few seconds is no outage. */
 const LATE_MS = 60_000;
 /** Multiples of it, without their whole part, fill the unit interval more evenly than chance, however many there are. */
@@ -158,6 +160,14 @@ function checkHours({ local, spreadMinutes }: BroadcastTiming): void {
     );
 }
 
+/** By whose clock a mail goes, and whether that is for want of the reader's own. */
+export function clockOf(
+  { timezone, fallbackZone }: LocalHour,
+  timeZone: string | null,
+): { zone: string; fellBack: boolean } {
+  return timezone === undefined ? timeZoneOr(timeZone, fallbackZone) : { zone: timezone, fellBack: false };
+}
+
 /** The first and the last instant at which a clock that counts shows the reading. */
 function instantsOf({ atLocal, timezone }: LocalHour): [first: number, last: number] {
   const reading = localMs(atLocal);
@@ -214,10 +224,7 @@ export function mailTime(
     const base = late && spreadMinutes > 0 ? started : scheduled;
     return timeOf(base + offset, base === scheduled ? null : scheduled + offset);
   }
-  const { zone, fellBack } =
-    local.timezone === undefined
-      ? timeZoneOr(timeZone, local.fallbackZone)
-      : { zone: local.timezone, fellBack: false };
+  const { zone, fellBack } = clockOf(local, timeZone);
   const reading = localMs(local.atLocal);
   const hour = instantOfLocalMs(reading, zone);
   if (hour >= started) return { ...timeOf(hour + offset, null), fellBack };

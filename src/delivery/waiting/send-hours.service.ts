@@ -4,9 +4,17 @@ import { timeZoneOr } from '../../values/zoned-time.js';
 import { opensAt, type OpenHours, type WeekSpan } from '../../values/week-hours.js';
 import type { SharedMail } from '../message/mail-batch.js';
 import { OUTSIDE_HOURS } from '../message/state-reasons.js';
+import { dueByNewClock, type ClockMail } from './new-clock.js';
+import { isOverBefore, type WaitingMail } from './over-before.js';
 
 /** A shared mail with its hours as the table has them. */
 export type NumberedMail = Omit<SharedMail, 'hours'> & { sendHoursId?: number };
+
+/** What the hours of a mail are judged by. */
+interface TimedMail extends WaitingMail {
+  id: string;
+  sendHoursId: number | null;
+}
 
 /** A mail that must wait, and until when. */
 export interface ClosedMail {
@@ -38,50 +46,51 @@ export class SendHours {
   }
 
   /** Those of the mails whose hours are closed at `now`. Costs nothing for mails without hours. */
-  async closed(
-    mails: readonly { id: string; sendHoursId: number | null }[],
-    now: Date,
-  ): Promise<ClosedMail[]> {
+  async closed(mails: readonly TimedMail[], now: Date): Promise<ClosedMail[]> {
     const timed = mails.filter(({ sendHoursId }) => sendHoursId !== null);
     if (timed.length === 0) return [];
     await this.load(timed.map(({ sendHoursId }) => sendHoursId ?? 0));
     const openings = new Map<number | null, Date | null>();
-    return timed.flatMap(({ id, sendHoursId }): ClosedMail[] => {
+    return timed.flatMap((mail): ClosedMail[] => {
+      const { id, sendHoursId } = mail;
       let until = openings.get(sendHoursId);
       if (until === undefined) {
         const hours = this.#hours.get(sendHoursId ?? 0);
         openings.set(sendHoursId, (until = hours === undefined ? null : opensAt(hours, now)));
       }
-      return until === null ? [] : [{ id, until }];
+      return until === null || isOverBefore(until, mail) ? [] : [{ id, until }];
     });
   }
 
   /**
-   * The clocks of these readers have changed: the hours of what waits for them are those of their new ones, and what waits
-   * for its hours to open waits for their opening there, as late by its DKIM key as it was. Of who has no zone any more they are
-   * those of the sequence's fallback. Called when zones change; locks the mails in one order. Served by `message_subscriber` and by keys.
+   * The clocks of these readers have changed: the hours of what waits for them are those of their new ones, what waits
+   * for its hours to open waits for their opening there, as late by its DKIM key as it was, and what a broadcast sends at an hour
+   * of theirs goes at that. Of who has no zone any more they are those of the fallback of sequence or broadcast. Called when zones
+   * change; locks the mails in one order. Served by `message_subscriber` and by keys.
    */
   async changeZones(manager: EntityManager, subscriberIds: readonly string[], now: Date): Promise<void> {
-    const rows: {
+    const rows: (ClockMail & {
       id: string;
       spans: WeekSpan[];
       timeZone: string;
       zone: string | null;
       fallback: string;
-      isClosed: boolean;
-    }[] = await manager.query(
+    })[] = await manager.query(
       `select m.id, h.spans, h.time_zone as "timeZone", s.time_zone as zone,
-           coalesce(v.definition ->> 'fallbackZone', 'UTC') as fallback,
-           coalesce(m.state = 'ready' and m.state_reason = $2, false) as "isClosed"
+           coalesce(v.definition ->> 'fallbackZone', b.timing #>> '{local,fallbackZone}', 'UTC') as fallback,
+           coalesce(m.state = 'ready' and m.state_reason = $2, false) as "isClosed", m.due_at as "dueAt", m.expires_at as "expiresAt",
+           b.id is not null and m.state = 'ready' and m.state_reason is null as "isAtHour"
          from message m join send_hours h on h.id = m.send_hours_id join subscriber s on s.id = m.subscriber_id
            left join enrollment e on e.id = m.enrollment_id left join sequence_version v on v.id = e.version_id
-         where m.subscriber_id = any($1::bigint[]) and m.state in ('ready', 'held')
+           left join broadcast b on b.id = m.broadcast_id
+         where m.subscriber_id = any($1::bigint[]) and m.state in ('ready', 'held') and b.timing #>> '{local,timezone}' is null
          order by m.id for update of m`,
       [subscriberIds, OUTSIDE_HOURS],
     );
-    const moved = rows.flatMap(({ id, spans, timeZone: before, zone, fallback, isClosed }) => {
+    const moved = rows.flatMap(({ id, spans, timeZone: before, zone, fallback, ...mail }) => {
       const { zone: timeZone } = timeZoneOr(zone, fallback);
-      return timeZone === before ? [] : [{ id, isClosed, hours: { spans, timeZone } }];
+      const hours = { spans, timeZone };
+      return timeZone === before ? [] : [{ id, hours, dueAt: dueByNewClock(mail, { before, hours, now }) }];
     });
     if (moved.length === 0) return;
     await this.learn(moved.map(({ hours }) => hours));
@@ -92,7 +101,7 @@ export class SendHours {
       [
         moved.map(({ id }) => id),
         moved.map(({ hours }) => this.#ids.get(nameOf(hours))),
-        moved.map(({ isClosed, hours }) => (isClosed ? (opensAt(hours, now) ?? now) : null)),
+        moved.map(({ dueAt }) => dueAt),
       ],
     );
   }

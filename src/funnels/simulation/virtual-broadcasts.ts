@@ -220,7 +220,7 @@ export class VirtualBroadcasts {
           template: shared.templateId,
         },
         ...{ priority: priorityOf(shared), dueAt, sentAt: null },
-        ...{ expiresAt: times?.expiresAt ?? shared.expiresAt ?? null, hours: null },
+        ...{ expiresAt: times?.expiresAt ?? shared.expiresAt ?? null, hours: shared.hours ?? null },
         ...{
           state:
             shared.withheldFor !== undefined ? 'cancelled' : shared.heldFor === undefined ? 'ready' : 'held',

@@ -8,6 +8,7 @@ import {
 } from '../../delivery/message/state-reasons.js';
 import { EXPIRY } from '../../delivery/message/expiry.js';
 import { delayed, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
+import { isOverBefore } from '../../delivery/waiting/over-before.js';
 import { opensAt } from '../../values/week-hours.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
@@ -84,7 +85,9 @@ function giveUp(run: VirtualRun, mail: VirtualMail, reason: string, now: Date): 
 /** As `LedgerClaims`: a mail that has waited until its hours were over gets the time of their next opening. */
 function isTooLate(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
   const until = mail.hours === null ? null : opensAt(mail.hours, now);
-  if (until === null) return false;
+  const { kind, step, expiresAt } = mail;
+  const broadcastId = kind === 'broadcast' ? step : null;
+  if (until === null || isOverBefore(until, { broadcastId, expiresAt })) return false;
   hold(run, mail, { until, reason: OUTSIDE_HOURS }, now);
   return true;
 }

@@ -61,7 +61,10 @@ describe('a broadcast', () => {
     // The ten minutes are known by what was just sent; the last mail is due later than that, within the second that is told.
     const completesAt = new Date(Math.ceil((rows[3]?.due.getTime() ?? 0) / 1_000) * 1_000);
     expect((await broadcasts.get(id)).estimate).toMatchObject({ remaining: 3, completesAt });
-    t.clock.set('2026-03-03T08:00:00Z');
+    for (const time of ['02T19:10', '03T01:10', '03T07:10']) {
+      t.clock.set(`2026-03-${time}:00Z`);
+      expect(await t.sendDue()).toBe(1);
+    }
     await settle(id);
     expect(await broadcasts.get(id)).toMatchObject({
       state: 'done',

@@ -123,13 +123,13 @@ async function planned(world: World, id: string, timing: BroadcastTiming): Promi
   ];
 }
 
-/** A part of the mails comes due, and the harm with it; what is not due yet stays. */
+/** A part of the mails comes due, and the harm with it; what is not due yet stays. The clock does not show their hours. */
 async function hoursPass(
   world: World,
   { id, harm, step }: { id: string; harm: Harm; step: number },
 ): Promise<string[]> {
   await world.sql(
-    `update message set due_at = clock_timestamp() where broadcast_id = $1 and state = 'ready' and expires_at is null
+    `update message set due_at = clock_timestamp(), send_hours_id = null where broadcast_id = $1 and state = 'ready' and expires_at is null
        and due_at <= (select percentile_disc($2::float8) within group (order by due_at) from message where broadcast_id = $1 and state = 'ready' and expires_at is null)`,
     [id, 0.3],
   );

@@ -12,7 +12,7 @@ import { HELD_OUT } from '../../../src/segments/held-out.js';
 import type { Trigger } from '../../../src/sequences/steps/condition.js';
 import { EXIT, type ExitReason } from '../../../src/sequences/steps/exit-reasons.js';
 import { triggerText } from '../../../src/sequences/events/reactions.js';
-import { factsWith, LATER, NOW } from './message-facts.js';
+import { EARLIER, factsWith, LATER, NOW } from './message-facts.js';
 
 const named = { ...stateReasons };
 
@@ -137,6 +137,19 @@ describe('each reason that the ledger can hold is told by its cause', () => {
     ['unknown', 'the connection ended', 'UNKNOWN', /taken it or not: the connection ended/],
   ])('%s: %s', (state, reason, code, words) => {
     expect(told(state, reason)).toEqual({ code, words: expect.stringMatching(words) });
+  });
+
+  it('of a mail that a broadcast keeps from going at night, by the clock of its reader', () => {
+    const local = { atLocal: '2026-01-07T12:00', fallbackZone: 'UTC', ifPassed: 'nextDay' as const };
+    const broadcastTime = {
+      ...{ scheduledAt: EARLIER, timing: { local, spreadMinutes: 0 }, arm: null },
+      ...{ timeZone: 'Europe/Berlin', dueAt: LATER, isAsPlanned: false },
+    };
+    const message = { kind: 'broadcast', stateReason: named.OUTSIDE_HOURS, dueAt: LATER };
+    const { answer } = explainMessage(factsWith({ message, sequence: null, broadcastTime }));
+    expect(answer).toBe(
+      'When its turn came, it was too long behind the hour of its broadcast, and not to go at night; that hour comes again at Wed 7 Jan 2026, 16:00 Europe/Berlin.',
+    );
   });
 
   it('of one whose first try was unclear and which is not sent once more: that was told as what the relay had done', () => {

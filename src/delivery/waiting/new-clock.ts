@@ -1,0 +1,28 @@
+import { opensAt, type OpenHours } from '../../values/week-hours.js';
+import { instantOfLocalMs, localClockMs } from '../../values/zoned-time.js';
+
+/** What waits for its reader, by their clock of before. */
+export interface ClockMail {
+  dueAt: Date;
+  expiresAt: Date | null;
+  /** It waits for its hours to open. */
+  isClosed: boolean;
+  /** It has not been tried, and waits for an hour on the reader's clock. */
+  isAtHour: boolean;
+}
+
+/**
+ * When a mail is due whose reader's clock has changed from `before` to that of its hours: when these open, or at the same
+ * reading; where that has passed, at once as long as its hours are open. Null: as it was, also where it would be of no use then.
+ */
+export function dueByNewClock(
+  { dueAt, expiresAt, isClosed, isAtHour }: ClockMail,
+  { before, hours, now }: { before: string; hours: OpenHours; now: Date },
+): Date | null {
+  if (isClosed) return opensAt(hours, now) ?? now;
+  if (!isAtHour || dueAt <= now) return null;
+  const reading = localClockMs(dueAt.getTime(), before);
+  const same = new Date(instantOfLocalMs(reading, hours.timeZone));
+  const due = same >= now ? same : (opensAt(hours, now) ?? now);
+  return expiresAt !== null && due >= expiresAt ? null : due;
+}

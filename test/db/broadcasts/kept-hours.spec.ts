@@ -1,0 +1,156 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { FrequencyCapService } from '../../../src/delivery/pacing/frequency-cap.service.js';
+import { PacingService } from '../../../src/delivery/pacing/pacing.service.js';
+import { SendingSettingsService } from '../../../src/delivery/pacing/sending-settings.service.js';
+import { sendingSettings } from '../../../src/delivery/pacing/sending.schemas.js';
+import { OVERDUE } from '../../../src/delivery/message/overdue.js';
+import { HeldService } from '../../../src/delivery/waiting/held.service.js';
+import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
+import { SendHours } from '../../../src/delivery/waiting/send-hours.service.js';
+import type { IfPassed } from '../../../src/broadcasts/timing.js';
+import { FOREVER, openDesk, type Desk } from './desk.js';
+
+/** Days are those of the database's clock: what midnight falls into is done once more. */
+const MIDNIGHT = { retry: 1 };
+const OUT = { code: 451, text: '4.3.2 System not accepting network messages' };
+
+describe('a broadcast at an hour on each reader’s clock', () => {
+  let desk: Desk;
+  beforeAll(async () => {
+    desk = await openDesk();
+  });
+  afterAll(async () => desk.t.close());
+  afterEach(async () => {
+    desk.t.sink.onRecipient = async () => undefined;
+    await cap().set({ perDay: null, perWeek: null });
+    await desk.clear();
+    await desk.t.app.get(SendingSettingsService, { strict: false }).replace(sendingSettings.parse({}));
+    desk.t.app.get(PacingService, { strict: false }).forgetCache();
+  });
+
+  const cap = (): FrequencyCapService => desk.t.app.get(FrequencyCapService, { strict: false });
+  const at = async (time: string): Promise<string[]> => {
+    desk.t.clock.set(`2026-03-${time}:00Z`);
+    await desk.planner.run(FOREVER);
+    await desk.t.sendDue();
+    return desk.taken();
+  };
+  const broadcast = async (
+    hour: string,
+    { ifPassed = 'nextDay', ...change }: { ifPassed?: IfPassed; expiresAt?: Date } = {},
+  ): Promise<string> => {
+    const { id } = await desk.broadcasts.create(desk.draft(change));
+    const local = { atLocal: `2026-03-03T${hour}`, fallbackZone: 'UTC', ifPassed };
+    await desk.broadcasts.start(id, null, { local, spreadMinutes: 0 });
+    return id;
+  };
+  const berliner = async (): Promise<string> =>
+    desk.t.subscriber('berlin@example.com', { timeZone: 'Europe/Berlin' });
+  /** No mail of a broadcast for 12:00 in Berlin has gone in the evening; what has kept it is over then. */
+  const keptUntil = async (time: string, given: Parameters<typeof broadcast>[1] = {}): Promise<string[]> => {
+    await berliner();
+    await broadcast('12:00', given);
+    await at('03T08:00');
+    desk.t.sink.onRecipient = async () => OUT;
+    for (const hour of ['11', '12', '14', '16', '18', '20']) expect(await at(`03T${hour}:00`)).toEqual([]);
+    desk.t.sink.onRecipient = async () => undefined;
+    desk.t.clock.set(`2026-03-${time}:00Z`);
+    // Whatever a relay or a pace has put off until: it comes up now.
+    await desk.t.db.query('update message set due_at = least(due_at, $1)', [desk.t.clock.now()]);
+    return at(time);
+  };
+
+  it(
+    'went at 01:00 in the night with what the quota of the day had left: it waits for the hour of the next day',
+    MIDNIGHT,
+    async () => {
+      await desk.people(25);
+      await desk.t.db.query(`update subscriber set time_zone = 'Europe/Berlin'`);
+      const settings = sendingSettings.parse({ global: { perDay: 10 } });
+      await desk.t.app.get(SendingSettingsService, { strict: false }).replace(settings);
+      desk.t.app.get(PacingService, { strict: false }).forgetCache();
+      const nextDay = async (): Promise<unknown> =>
+        desk.t.db.query('update send_bucket set quota_day = quota_day - 1');
+      await broadcast('12:00');
+      await at('03T08:00');
+      expect(await at('03T11:00')).toHaveLength(10);
+      for (const hour of ['14', '17', '20', '23']) await at(`03T${hour}:00`);
+      await nextDay();
+      expect(await at('04T00:01')).toHaveLength(10);
+      for (const hour of ['03', '06', '09']) await at(`04T${hour}:00`);
+      expect(await at('04T10:59')).toHaveLength(10);
+      expect(await at('04T11:00')).toHaveLength(20);
+    },
+  );
+
+  it('went at 02:00 in the night, a day behind another mail, with the frequency cap', async () => {
+    await berliner();
+    await cap().set({ perDay: 1, perWeek: null });
+    await broadcast('12:00');
+    await at('02T10:00');
+    desk.t.clock.set('2026-03-03T01:00:00Z');
+    const { id } = await desk.broadcasts.create(desk.draft({ title: 'At night' }));
+    await desk.broadcasts.start(id, null);
+    expect(await at('03T01:00')).toHaveLength(1);
+    await at('03T11:00');
+    expect(await at('04T01:00')).toHaveLength(1);
+    expect(await at('04T11:00')).toHaveLength(2);
+  });
+
+  it('went at 02:00 in the night when a relay was out for the evening', async () => {
+    expect(await keptUntil('04T01:00')).toEqual([]);
+    expect(await at('04T10:59')).toEqual([]);
+    expect(await at('04T11:00')).toEqual(['berlin@example.com']);
+  });
+
+  it('goes in the evening of its day, when that is over', async () => {
+    expect(await keptUntil('03T20:30')).toEqual(['berlin@example.com']);
+  });
+
+  it('went at 03:00 in the night where no worker ran for seven hours; within six it goes', async () => {
+    await berliner();
+    const zone = { timeZone: 'America/New_York' };
+    await desk.t.subscriber('york@example.com', zone);
+    await broadcast('20:00');
+    await at('03T18:00');
+    // In New York it is 21:30.
+    expect(await at('04T02:30')).toEqual(['york@example.com']);
+    expect(await at('04T18:59')).toHaveLength(1);
+    expect(await at('04T19:00')).toHaveLength(2);
+  });
+
+  it('goes at any hour rather than never, and where its owner has said so', async () => {
+    expect(await keptUntil('04T01:00', { expiresAt: new Date('2026-03-04T10:00:00Z') })).toHaveLength(1);
+    await desk.clear();
+    expect(await keptUntil('04T01:00', { ifPassed: 'send' })).toHaveLength(1);
+  });
+
+  it('went at 02:00 in the night when its owner sent then what an outage had made late', async () => {
+    const { app, db, clock } = desk.t;
+    await app.get(OverdueService, { strict: false }).setSettings({ policy: 'ask', afterHours: 24 });
+    await berliner();
+    await broadcast('12:00');
+    await at('03T08:00');
+    await at('06T01:00');
+    expect(await db.query('select state, state_reason as reason from message')).toEqual([
+      { state: 'held', reason: OVERDUE },
+    ]);
+    clock.set('2026-03-06T01:00:00Z');
+    expect(await app.get(HeldService, { strict: false }).release({})).toBe(1);
+    expect(await at('06T01:00')).toEqual([]);
+    expect(await at('06T11:00')).toHaveLength(1);
+  });
+
+  it('goes at the hour of the clock that its reader has by then: it came at 06:00 to who had moved to New York', async () => {
+    const id = await berliner();
+    await broadcast('12:00');
+    await at('03T08:00');
+    await desk.t.db.query(`update subscriber set time_zone = 'America/New_York' where id = $1`, [id]);
+    await desk.t.db.transaction(async (manager) =>
+      desk.t.app.get(SendHours, { strict: false }).changeZones(manager, [id], desk.t.clock.now()),
+    );
+    expect(await at('03T11:00')).toEqual([]);
+    expect(await at('03T16:59')).toEqual([]);
+    expect(await at('03T17:00')).toHaveLength(1);
+  });
+});

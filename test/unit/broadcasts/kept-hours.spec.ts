@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { keptHours } from '../../../src/broadcasts/kept-hours.js';
+import type { LocalHour } from '../../../src/broadcasts/timing.js';
+import { opensAt } from '../../../src/values/week-hours.js';
+
+type Given = Partial<LocalHour> & { spreadMinutes?: number };
+const spans = (time: string, { spreadMinutes = 0, ...change }: Given = {}): ReturnType<typeof keptHours> =>
+  keptHours({
+    split: null,
+    timing: {
+      local: { atLocal: `2026-03-05T${time}`, fallbackZone: 'UTC', ifPassed: 'nextDay', ...change },
+      spreadMinutes,
+    },
+  });
+/** Of a Sunday and the Monday behind it: the first hours have a day of the week before them. */
+const openOn = (given: ReturnType<typeof keptHours>): string => {
+  const hours = Array.from({ length: 48 }, (_, hour) => hour).filter(
+    (hour) =>
+      given !== null &&
+      opensAt({ spans: given, timeZone: 'UTC' }, new Date(Date.UTC(2026, 2, 8, hour))) === null,
+  );
+  return (
+    hours.filter((hour) => hour < 24).join(' ') +
+    ' | ' +
+    hours
+      .filter((hour) => hour >= 24)
+      .map((hour) => hour - 24)
+      .join(' ')
+  );
+};
+
+describe('what is kept behind the hour of its broadcast', () => {
+  it.each([
+    ['in the evening of the same day', '17:00', {}, '17 18 19 20 21 22'],
+    ['until 22:00', '12:00', {}, '12 13 14 15 16 17 18 19 20 21'],
+    ['for six hours', '20:00', {}, '0 1 20 21 22 23'],
+    [
+      'for six hours behind its spread',
+      '12:00',
+      { spreadMinutes: 600 },
+      '0 1 2 3 12 13 14 15 16 17 18 19 20 21 22 23',
+    ],
+  ] as const)('goes %s', (_, time, given, open) => {
+    expect(openOn(spans(time, given))).toBe(`${open} | ${open}`);
+  });
+
+  it.each([
+    ['those past the hour get it at once', spans('12:00', { ifPassed: 'send' })],
+    ['those past the hour do not get it', spans('12:00', { ifPassed: 'skip' })],
+    ['its spread takes most of a day', spans('12:00', { spreadMinutes: 18 * 60 })],
+    ['it has no hour', keptHours({ split: null, timing: { local: null, spreadMinutes: 60 } })],
+  ])('goes at any time where %s', (_, given) => {
+    expect(given).toBeNull();
+  });
+});
