@@ -33,6 +33,14 @@ export type LinkTarget = (linkId: string, url: string) => string | null;
  * Characters of a source, milliseconds of one mail, and values held by its filters and ranges: what ends a template that
  * would not end by itself. `templates`: a tag such as `include` finds nothing, least of all a file of this machine. */
 export const LIMITS = { parseLimit: 1_000_000, renderLimit: 1_000, memoryLimit: 5_000_000, templates: {} };
+/**
+ * A reader's own fields. Of an object that has no `size` Liquid counts the names instead, and a mail about shirts would say
+ * "2" to whoever has told no size.
+ */
+export function readerFields(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return { size: undefined, ...fields };
+}
+
 const LINK_TARGET = Symbol('link target');
 
 /** A part of a mail, parsed: its templates, and its fixed texts in quoted-printable. */

@@ -8,7 +8,14 @@ import { DomainError } from '../../values/domain-error.js';
 import { signIds } from '../../values/signed-token.js';
 import { FROM_HTML, MailFlaws } from './mail-flaws.service.js';
 import { alwaysShown, hiddenDuties, printsHtml } from './hidden-duties.js';
-import { emit, parseHtmlPart, parseTextPart, type LinkTarget, type ParsedPart } from './liquid.templates.js';
+import {
+  emit,
+  parseHtmlPart,
+  parseTextPart,
+  readerFields,
+  type LinkTarget,
+  type ParsedPart,
+} from './liquid.templates.js';
 import { alternativeBody, type MailBody } from './mail-bytes.transport.js';
 import { EncodedEmitter, PlainEmitter, type MailEmitter } from './mail-emitter.js';
 import {
@@ -190,7 +197,7 @@ export class MailRenderer {
     const own = {
       subscriber: {
         email: message.address,
-        fields: message.subscriberFields ?? {},
+        fields: readerFields(message.subscriberFields ?? {}),
         ...(name === '' ? {} : { name, firstName: name.split(/\s+/)[0] }),
       },
       sender: message.sender,

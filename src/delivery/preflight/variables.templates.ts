@@ -70,12 +70,12 @@ function withValue(values: Record<string, unknown>, path: string, value: string)
   return { ...values, [head]: withValue(record, rest.join('.'), value) };
 }
 
-/** A copy of the values without one path. */
+/** A copy of the values with nothing at one path: there still, as Liquid counts the names where one called `size` is missing. */
 export function without(values: Record<string, unknown>, path: string): Record<string, unknown> {
   const [head = '', ...rest] = path.split('.');
-  const { [head]: value, ...others } = values;
-  if (rest.length === 0 || typeof value !== 'object' || value === null) return others;
-  return { ...others, [head]: without(value as Record<string, unknown>, rest.join('.')) };
+  const value = values[head];
+  const inner = rest.length > 0 && typeof value === 'object' && value !== null;
+  return { ...values, [head]: inner ? without(value as Record<string, unknown>, rest.join('.')) : undefined };
 }
 
 /** The line of the source, from 1, on which a variable first stands inside a tag. */

@@ -260,6 +260,34 @@ describe('preflight', () => {
     expect(greeting('new@example.org')).toBe('Hello you!');
   });
 
+  it('a field called size is empty for who has none: the mail told how many fields they had', async () => {
+    const body =
+      '<p>Shirts in {{ subscriber.fields.size | default: "yourSize" }}{% if subscriber.fields.size %}!{% endif %}</p>';
+    const [grace = '', nameless = '']: string[] = (
+      await t.db.query(
+        `select id from subscriber where email in ('grace@example.org', 'nameless@example.org') order by id`,
+      )
+    ).map(({ id }: { id: string }) => id);
+    await t.db.query(`update subscriber set fields = fields || '{"size": "XL"}' where id = $1`, [grace]);
+    await t.db.query(`update subscriber set fields = '{"city": "Rome", "pets": 2}' where id = $1`, [
+      nameless,
+    ]);
+
+    const both = { text: 's.id = any($1)', parameters: [[grace, nameless]] };
+    const readers = { condition: both, words: 'readers', funnelKey: null };
+    expect(await findings(mail('<p>Shirts in {{ subscriber.fields.size }}</p>'), { readers })).toEqual([
+      `warn audience 5: 1 of 2 readers would see an empty place for {{ subscriber.fields.size }} (such as ${nameless}); give it a default`,
+    ]);
+    const templateId = await seedTemplate(t.db.manager, await compiledDraft(mail(body)));
+    await t.plan('grace@example.org', { subscriberId: grace, templateId, dedupeKey: 'shirt:1' });
+    await t.plan('nameless@example.org', { subscriberId: nameless, templateId, dedupeKey: 'shirt:2' });
+    await t.sendDue();
+    const shirts = (to: string): string | undefined =>
+      /Shirts in \w+!?/.exec(t.sink.mails.findLast((one) => one.to[0] === to)?.parsed.text ?? '')?.[0];
+    expect(shirts('grace@example.org')).toBe('Shirts in XL!');
+    expect(shirts('nameless@example.org')).toBe('Shirts in yourSize');
+  });
+
   it('names file and line of a template that cannot be compiled, and of one that is not there', async () => {
     const wanted = { sender: SENDER, funnelTitle: '' };
     const report = await preflight.check({ ...wanted, template: 'emails/nowhere' });
