@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { BroadcastMailsQueries } from '../delivery/planning/broadcast-mails.queries.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
@@ -17,6 +18,7 @@ export class BroadcastResends {
   constructor(
     private readonly dataSource: DataSource,
     private readonly queries: BroadcastsQueries,
+    private readonly mails: BroadcastMailsQueries,
     private readonly preflight: BroadcastPreflight,
     private readonly reports: BroadcastReports,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -25,13 +27,14 @@ export class BroadcastResends {
   /**
    * A draft that is started like any other; its audience is read at its start. Throws `BROADCAST_NOT_FOUND`,
    * `BROADCAST_STATE_CONFLICT` before all of the first one is under way, `BROADCAST_ALREADY_RESENT`,
-   * `BROADCAST_RESEND_INVALID`, `BROADCAST_OFFER_INVALID`, `TEMPLATE_NOT_FOUND` and `TEMPLATE_INVALID`.
+   * `BROADCAST_WAITING_CONFLICT`, `BROADCAST_RESEND_INVALID`, `BROADCAST_OFFER_INVALID`, `TEMPLATE_NOT_FOUND` and `TEMPLATE_INVALID`.
    */
   async draft(id: string, resend: Resend): Promise<BroadcastReport> {
     const draftId = await this.dataSource.transaction(async (manager) => {
       const first = await this.queries.lock(manager, id);
       if (first === null) throw notFound('broadcast', id);
       checkFirst(first);
+      if (resend.leaveOutWaiting !== true) checkWaiting(id, await this.mails.neverTried(manager, id));
       const { sender, title } = first;
       const offer = resend.offer === undefined ? await stillSold(manager, offerAgain(first)) : resend.offer;
       const words = { template: resend.template ?? first.template, subject: resend.subject };
@@ -76,6 +79,14 @@ function checkFirst({ id, state, plannedAt, split, decision, resendOf, resentBy 
   if (state === 'running' && plannedAt !== null && (split === null || decision !== null)) return;
   const message = 'it can be sent once more when all of its mails are on their way';
   throw new DomainError('BROADCAST_STATE_CONFLICT', message, { id, state });
+}
+
+/** Its audience are those who have got the first mail when it begins, and there is no third. */
+function checkWaiting(id: string, waiting: number): void {
+  if (waiting === 0) return;
+  const mails = waiting === 1 ? 'One of its mails still waits' : `${waiting} of its mails still wait`;
+  const message = `${mails} to go for the first time. Who gets it later would not get this one: send it once more when they have gone, or leave those people out`;
+  throw new DomainError('BROADCAST_WAITING_CONFLICT', message, { id, waiting });
 }
 
 function invalid(message: string, field: string): DomainError {

@@ -172,6 +172,8 @@ export interface Resend {
   template: string | null;
   unless: 'opened' | 'clicked';
   title: string | null;
+  /** It may go without those whose first mail still waits. */
+  leaveOutWaiting?: boolean | undefined;
   /** Left out: that of the first one, or of its winner, while it is sold. */
   offer?: BroadcastOffer | null | undefined;
 }

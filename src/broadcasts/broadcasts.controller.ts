@@ -177,13 +177,14 @@ export class BroadcastsController {
   @ApiRoute({
     summary: 'Write a broadcast that sends this one again, to those who did not open or click',
     description:
-      'As a draft with another subject, or another mail. It offers what the first one did, unless `offer` says otherwise; an offer that is off the site by now is left out. Its audience is read at its start: readers who got the first mail and have not opened it (or not clicked), as far as can be seen. Openings by machines are none. Who has left, is suppressed, has bought since or does not want to be tracked is out, and everybody gets it once at most.',
+      'As a draft with another subject, or another mail. It offers what the first one did, unless `offer` says otherwise; an offer that is off the site by now is left out. Its audience is read at its start: readers who got the first mail and have not opened it (or not clicked), as far as can be seen. Openings by machines are none. Who has left, is suppressed, has bought since or does not want to be tracked is out, and everybody gets it once at most. While mails of the first one wait it is refused, with their number as `waiting`.',
     tag,
     response,
     example: { subject: 'Did you see what grows in spring?', unless: 'opened' },
     errors: [
       'BROADCAST_NOT_FOUND',
       'BROADCAST_STATE_CONFLICT',
+      'BROADCAST_WAITING_CONFLICT',
       'BROADCAST_ALREADY_RESENT',
       'BROADCAST_RESEND_INVALID',
       'BROADCAST_OFFER_INVALID',
@@ -195,8 +196,8 @@ export class BroadcastsController {
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: resendBody }) body: z.output<typeof resendBody>,
   ): Promise<unknown> {
-    const { subject = null, template = null, title = null, unless, offer } = body;
-    return reportJson(await this.resends.draft(id, { subject, template, title, unless, offer }));
+    const { subject = null, template = null, title = null, ...rest } = body;
+    return reportJson(await this.resends.draft(id, { subject, template, title, ...rest }));
   }
 
   @Post(':id/unknown/resend')

@@ -154,6 +154,10 @@ export const resendBody = z
       description:
         'Who is passed by; whoever clicked has opened. Machines do neither. What may be a person’s counts here, also a click, so that nobody is bothered who has read it.',
     }),
+    leaveOutWaiting: z.boolean().default(false).meta({
+      description:
+        'Whether it may go without those whose first mail still waits: for a limit, the frequency cap, an hour or your word. They get that later, and this one never. Else it is refused while any waits.',
+    }),
   })
   .refine((given) => given.subject !== undefined || given.template !== undefined, {
     path: ['subject'],

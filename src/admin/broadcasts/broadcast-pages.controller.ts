@@ -25,6 +25,8 @@ interface Answered {
   typed?: BroadcastTyped;
   errors?: Record<string, string>;
   resendError?: string;
+  /** Refused as mails of the first one wait: the owner may leave those people out. */
+  resendWaits?: boolean;
 }
 
 /** How the owner's broadcasts stand, their start, and the brakes. */
@@ -78,8 +80,8 @@ export class BroadcastPagesController {
   async resend(@Param('id') id: string, @Body() body: unknown): Promise<Answer> {
     checkedId(id, 'broadcast');
     const typed = typedBroadcast(body);
-    const refused = async (resendError: string): Promise<Answer> =>
-      this.page(await this.reports.get(id), { status: 422, typed, resendError });
+    const refused = async (resendError: string, resendWaits = false): Promise<Answer> =>
+      this.page(await this.reports.get(id), { status: 422, typed, resendError, resendWaits });
     const read = readResend(typed);
     if ('error' in read) return refused(read.error);
     try {
@@ -87,7 +89,7 @@ export class BroadcastPagesController {
       return new SeeOther(`/admin/broadcasts/${draft.id}`);
     } catch (error) {
       if (!(error instanceof DomainError) || error.code === 'BROADCAST_NOT_FOUND') throw error;
-      return refused(error.message);
+      return refused(error.message, error.code === 'BROADCAST_WAITING_CONFLICT');
     }
   }
 
@@ -114,7 +116,7 @@ export class BroadcastPagesController {
 
   private async page(
     report: BroadcastReport,
-    { status = 200, typed = {}, errors = {}, resendError }: Answered = {},
+    { status = 200, typed = {}, errors = {}, resendError, resendWaits = false }: Answered = {},
     more: Record<string, unknown> = {},
   ): Promise<Answer> {
     const begun = report.startedAt !== null;
@@ -135,6 +137,7 @@ export class BroadcastPagesController {
       resend: {
         ...{ error: resendError, subject: typed['resendSubject']?.[0] ?? '' },
         unless: typed['unless']?.[0] ?? 'opened',
+        waits: resendWaits,
       },
       ...more,
     };

@@ -90,10 +90,11 @@ export function readResend(typed: BroadcastTyped): Resend | { error: string } {
   const read = resendBody.safeParse({
     subject: typed['resendSubject']?.[0] || undefined,
     unless: typed['unless']?.[0] || undefined,
+    leaveOutWaiting: typed['leaveOutWaiting']?.[0] === 'on',
   });
   if (!read.success) return { error: 'Give another subject: one line of at most 300 characters.' };
-  const { subject = null, template = null, title = null, unless } = read.data;
-  return { subject, template, title, unless };
+  const { subject = null, template = null, title = null, unless, leaveOutWaiting } = read.data;
+  return { subject, template, title, unless, leaveOutWaiting };
 }
 
 /** When the mails of a broadcast that was started are due, in words; null for at once. */

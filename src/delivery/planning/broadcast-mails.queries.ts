@@ -54,6 +54,19 @@ export class BroadcastMailsQueries {
     return count;
   }
 
+  /**
+   * Mails that still wait for their first try: for a limit, the frequency cap, an hour, a split test or the owner's word. Not
+   * those that a receiver puts off. Served by `message_broadcast_open` and the primary key of `message_attempt`.
+   */
+  async neverTried(manager: EntityManager, broadcastId: string): Promise<number> {
+    const rows: { count: number }[] = await manager.query(
+      `select count(*)::int as count from message m where m.broadcast_id = $1 and m.state in ('ready', 'held', 'leased')
+         and not exists (select from message_attempt a where a.message_id = m.id)`,
+      [broadcastId],
+    );
+    return rows[0]?.count ?? 0;
+  }
+
   /** As `resendOfBroadcast`; they go at once. */
   async resendUnknown(manager: EntityManager, broadcastId: string, now: Date): Promise<number> {
     const count = await resendOfBroadcast(manager, broadcastId, now);

@@ -118,6 +118,34 @@ describe('a broadcast that is sent once more', () => {
     expect(names()).toEqual(['a', 'b', 'd']);
   });
 
+  it('is refused while mails of the first one wait: it went to nobody, and a second was refused', async () => {
+    const id = await sentOnce(['a', 'b', 'c', 'd']);
+    const waits = async (name: string, state: string): Promise<unknown> =>
+      t.db.query(
+        `with gone as (delete from message_attempt a using message m where m.id = a.message_id and m.address = $1)
+         update message set state = $2, state_reason = 'as the test says', accepted_at = null, due_at = due_at + interval '9 days' where address = $1`,
+        [`${name}@example.com`, state],
+      );
+    await t.db.query(`update broadcast set state = 'running' where id = $1`, [id]);
+    await waits('a', 'ready');
+    await waits('b', 'held');
+    // A mailbox that is full takes it later, or never.
+    await t.db.query(
+      `update message set state = 'ready', due_at = due_at + interval '9 days' where address like 'c@%'`,
+    );
+    await expect(resends.draft(id, AGAIN)).rejects.toMatchObject({
+      code: 'BROADCAST_WAITING_CONFLICT',
+      message: expect.stringContaining('2 of its mails still wait'),
+      facts: { id, waiting: 2 },
+    });
+    const draft = await resends.draft(id, { ...AGAIN, leaveOutWaiting: true });
+    expect(await desk.broadcasts.audienceSize(draft.id)).toBe(1);
+    await desk.broadcasts.cancel(draft.id);
+    await t.db.query(`update message set state = 'cancelled' where address like 'a@%' or address like 'b@%'`);
+    await sendAgain(id);
+    expect(names()).toEqual(['d']);
+  });
+
   it('can be sent once more when everybody was in its split test, so that nothing was decided', async () => {
     await t.subscriber('reader@example.com');
     const arms = [{}, { subject: 'Other words' }];

@@ -165,6 +165,10 @@ const RESEND: Readonly<Record<string, Shown>> = {
   template: ['written', 'is sent once more with another mail and under another name, as is said'],
   title: ['written', 'is sent once more with another mail and under another name, as is said'],
   unless: ['resend', 'goes to those who did not click when that is the question'],
+  leaveOutWaiting: [
+    'resend',
+    'is refused while mails of the first one wait: it went to nobody, and a second was refused',
+  ],
 };
 
 interface Node {

@@ -131,7 +131,20 @@ describe('the owner’s pages of broadcasts', () => {
     const unsaid = (await post(`/${id}/resend`, { resendSubject: '', unless: 'clicked' }).expect(422)).text;
     expect(unsaid).toContain('id="resend-error"');
     expect(unsaid).toContain('<option value="clicked" selected>');
-    const again = await post(`/${id}/resend`, { resendSubject: 'Did you see this?', unless: 'clicked' });
+    const first = `(select min(id) from message where broadcast_id = $1)`;
+    await t.dataSource.query(`delete from message_attempt where message_id = ${first}`, [id]);
+    await t.dataSource.query(
+      `update message set state = 'ready', due_at = due_at + interval '9 days' where id = ${first}`,
+      [id],
+    );
+    const waits = (
+      await post(`/${id}/resend`, { resendSubject: 'Did you see this?', unless: 'clicked' }).expect(422)
+    ).text;
+    expect(waits).toContain('One of its mails still waits');
+    expect(waits).toContain('name="leaveOutWaiting"');
+    const again = await post(`/${id}/resend`, {
+      ...{ resendSubject: 'Did you see this?', unless: 'clicked', leaveOutWaiting: 'on' },
+    });
     const draft = again.headers['location']?.split('/').at(-1) ?? '';
     expect(await state(draft)).toMatchObject({
       resendOf: id,

@@ -345,7 +345,7 @@ describe('the form of a broadcast that is sent once more', () => {
     const rest = { subject: 'Again', template: null, title: null };
     const read = (unless: object): unknown =>
       readResend(typedBroadcast({ resendSubject: 'Again', ...unless }));
-    expect(read({ unless: 'clicked' })).toEqual({ ...rest, unless: 'clicked' });
-    expect(read({})).toEqual({ ...rest, unless: 'opened' });
+    expect(read({ unless: 'clicked' })).toEqual({ ...rest, unless: 'clicked', leaveOutWaiting: false });
+    expect(read({ leaveOutWaiting: 'on' })).toEqual({ ...rest, unless: 'opened', leaveOutWaiting: true });
   });
 });
