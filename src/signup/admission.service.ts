@@ -37,12 +37,13 @@ export class AdmissionService {
 
   /**
    * `refused`, with nothing changed, for an address that is dead or whose owner complained: no form lifts that. `left`,
-   * with nothing changed either, for somebody who has left since this sign-up: an old link is no new consent.
+   * with nothing changed either, for somebody who has left since this sign-up: an old link is no new consent. `enrolled` who
+   * begins the sequence; one that has been in it may be `admitted` alone, and gets no mail of it.
    */
   async admit(
     manager: EntityManager,
     { form, signupId, subscriberId, download, origin, answers, isProven }: Admission,
-  ): Promise<'admitted' | 'refused' | 'left'> {
+  ): Promise<'enrolled' | 'admitted' | 'refused' | 'left'> {
     const activated = await this.subscribers.activate(manager, subscriberId, {
       fields: answers,
       gapsOnly: !isProven,
@@ -59,12 +60,12 @@ export class AdmissionService {
     // They have just asked for this funnel: an opt-out from before would make the sign-up silently void.
     await this.topics.set(manager, subscriberId, { topicKey: form.funnelKey, wanted: true, ...origin });
     await this.traces.confirmed(manager, { form, signupId, subscriberId });
-    await this.enrollments.enroll(manager, {
+    const enrolled = await this.enrollments.enroll(manager, {
       sequenceKey: form.sequenceKey,
       subscriberId,
       data: download === null ? {} : { download },
     });
-    return 'admitted';
+    return enrolled === 'enrolled' ? 'enrolled' : 'admitted';
   }
 
   async leadMagnet(

@@ -45,10 +45,11 @@ export class ConfirmController {
     const { form } = confirmed;
     if (confirmed.kind === 'left') return this.left(reply, form);
     if (confirmed.kind === 'refused') return this.refused(reply, form);
-    const { download } = confirmed;
+    const { download, mailComes } = confirmed;
     const view = {
       form: { title: form.content.funnelTitle },
       footer: footerOf(form),
+      mailComes,
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
       ...(download === null ? {} : { downloadUrl: download.url, downloadName: download.name }),
     };

@@ -28,7 +28,13 @@ const MAX_FAILED_AT_FIRST = 3;
 const PURPOSE = 'confirm';
 
 export type Confirmation =
-  | { kind: 'confirmed'; form: Form; download: { url: string; name: string } | null }
+  | {
+      kind: 'confirmed';
+      form: Form;
+      download: { url: string; name: string } | null;
+      /** Whether a first mail comes by this very confirmation. */
+      mailComes: boolean;
+    }
   /** Confirmed once, and gone since: an old link is no new consent. */
   | { kind: 'left'; form: Form }
   /** The address is dead or its owner complained; a form does not lift that. */
@@ -169,18 +175,19 @@ export class ConfirmationService {
     if (isProven) await this.mailCame(manager, signupId, signup.confirmations);
     const download = await this.admission.leadMagnet(manager, form);
     if (signup.status === 'confirmed' && signup.person !== 'active') return { kind: 'left', form };
-    if (signup.status === 'confirmed' && !signup.askedSince) return { kind: 'confirmed', form, download };
+    if (signup.status === 'confirmed' && !signup.askedSince)
+      return { kind: 'confirmed', form, download, mailComes: false };
     const { subscriberId } = signup;
     const answers = await this.answersOf(manager, form, signup.answers);
     const admission = { form, signupId, subscriberId, download, origin, answers, isProven };
     const outcome = await this.admission.admit(manager, admission);
-    if (outcome !== 'admitted') return { kind: outcome, form };
+    if (outcome === 'refused' || outcome === 'left') return { kind: outcome, form };
     await manager.query(
       // The mark of the browser says who may name an affiliate while it waits.
       `update signup set status = 'confirmed', confirmed_at = $2, answers = null, visitor_id = null where id = $1`,
       [signupId, this.clock.now()],
     );
-    return { kind: 'confirmed', form, download };
+    return { kind: 'confirmed', form, download, mailComes: outcome === 'enrolled' };
   }
 
   /** Where the end of the mail that asked was not known, it is now; nobody is asked once more for what they have just said. */

@@ -37,7 +37,7 @@ export function samplePage(
         form.leadMagnet === undefined
           ? {}
           : { downloadUrl: NOWHERE, downloadName: fileName(form.leadMagnet) };
-      return { form: { title }, footer, ...download };
+      return { form: { title }, footer, mailComes: true, ...download };
     }
     default:
       return saleView(name, definition, { footer, now });
