@@ -6,6 +6,7 @@ import {
   SHOWN_STATE,
   priorityOf,
   withoutSending,
+  type MessageState,
   type PlannedMessage,
 } from '../message/message.js';
 import { PAUSED_BY_READER } from '../message/state-reasons.js';
@@ -32,6 +33,9 @@ export interface MessageRow {
   acceptedAt: Date | null;
   createdAt: Date;
 }
+
+/** As in the index `message_unsent`. */
+const UNSENT: readonly MessageState[] = ['held', 'rejected', 'suppressed', 'expired', 'cancelled'];
 
 /** Which template a mail goes with. */
 export interface RewrittenMail {
@@ -161,13 +165,17 @@ export class MessagesQueries {
     return rows[0]?.at ?? null;
   }
 
-  /** Newest first. Served by the primary key, `message_subscriber`, `message_broadcast` and `message_funnel`. */
+  /**
+   * Newest first. Served by the primary key, `message_subscriber`, `message_broadcast`, `message_funnel`, and of states in which
+   * few are by `message_unsent`, `message_unknown` and `message_lease`.
+   */
   async list(filter: {
     id?: string;
     subscriberId?: string | undefined;
     broadcastId?: string | undefined;
     funnel?: string | undefined;
     step?: string | undefined;
+    state?: MessageState | undefined;
     beforeId?: string | undefined;
     limit: number;
   }): Promise<MessageRow[]> {
@@ -176,7 +184,7 @@ export class MessagesQueries {
          m.broadcast_id as "broadcastId", m.funnel_key as "funnelKey", m.step_key as "stepKey", t.key as template, m.message_id_header as "messageId",
          m.attempt as attempts, m.due_at as "dueAt", m.accepted_at as "acceptedAt", m.created_at as "createdAt"
        from message m join email_template t on t.id = m.email_template_id
-       where ($1::bigint is null or m.id = $1) and ($2::bigint is null or m.subscriber_id = $2) and ${walkOf(filter)} limit $4`,
+       where ($1::bigint is null or m.id = $1) and ($2::bigint is null or m.subscriber_id = $2) and ${isIn(filter.state)} and ${walkOf(filter)} limit $4`,
       [
         ...[filter.id ?? null, filter.subscriberId ?? null, filter.beforeId ?? MAX_ID, filter.limit],
         ...[filter.broadcastId ?? null, filter.funnel ?? null, filter.step ?? null],
@@ -193,10 +201,12 @@ function walkOf({
   subscriberId,
   broadcastId,
   funnel,
+  state,
 }: {
   subscriberId?: string | undefined;
   broadcastId?: string | undefined;
   funnel?: string | undefined;
+  state?: MessageState | undefined;
 }): string {
   const ofStep = '($6::text is null or m.funnel_key = $6 and m.step_key = $7::text)';
   if (subscriberId === undefined && broadcastId !== undefined)
@@ -205,7 +215,19 @@ function walkOf({
   if (subscriberId === undefined && funnel !== undefined)
     return `$5::bigint is null and m.funnel_key >= $6 and (m.funnel_key, m.step_key) >= ($6::text, $7::text)
       and (m.funnel_key, m.step_key, m.id) < ($6::text, $7::text, $3::bigint) order by m.funnel_key desc, m.step_key desc, m.id desc`;
+  if (subscriberId === undefined && state !== undefined && UNSENT.includes(state))
+    return `$5::bigint is null and ${ofStep} and m.state >= '${state}' and (m.state, m.id) < ('${state}', $3)
+      order by m.state desc, m.id desc`;
   return `m.id < $3 and ($5::bigint is null or m.broadcast_id = $5) and ${ofStep} order by m.id desc`;
+}
+
+/** In SQL, as `SHOWN_STATE` tells it. Of `UNSENT` as the index says it: with an equal state the primary key would be walked. */
+function isIn(state: MessageState | undefined): string {
+  if (state === undefined) return 'true';
+  if (state === 'in_data') return `m.state = 'leased' and m.data_at is not null`;
+  if (state === 'leased') return `m.state = 'leased' and m.data_at is null`;
+  if (!UNSENT.includes(state)) return `m.state = '${state}'`;
+  return `m.state in (${UNSENT.map((one) => `'${one}'`).join(', ')}) and m.state >= '${state}' and m.state <= '${state}'`;
 }
 
 /** In SQL, what is set of a mail `m` that has not begun. */

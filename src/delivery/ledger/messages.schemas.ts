@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MESSAGE_STATES } from '../message/message.js';
 import { idSchema, pageOf, pageQuery } from '../../infra/http/page.js';
 
 export const messageResponse = z.object({
@@ -31,6 +32,10 @@ export const messageQuery = pageQuery
     funnel: key
       .optional()
       .meta({ description: 'Only messages of this funnel’s `step`, which goes with it.' }),
+    state: z.enum(MESSAGE_STATES).optional().meta({
+      description:
+        'Only messages in this state: `held` ones wait for a pause, a split test or your word, of `unknown` ones nobody can say whether they were taken, `rejected` ones were refused for good.',
+    }),
     step: key.optional().meta({ description: 'Key of a step of its sequence.' }),
   })
   .refine(({ funnel, step }) => (funnel === undefined) === (step === undefined), {

@@ -17,6 +17,21 @@ export const withoutSending = (state: string): string =>
 /** In SQL, of a mail `m`: its state as it is told. One that is leased is `in_data` once its body is under way, which no row says. */
 export const SHOWN_STATE = `case when m.state = 'leased' and m.data_at is not null then 'in_data' else m.state end`;
 
+/** As they are told. */
+export const MESSAGE_STATES = [
+  'ready',
+  'held',
+  'leased',
+  'in_data',
+  'accepted',
+  'unknown',
+  'rejected',
+  'suppressed',
+  'expired',
+  'cancelled',
+] as const;
+export type MessageState = (typeof MESSAGE_STATES)[number];
+
 /** In SQL: open, and no byte of the body has left. */
 export const NOT_BEGUN = `state in ('ready', 'held', 'leased') and data_at is null`;
 

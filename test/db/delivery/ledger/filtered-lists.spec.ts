@@ -80,6 +80,50 @@ describe.each([
   });
 });
 
+describe('messages by state', () => {
+  beforeAll(async () => {
+    const set = async (state: string, which: string): Promise<unknown> =>
+      t.dataSource.query(`update message set state = $1 where ${which}`, [state]);
+    await set('held', 'id % 400 = 0');
+    await set('unknown', 'id % 400 = 1');
+    await set('rejected', 'id % 400 = 2');
+    await set('leased', 'id % 4000 = 3');
+    await t.dataSource.query(`update message set data_at = now() where id % 8000 = 3`);
+    await t.dataSource.query('analyze message');
+  });
+
+  it.each([
+    ['held', `state = 'held'`, 'message_unsent'],
+    ['rejected', `state = 'rejected'`, 'message_unsent'],
+    ['unknown', `state = 'unknown'`, 'message_unknown'],
+    ['leased', `state = 'leased' and data_at is null`, 'message_lease'],
+    ['in_data', `state = 'leased' and data_at is not null`, 'message_lease'],
+    ['accepted', `state = 'accepted'`, 'PK|message_pkey'],
+  ])('lists those that are %s: they could not be asked for', async (state, condition, index) => {
+    const first = await page(`messages?state=${state}&limit=20`);
+    const second = await page(
+      `messages?state=${state}&limit=40${first.nextCursor === null ? '' : `&cursor=${first.nextCursor}`}`,
+    );
+    const shown = [...first.data, ...(first.nextCursor === null ? [] : second.data)];
+    expect(shown.map(({ id }) => id)).toEqual(await idsOf('message', condition));
+    expect(new Set(shown.map((row) => row['state']))).toEqual(new Set([state]));
+    const plan = await planOf(`messages?state=${state}`);
+    expect(plan).toMatch(new RegExp(index));
+    expect(plan).not.toMatch(/Seq Scan on message/);
+  });
+
+  it('and of a broadcast, a step or a reader', async () => {
+    for (const [filter, condition] of [
+      ['broadcastId=2', 'broadcast_id = 2'],
+      ['funnel=course&step=first', `funnel_key = 'course' and step_key = 'first'`],
+      ['subscriberId=999', 'subscriber_id = 999'],
+    ]) {
+      const { data } = await page(`messages?${filter}&state=held&limit=60`);
+      expect(data.map(({ id }) => id)).toEqual(await idsOf('message', `${condition} and state = 'held'`));
+    }
+  });
+});
+
 describe('orders by subscriber', () => {
   it('are listed page by page, read from the index in its order', async () => {
     const first = await page(`orders?subscriberId=${few}&limit=2`);
@@ -103,6 +147,7 @@ describe('a filter', () => {
       ['messages?broadcastId=first', 'broadcastId'],
       ['messages?funnel=course', 'step'],
       ['messages?step=first', 'step'],
+      ['messages?state=lost', 'state'],
       // No mail is of both: all of the broadcast were read to find none.
       ['messages?broadcastId=1&funnel=course&step=first', 'broadcastId'],
       ['orders?subscriberId=-1', 'subscriberId'],
