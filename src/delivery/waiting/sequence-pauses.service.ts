@@ -167,7 +167,9 @@ export class SequencePauses {
 
   /**
    * The step behind a mail that was held comes as much later as that does: its delay counts from the mail, and both would go in one
-   * minute. Hours that a step keeps are looked at when it is due. Who stood still for it has their time in `planned_for`.
+   * minute; that of an arm, too, which is a wait without `came_at`. Hours that a step keeps are looked at when it is due. Who stood
+   * still for it has their time in `planned_for`. A step with a date of its own (`until`, `untilField`) keeps it, and one that expires is not
+   * moved behind that (in any zone): sooner rather than never.
    */
   private async lengthenDelays(
     manager: EntityManager,
@@ -177,10 +179,19 @@ export class SequencePauses {
     await manager.query(
       `with waited as materialized (
          select enrollment_id as id, greatest($3::timestamptz - greatest($2::timestamptz, max(due_at)), interval '0') as time from message
-         where state = 'held' and state_reason = $4 and funnel_key = $1 and due_at < $3 group by enrollment_id)
-       update enrollment e set next_at = w.at, planned_for = null
+         where state = 'held' and state_reason = $4 and funnel_key = $1 and due_at < $3 group by enrollment_id),
+       dated as materialized (
+         select v.id as version_id, s.node ->> 'key' as step_key, case when s.node ?| '{until,untilField}' then '-infinity'::timestamptz
+             else left(s.node ->> 'expires', 10)::date::timestamp at time zone 'utc' - interval '14 hours' end as until
+         from sequence q join sequence_version v on v.sequence_id = q.id
+           cross join lateral jsonb_array_elements(v.definition -> 'nodes') as s (node)
+         where q.funnel_key = $1 and s.node ?| '{until,untilField,expires}')
+       update enrollment e set next_at = w.at, planned_for = null, wait_until = case when e.wait_until is not null then w.at end
        from (select n.id, coalesce(n.next_at, n.planned_for) + h.time as at from waited h join enrollment n on n.id = h.id
-         where n.status = 'active' and n.wait_until is null order by n.id for update of n) w
+         where n.status = 'active' and (n.wait_until is null or n.came_at is null) and not exists (
+           select 1 from dated d where d.version_id = n.version_id and d.step_key = n.step_key
+             and d.until <= coalesce(n.next_at, n.planned_for) + h.time)
+         order by n.id for update of n) w
        where e.id = w.id`,
       [funnelKey, pausedAt, now, SEQUENCE_PAUSED],
     );

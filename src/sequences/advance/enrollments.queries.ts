@@ -169,7 +169,8 @@ export class EnrollmentsQueries {
 
   /**
    * When the waits of these enrollments are over, and when the last of the mails that they wait for went, or is to go; the present for
-   * one that is held, or is kept by a relay. Without those that never go. By primary key and `message_dedupe_key_key`.
+   * one that is held, stands in the backlog of a quota or is kept by a relay. Without those that never go, and those that went by a clock
+   * that was ahead, of which nobody knows when. By primary key and `message_dedupe_key_key`.
    */
   async watchedMails(
     manager: EntityManager,
@@ -179,12 +180,13 @@ export class EnrollmentsQueries {
     const rows: { id: string; waitUntil: Date; wentAt: Date | null }[] = await manager.query(
       `select e.id, e.wait_until as "waitUntil", max(case m.state
            when 'held' then $2::timestamptz
-           when 'accepted' then m.accepted_at
-           when 'unknown' then m.data_at
-           else greatest(m.due_at, case when m.state_reason is not null then $2::timestamptz end) end) as "wentAt"
+           when 'accepted' then case when m.accepted_at <= $2 then m.accepted_at end
+           when 'unknown' then case when m.data_at <= $2 then m.data_at end
+           else greatest(m.due_at, $2) end) as "wentAt"
        from enrollment e cross join lateral unnest(e.watches) as w (step)
          join message m on m.dedupe_key = 'seq:' || e.id || ':' || w.step
-       where e.id = any($1::bigint[]) and m.state in ('ready', 'leased', 'held', 'accepted', 'unknown')
+       where e.id = any($1::bigint[]) and (m.state in ('accepted', 'unknown')
+         or m.state in ('ready', 'leased', 'held') and (m.expires_at <= $2) is not true)
        group by e.id`,
       [ids, now],
     );

@@ -20,6 +20,8 @@ export interface Course {
   at(time: string): Promise<void>;
   /** Runs what is due now. */
   run(): Promise<void>;
+  /** What has been planned has gone out now; for tests that send nothing. */
+  gone(): Promise<void>;
   /** The steps whose mails were planned, in their order, without those that were cancelled. */
   mails(subscriberId: string): Promise<string[]>;
   /** The last enrollment in the sequence. */
@@ -116,6 +118,11 @@ export async function openCourse(variables: Record<string, string> = {}, relay?:
     at: async (time) => {
       clock.set(time);
       await run();
+    },
+    gone: async () => {
+      await db.query(`update message set state = 'accepted', accepted_at = $1 where state = 'ready'`, [
+        clock.now(),
+      ]);
     },
     mails: async (subscriberId) => {
       const rows: { step: string }[] = await db.query(

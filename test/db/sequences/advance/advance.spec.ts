@@ -101,8 +101,10 @@ describe('people in a sequence', () => {
     await publish(demo());
     const id = await t.subscriber('quiet@example.com', { timeZone: 'America/New_York' });
     expect(await enroll(id)).toBe('enrolled');
+    let sent = 0;
     for (let step = 0; step < 10; step++) {
       await enrollments.advanceDue(100);
+      sent += await t.sendDue();
       const next = await enrollments.nextDueAt();
       if (next === null) break;
       t.clock.set(new Date(next.getTime() - 1));
@@ -127,7 +129,7 @@ describe('people in a sequence', () => {
         'select offer_slug as offer, expires_at as until, amount_minor as price from enrollment_offer',
       ),
     ).toEqual([{ offer: 'kit', until: new Date('2026-03-13T12:00:00Z'), price: '3430' }]);
-    expect(await t.sendDue()).toBe(4);
+    expect(sent).toBe(4);
     const rows: { data: unknown }[] = await t.db.query(`select data from message where step_key = 'offer'`);
     expect(rows[0]?.data).toEqual({
       from: 'test',

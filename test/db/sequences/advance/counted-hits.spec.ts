@@ -45,6 +45,7 @@ describe('an opening or a click', () => {
       const id = await t.person('reader@example.com');
       for (const key of ['course', 'ends']) await t.enroll(id, key);
       await t.run();
+      await t.gone();
       t.clock.set('2026-01-06T09:00:00Z');
       await t.hit(id, 'one', kind, by);
       await t.run();

@@ -101,6 +101,25 @@ describe('a branch that waits three days for a click on a mail that goes late', 
     expect(await went()).toMatchObject({ story: '01-09T11:00', nudge: '01-12T11:00' });
   });
 
+  it('by a backlog, as of a quota, in which it was never tried: that of the else was due as early, and came in one minute with it', async () => {
+    await atBranch();
+    t.clock.advance(3 * 24 * HOUR_MS);
+    await t.run();
+    expect(await t.mails(id)).toEqual(['hello', 'story']);
+    await hours(4 * 24, 12);
+    expect(await went()).toMatchObject({ story: '01-08T22:00', nudge: '01-11T22:00' });
+  });
+
+  it('as it seems by a clock that was ahead when it went: its reader had a month', async () => {
+    await atBranch();
+    await t.test.runDue();
+    await t.db.query(
+      `update message set accepted_at = accepted_at + interval '30 days' where step_key = 'story'`,
+    );
+    await hours(6 * 24, 12);
+    expect(await t.mails(id)).toEqual(['hello', 'story', 'nudge']);
+  });
+
   it('is over after three days of one that went in time, or never goes', async () => {
     await atBranch();
     await t.test.runDue();

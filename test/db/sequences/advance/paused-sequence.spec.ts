@@ -90,6 +90,46 @@ describe('a sequence whose mails are paused', () => {
     },
   );
 
+  it.each([
+    ['until: "2026-01-12 09:00"', '2026-01-12'],
+    ['until: { field: renewal }', '2026-01-12'],
+    ['delay: 6 days, expires: "2026-01-13"', '2026-01-11'],
+    ['delay: 6 days, expires: "2026-01-20"', '2026-01-15'],
+  ])(
+    'had a step that has a date of its own (%s) come days behind it, or never, by a mail that had waited in the pause',
+    async (when, day) => {
+      await t.publish(`- { key: one, email: emails/story }\n- { key: two, email: emails/story, ${when} }`);
+      await t.enroll(await t.person('reader@example.com', { fields: { renewal: '2026-01-12' } }));
+      await t.run();
+      await say('pause');
+      await pass(4);
+      await say('resume');
+      await pass(14);
+      expect(await went()).toEqual(['one 2026-01-10', `two ${day}`]);
+    },
+  );
+
+  it('sent the mail of an arm at its own time in the same minute as one that had waited', async () => {
+    await t.publish(
+      `- { key: one, email: emails/story }
+- { key: two, email: emails/story, split: { judge: clicks, arms: [{ key: a, delay: 1 day }, { key: b, delay: 2 days }] } }`,
+    );
+    for (let reader = 0; reader < 24; reader++) await t.enroll(await t.person(`${reader}@example.com`));
+    await t.run();
+    await t.run();
+    await say('pause');
+    await pass(5);
+    await say('resume');
+    await t.test.runDue();
+    await pass(3, DAY_MS / 4);
+    const days: unknown[] = await t.db.query(
+      `select distinct extract(day from two.accepted_at - one.accepted_at)::int as days
+       from message one join message two using (enrollment_id)
+       where one.step_key = 'one' and two.step_key = 'two' order by 1`,
+    );
+    expect(days).toEqual([{ days: 1 }, { days: 2 }]);
+  });
+
   it('wrote everybody who was due in it anew every quarter of an hour', async () => {
     await t.publish('- { key: one, email: emails/story, delay: 1 hour }');
     for (const name of ['a', 'b', 'c']) await t.enroll(await t.person(`${name}@example.com`));

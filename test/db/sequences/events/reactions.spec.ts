@@ -130,6 +130,7 @@ ${mail('thanks', ', delay: 1 hour')}`;
 
   it('does not go back to a goal that is behind', async () => {
     const id = await begin(goal());
+    await t.gone();
     for (const at of ['2026-01-08T09:00:00Z', '2026-01-09T09:00:00Z', '2026-01-09T10:00:00Z']) await t.at(at);
     expect(await t.place(id)).toMatchObject({ status: 'completed' });
     await tag(id, 'client');

@@ -82,6 +82,7 @@ describe('what branches ask', () => {
       const late = await t.person('late@example.com');
       for (const one of [id, late]) await t.enroll(one);
       await t.run();
+      await t.gone();
       expect(await t.place(id)).toMatchObject({ step: 'pick', nextAt: new Date('2026-01-08T09:00:00Z') });
       await t.hit(id, 'one', 'open', 'proxy');
       await t.hit(id, 'one', 'click', 'scanner');
