@@ -6,6 +6,7 @@ import { offerData, type Before } from './broadcast-offer.js';
 import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
 import { armOfWords, drawing, endOf, hasHours, isTimed, type Drawn } from './split.js';
 import type { SplitDecision } from './split-results.js';
+import { DAY_MS, MINUTE_MS } from '../values/time-units.js';
 import { keptHours } from './kept-hours.js';
 import {
   AT_ONCE,
@@ -270,7 +271,7 @@ function hourAfterPause(
 ): Date | null {
   const own = arm === null ? (broadcast.decision?.arm ?? 0) : armOfWords(arm);
   const hour =
-    nextHourOf(broadcast, own, { timeZone, now }) ?? nextSameHour(broadcast, { timeZone, dueAt, now });
+    nextHourOf(broadcast, own, { timeZone, now }) ?? nextSameHour(broadcast, own, { timeZone, dueAt, now });
   return hour && dueAfterPause({ dueAt, expiresAt }, hour.getTime() - dueAt.getTime());
 }
 
@@ -308,14 +309,15 @@ function isLongBehind(
   return now.getTime() - later(dueAt, pausedAt ?? dueAt).getTime() > SOON_BEHIND_MS;
 }
 
-/** Without a split test, whose mails are compared: on a later day, as long behind the hour as the spread had it. */
+/** On a later day, as long behind the hour as the spread had it and the delay of its arm. */
 function nextSameHour(
   broadcast: AfterPause,
+  arm: number,
   { timeZone, dueAt, now }: { timeZone: string | null; dueAt: Date; now: Date },
 ): Date | null {
   const { timing, split } = broadcast;
   const local = timing?.local ?? null;
-  if (timing === null || split !== null || local === null || local.ifPassed !== 'nextDay') return null;
+  if (timing === null || local === null || local.ifPassed !== 'nextDay') return null;
   if (!isLongBehind(broadcast, { dueAt, now })) return null;
   const from = (at: Date): number =>
     mailTime(
@@ -323,9 +325,12 @@ function nextSameHour(
       { scheduledAt: at, startedAt: at },
       { timeZone, position: 0 },
     ).dueAt.getTime();
-  const spreadMs = timing.spreadMinutes * 60_000;
-  const behindMs = dueAt.getTime() - from(new Date(dueAt.getTime() - spreadMs));
-  return new Date(from(now) + Math.min(Math.max(behindMs, 0), spreadMs));
+  const spreadMs = timing.spreadMinutes * MINUTE_MS;
+  const delayMs = (split?.arms[arm]?.delayMinutes ?? 0) * MINUTE_MS;
+  const undelayed = dueAt.getTime() - delayMs;
+  const behindMs = undelayed - from(new Date(undelayed - spreadMs));
+  // Days of a delay are over by now; what is left of it sets the arms apart still.
+  return new Date(from(now) + Math.min(Math.max(behindMs, 0), spreadMs) + (delayMs % DAY_MS));
 }
 
 /** Null where arms have no hours. */

@@ -1,6 +1,6 @@
 import { parseLocalTime, WEEKDAYS } from '../values/zoned-time.js';
 import { windowSpans, type WeekSpan } from '../values/week-hours.js';
-import type { Split } from './split.js';
+import { hasHours, type Split } from './split.js';
 import { SOON_BEHIND_MS, type BroadcastTiming } from './timing.js';
 import { MINUTE_MS } from '../values/time-units.js';
 
@@ -12,7 +12,8 @@ const EVENING_MINUTES = 22 * 60;
  * The hours, on the reader's clock, in which a mail goes that something has kept behind its time: a limit of the day, the
  * frequency cap, a relay that was out. From the hour of the broadcast until six hours behind it and its spread, or until the
  * evening where that is later; then it waits for the same hour of the next day. Null where it goes at any: what has no hour,
- * or is wanted at once where that has passed, and what is spread over most of the day.
+ * or is wanted at once where that has passed, what is spread over most of the day, and a split test whose arms have their own,
+ * as its mails may get the words of another.
  */
 export function keptHours({
   timing,
@@ -22,10 +23,13 @@ export function keptHours({
   split: Split | null;
 }): WeekSpan[] | null {
   const local = timing?.local ?? null;
-  if (timing === null || local === null || local.ifPassed !== 'nextDay' || split !== null) return null;
+  if (timing === null || local === null || local.ifPassed !== 'nextDay') return null;
+  if (split !== null && hasHours(split)) return null;
   const from = local.atLocal.slice(-'09:30'.length);
   const hour = parseLocalTime(from);
-  const end = Math.max(EVENING_MINUTES, hour + timing.spreadMinutes + SOON_BEHIND_MS / MINUTE_MS);
+  const delays = split?.arms.map(({ delayMinutes = 0 }) => delayMinutes) ?? [];
+  const last = hour + timing.spreadMinutes + Math.max(0, ...delays);
+  const end = Math.max(EVENING_MINUTES, last + SOON_BEHIND_MS / MINUTE_MS);
   return end - hour >= DAY_MINUTES ? null : windowSpans({ days: WEEKDAYS, from, to: timeOfDay(end) });
 }
 

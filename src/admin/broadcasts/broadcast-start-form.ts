@@ -133,7 +133,7 @@ export function lateText({
   startedAt,
 }: Pick<BroadcastReport, 'timing' | 'split' | 'startedAt'>): string | null {
   const ifPassed = timing?.local?.ifPassed ?? 'send';
-  if (startedAt === null || split !== null || ifPassed === 'send') return null;
+  if (startedAt === null || ifPassed === 'send' || (split !== null && hasHours(split))) return null;
   return `Readers whom the pause makes over six hours late ${IF_PASSED_WORDS[ifPassed]}.`;
 }
 

@@ -52,7 +52,7 @@ export interface SendingPage {
 }
 
 const AT_ONCE =
-  'Those of a broadcast go at once, whatever hour it is for their readers, and so do those of a step that has a time of day alone. Window, quiet hours and days of a step are kept, and by night what a broadcast without a split test sends at an hour of its readers, or a day later, waits for that hour.';
+  'Those of a broadcast go at once, whatever hour it is for their readers, and so do those of a step that has a time of day alone. Window, quiet hours and days of a step are kept, and by night what a broadcast sends at an hour of its readers, or a day later, waits for that hour, unless arms of its split test have their own.';
 
 /** What is to be done before mails that were held for `reason` are sent; null: nothing. */
 function adviceOn(reason: string): string | null {

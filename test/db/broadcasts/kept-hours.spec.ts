@@ -7,8 +7,9 @@ import { OVERDUE } from '../../../src/delivery/message/overdue.js';
 import { HeldService } from '../../../src/delivery/waiting/held.service.js';
 import { OverdueService } from '../../../src/delivery/waiting/overdue.service.js';
 import { SendHours } from '../../../src/delivery/waiting/send-hours.service.js';
+import type { BroadcastDraft } from '../../../src/broadcasts/broadcast.js';
 import type { IfPassed } from '../../../src/broadcasts/timing.js';
-import { FOREVER, openDesk, type Desk } from './desk.js';
+import { FOREVER, openDesk, SPLIT, type Desk } from './desk.js';
 
 /** Days are those of the database's clock: what midnight falls into is done once more. */
 const MIDNIGHT = { retry: 1 };
@@ -37,7 +38,7 @@ describe('a broadcast at an hour on each reader’s clock', () => {
   };
   const broadcast = async (
     hour: string,
-    { ifPassed = 'nextDay', ...change }: { ifPassed?: IfPassed; expiresAt?: Date } = {},
+    { ifPassed = 'nextDay', ...change }: Partial<BroadcastDraft> & { ifPassed?: IfPassed } = {},
   ): Promise<string> => {
     const { id } = await desk.broadcasts.create(desk.draft(change));
     const local = { atLocal: `2026-03-03T${hour}`, fallbackZone: 'UTC', ifPassed };
@@ -73,13 +74,15 @@ describe('a broadcast at an hour on each reader’s clock', () => {
         desk.t.db.query('update send_bucket set quota_day = quota_day - 1');
       await broadcast('12:00');
       await at('03T08:00');
-      expect(await at('03T11:00')).toHaveLength(10);
+      // Some of the ten are kept for who signs up.
+      const { length: day } = await at('03T11:00');
+      expect(day).toBeGreaterThan(5);
       for (const hour of ['14', '17', '20', '23']) await at(`03T${hour}:00`);
       await nextDay();
-      expect(await at('04T00:01')).toHaveLength(10);
+      expect(await at('04T00:01')).toHaveLength(day);
       for (const hour of ['03', '06', '09']) await at(`04T${hour}:00`);
-      expect(await at('04T10:59')).toHaveLength(10);
-      expect(await at('04T11:00')).toHaveLength(20);
+      expect(await at('04T10:59')).toHaveLength(day);
+      expect(await at('04T11:00')).toHaveLength(2 * day);
     },
   );
 
@@ -139,6 +142,42 @@ describe('a broadcast at an hour on each reader’s clock', () => {
     expect(await app.get(HeldService, { strict: false }).release({})).toBe(1);
     expect(await at('06T01:00')).toEqual([]);
     expect(await at('06T11:00')).toHaveLength(1);
+  });
+
+  /** Of the mails of each arm, when they have gone or are due. */
+  const timesOfArms = async (): Promise<unknown> =>
+    desk.t.db.query(
+      `select distinct arm, state, to_char(coalesce(accepted_at, due_at) at time zone 'UTC', 'DD"T"HH24:MI') as at
+       from message where arm is not null order by 1`,
+    );
+
+  it('went at 02:00 in the night with the arms of its split test when a pause ended then', async () => {
+    await desk.people(20);
+    const split = { ...SPLIT, arms: [{}, { delayMinutes: 90 }] };
+    const id = await broadcast('12:00', { split });
+    await at('03T11:00');
+    await desk.broadcasts.pause(id);
+    await at('03T14:00');
+    desk.t.clock.set('2026-03-04T02:00:00Z');
+    await desk.broadcasts.resume(id);
+    expect(await at('04T02:00')).toEqual([]);
+    expect(await timesOfArms()).toEqual([
+      { arm: 0, state: 'ready', at: '04T12:00' },
+      { arm: 1, state: 'ready', at: '04T13:30' },
+    ]);
+    await at('04T12:00');
+    await at('04T13:30');
+    expect(await timesOfArms()).toMatchObject([{ state: 'accepted' }, { state: 'accepted' }]);
+    // The rest is as if it had begun with the decision.
+    await at('04T15:31');
+    expect(await at('05T11:59')).toHaveLength((await at('04T15:32')).length);
+    expect(await at('05T12:00')).toHaveLength(20);
+  });
+
+  it('went in the night with its split test where a relay was out for the evening', async () => {
+    expect(await keptUntil('04T01:00', { split: { ...SPLIT, testPercent: 90 } })).toEqual([]);
+    expect(await at('04T10:59')).toEqual([]);
+    expect(await at('04T11:00')).toEqual(['berlin@example.com']);
   });
 
   it('goes at the hour of the clock that its reader has by then: it came at 06:00 to who had moved to New York', async () => {

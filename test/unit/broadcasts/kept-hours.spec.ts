@@ -48,6 +48,16 @@ describe('what is kept behind the hour of its broadcast', () => {
     ['those past the hour get it at once', spans('12:00', { ifPassed: 'send' })],
     ['those past the hour do not get it', spans('12:00', { ifPassed: 'skip' })],
     ['its spread takes most of a day', spans('12:00', { spreadMinutes: 18 * 60 })],
+    [
+      'arms of its split test have hours of their own',
+      keptHours({
+        timing: {
+          local: { atLocal: '2026-03-05T12:00', fallbackZone: 'UTC', ifPassed: 'nextDay' },
+          spreadMinutes: 0,
+        },
+        split: { arms: [{}, { at: '20:00' }], testPercent: 50, waitMinutes: 60, judge: 'clicks' },
+      }),
+    ],
     ['it has no hour', keptHours({ split: null, timing: { local: null, spreadMinutes: 60 } })],
   ])('goes at any time where %s', (_, given) => {
     expect(given).toBeNull();
