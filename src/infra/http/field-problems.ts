@@ -59,12 +59,22 @@ function zodProblems(issue: z.core.$ZodIssue, above: Path, origin: Origin): Fiel
     }));
   }
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-    // The branch with the fewest complaints is the one the caller most likely meant.
-    const closest = issue.errors.toSorted((a, b) => a.length - b.length)[0] ?? [];
+    const closest = issue.errors.toSorted((a, b) => farOff(a) - farOff(b))[0] ?? [];
     return closest.flatMap((inner) => zodProblems(inner, path, origin));
   }
   const allowed = allowedBy(issue);
   return [{ field, message: issue.message, ...(allowed === undefined ? {} : { allowed }) }];
+}
+
+/**
+ * How far what was sent is from one branch of a union: the fewest complaints show which one was meant. Of two with one each,
+ * one that has the shape and breaks a rule is nearer, and one that misses the very field which tells its kinds apart farther.
+ */
+function farOff(issues: readonly z.core.$ZodIssue[]): number {
+  return issues.reduce((sum, { code, ...issue }) => {
+    if (code === 'custom') return sum + 0.5;
+    return sum + (code === 'invalid_union' && 'discriminator' in issue ? 1.5 : 1);
+  }, 0);
 }
 
 function allowedBy(issue: z.core.$ZodIssue): string | string[] | undefined {

@@ -48,13 +48,16 @@ const DEFAULT_STATUS = 400;
 const SERVER_REFUSALS: Readonly<Record<number, readonly [code: string, detail: string]>> = {
   400: [
     'REQUEST_MALFORMED',
-    'The request cannot be read: check that the body is valid JSON and the address is complete',
+    'The request cannot be read: check that the body is valid JSON in UTF-8 and the address is complete',
   ],
   403: ['REQUEST_FORBIDDEN', 'This is not allowed'],
   404: ['ROUTE_NOT_FOUND', 'There is nothing at this address with this method'],
   413: ['REQUEST_TOO_LARGE', 'The body is too large'],
   414: ['REQUEST_MALFORMED', 'A part of the address is too long'],
-  415: ['REQUEST_MEDIA_TYPE_UNSUPPORTED', 'Send the body as application/json'],
+  415: [
+    'REQUEST_MEDIA_TYPE_UNSUPPORTED',
+    'Send the body as application/json, or as what /api/openapi.json names for this address',
+  ],
 };
 
 /**

@@ -1,6 +1,7 @@
+import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { PayloadTooLargeException, UnsupportedMediaTypeException } from '@nestjs/common';
+import { BadRequestException, PayloadTooLargeException, UnsupportedMediaTypeException } from '@nestjs/common';
 import fastifyCookie from '@fastify/cookie';
 import fastifyStatic from '@fastify/static';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -31,6 +32,9 @@ const LEAVING_READ_BYTES = 65_536;
 const LEAVES = /^\/u\/[^/?]+\/?(?:\?|$)/;
 /** Forms on other sites; no credentials are involved. Also what is refused before their route must be readable there. */
 const FORMS = /^\/api\/public\/forms\//;
+/** Programs send JSON there; what browsers and curl call a body by themselves is a mistake of theirs. */
+const API = /^\/api\/v1\//;
+const FORM_OR_TEXT = /^\s*(?:application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)\s*(?:;|$)/i;
 const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/form-data)\s*(?:;|$)/i;
 /** Signed tokens are path parameters, and Fastify's default of 100 characters would cut them off with a 404. */
 const MAX_PARAM_LENGTH = 1_000;
@@ -86,6 +90,12 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
     if (isLeaving(request) && !FORM.test(request.headers['content-type'] ?? ''))
       request.headers['content-type'] = 'text/plain';
     reply.header('x-request-id', request.id);
+    if (
+      API.test(request.url) &&
+      !isEmpty(request) &&
+      FORM_OR_TEXT.test(request.headers['content-type'] ?? '')
+    )
+      throw new UnsupportedMediaTypeException();
     if (FORMS.test(request.url)) {
       reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', 'retry-after');
     }
@@ -98,6 +108,10 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
     delete request.headers['content-length'];
     return firstBytes(payload, LEAVING_READ_BYTES);
   });
+  // Node would read Latin-1 as UTF-8 with a question mark for each letter beyond ASCII, and names would be kept like that.
+  server.addHook('preValidation', async ({ url, rawBody }: FastifyRequest & { rawBody?: Buffer }) => {
+    if (API.test(url) && rawBody !== undefined && !isUtf8(rawBody)) throw new BadRequestException();
+  });
   await app.register(fastifyCookie);
   await app.register(fastifyStatic, { root: ASSETS_DIR, prefix: '/assets/', maxAge: '1h', index: false });
   await app.register(fastifyStatic, {
@@ -109,9 +123,12 @@ export async function configureWebServer(app: NestFastifyApplication, _config: C
   });
 }
 
+function isEmpty({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
+  return (headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined;
+}
+
 function isEmptyJson({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
-  const isEmpty = (headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined;
-  return isEmpty && /^\s*application\/json\b/i.test(headers['content-type'] ?? '');
+  return isEmpty({ headers }) && /^\s*application\/json\b/i.test(headers['content-type'] ?? '');
 }
 
 function isLeaving({ method, url }: Pick<FastifyRequest, 'method' | 'url'>): boolean {

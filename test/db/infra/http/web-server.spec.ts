@@ -86,6 +86,31 @@ describe('what the web server refuses', () => {
     expect(answer.json()).toMatchObject({ status: 415, code: 'REQUEST_MEDIA_TYPE_UNSUPPORTED' });
   });
 
+  it.each([
+    ['JSON that curl calls a form', 'application/x-www-form-urlencoded', '{"text": "a"}'],
+    ['a form, which programs could send by chance alone', 'application/x-www-form-urlencoded', 'text=a'],
+    ['JSON called text', 'text/plain;charset=UTF-8', '{"text": "a"}'],
+    [
+      'a form in parts',
+      'multipart/form-data; boundary=x',
+      '--x\r\nContent-Disposition: form-data; name="text"\r\n\r\na\r\n--x--',
+    ],
+  ])('%s', async (_, type, payload) => {
+    const answer = await post(payload, { authorization, 'content-type': type });
+    expect(answer.json()).toMatchObject({ status: 415, code: 'REQUEST_MEDIA_TYPE_UNSUPPORTED' });
+  });
+
+  it('JSON in Latin-1, of which every other letter was kept as a question mark', async () => {
+    const payload = Buffer.from('{"text": "Grüße"}', 'latin1');
+    const answer = await http.inject({ method: 'POST', url: '/api/v1/notes', headers: json, payload });
+    expect(answer.json()).toMatchObject({
+      status: 400,
+      code: 'REQUEST_MALFORMED',
+      detail: expect.stringContaining('UTF-8'),
+    });
+    expect((await post('{"text": "Grüße 😀"}')).json()).toEqual({ text: 'Grüße 😀' });
+  });
+
   it('an unknown address, without repeating it', async () => {
     const answer = await http.inject({
       method: 'GET',

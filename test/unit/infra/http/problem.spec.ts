@@ -158,6 +158,28 @@ describe('field problems', () => {
     expect(problems.map(({ field }) => field)).toEqual([expect.stringMatching(/^when/)]);
   });
 
+  it('do not take an alternative for meant whose distinguishing field is missing', () => {
+    const field = z.discriminatedUnion('op', [
+      z.strictObject({ field: z.string(), op: z.literal('is'), value: z.string() }),
+    ]);
+    const since = z.union([
+      z.iso.datetime(),
+      z.iso.date().refine((day) => day > '1000', 'use a year from 1000 on'),
+    ]);
+    const either = z.union([
+      z.strictObject({ tag: z.string() }),
+      field,
+      z.strictObject({ signedUp: z.strictObject({ since }) }),
+    ]);
+    const said = (value: unknown): string[] =>
+      fieldProblems(either.safeParse(value).error?.issues ?? [], 'body').map(
+        ({ field: name, message }) => `${name}: ${message}`,
+      );
+    expect(said({ signedUp: { since: '0001-01-01' } })).toEqual(['signedUp.since: use a year from 1000 on']);
+    expect(said({ signedUp: { since: 5 } })).toEqual([expect.stringMatching(/^signedUp\.since: Invalid/)]);
+    expect(said({ field: 'plan', op: 'eq', value: 'x' })).toEqual([expect.stringMatching(/^op: /)]);
+  });
+
   it('name the whole where no field is to blame', () => {
     expect(problemsOf('text')).toMatchObject([{ field: 'body', allowed: 'object' }]);
     expect(fieldProblems([{ message: 'no' }, { message: 'no', path: [{ key: 'a' }, 0] }], 'query')).toEqual([
