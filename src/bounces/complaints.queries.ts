@@ -128,8 +128,8 @@ async function acceptedByReceiver(
 }
 
 /**
- * Broadcasts under way of which somebody at the provider complained, about a mail that it took since `since` and since the
- * owner last let it go on, without those that were paused for it before. Served by `bounce_complaint` and primary keys.
+ * Broadcasts under way of which somebody at the provider complained, about a mail that it took since `since`, after the owner
+ * last let it go on who had judged those before, without those that were paused for it before. Served by `bounce_complaint` and primary keys.
  */
 export async function complainedBroadcasts(
   db: EntityManager,
@@ -140,7 +140,7 @@ export async function complainedBroadcasts(
     `select distinct k.id from bounce b join message m on m.id = b.message_id join broadcast k on k.id = b.broadcast_id
      where ${COMPLAINED} and b.received_at > $1 and m.accepted_at > $1 and b.provider_group = $2 and ${wentTo('$3')}
        and k.state in ('scheduled', 'planning', 'running') and coalesce($3, $2) <> all(k.paused_for_providers)
-       and (m.settled_at > k.resumed_at) is not false`,
+       and (b.id > k.judged_report) is not false`,
     [since, group, receiver],
   );
   return rows.map(({ id }) => id);

@@ -153,23 +153,27 @@ export class BroadcastsQueries {
 
   /**
    * One that goes on before its beginning, or the end of its test, is not late by that: the owner's word is not overdue.
-   * When it went on, on the database's clock as the ends of mails are: what was before does not pause it again; and on the
-   * application's, as due times are: its mails that an outage before it has made late go. On the latter also when it was paused.
+   * When it went on, on the database's clock as the ends of mails are, with the last report that there was: what the owner has
+   * judged then does not pause it again; and on the application's, as due times are: its mails that an outage before it has
+   * made late go. On the latter also when it was paused.
    */
   async setState(
     manager: EntityManager,
     id: string,
-    { state, reason, now }: { state: BroadcastState; reason: string | null; now: Date },
+    change: { state: BroadcastState; reason: string | null; now: Date; judged?: boolean },
   ): Promise<void> {
+    const { state, reason, now, judged = false } = change;
     await manager.query(
       `update broadcast set state = $2, state_reason = $3,
          scheduled_at = case when $2 = 'scheduled' then greatest(scheduled_at, $4::timestamptz) else scheduled_at end,
          decide_at = case when state = 'paused' and decide_at is not null then greatest(decide_at, $4) else decide_at end,
          resumed_at = case when state = 'paused' and $2 <> 'cancelled' then clock_timestamp() else resumed_at end,
          paused_at = case when $2 = 'paused' and state <> 'paused' then $4 else paused_at end,
+         judged_at = case when $5 then clock_timestamp() else judged_at end,
+         judged_report = case when $5 then coalesce((select max(b.id) from bounce b where b.broadcast_id = $1), 0) else judged_report end,
          let_go_at = case when state = 'paused' and $2 <> 'cancelled' then $4 else let_go_at end,
          ended_at = case when $2 in ('done', 'cancelled') then $4::timestamptz end where id = $1`,
-      [id, state, reason, now],
+      [id, state, reason, now, judged],
     );
   }
 

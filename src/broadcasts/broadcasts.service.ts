@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { isOfReports } from '../delivery/guards/sending-health.js';
 import type { PreflightReport } from '../delivery/preflight/preflight.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
@@ -123,7 +124,10 @@ export class BroadcastsService {
       if (isRepeated(broadcast, action)) return;
       const state = nextState(broadcast, action);
       if (state === null) throw notNow(broadcast, action);
-      await this.queries.setState(manager, id, { state, reason, now: this.clock.now() });
+      // Whoever lets one go on that they have paused by hand has judged nothing of what came back.
+      const judged =
+        action === 'resume' && broadcast.stateReason !== null && isOfReports(broadcast.stateReason);
+      await this.queries.setState(manager, id, { state, reason, now: this.clock.now(), judged });
       await this.wake.notify(manager, PLAN_BROADCASTS);
     });
     return this.get(id);

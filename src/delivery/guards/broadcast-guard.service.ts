@@ -147,9 +147,9 @@ export class BroadcastGuard {
     id: string,
     sample: number | null,
   ): Promise<HealthVerdict & { tally: RefusedTally }> {
-    const tally = await tallyBroadcast(manager, id, sample);
+    const { counted, ...tally } = await tallyBroadcast(manager, id, sample);
     const verdict = broadcastHealth(tally);
-    if (verdict.action === 'none' || sample === null || tally.tried < sample) return { ...verdict, tally };
+    if (verdict.action === 'none' || sample === null || counted < sample) return { ...verdict, tally };
     return this.health(manager, id, null);
   }
 }

@@ -55,21 +55,46 @@ export async function sayOfPause(
   );
 }
 
+/** As they are counted, and over how many mails at most. */
+type Counted = RefusedTally & { counted: number };
+
+/**
+ * What is to be judged of a broadcast. The owner who lets one go on that was paused for what came back has judged that: from
+ * then on its later mails count with what comes back of them, and by themselves the later complaints, whatever mail they are
+ * about, among all of its mails. A reader complains days after a mail, and the rate among the few later ones would be none.
+ */
+export async function tallyBroadcast(db: EntityManager, id: string, sample: number | null): Promise<Counted> {
+  const later = await tallyOf(db, { id, sample, of: 'later mails' });
+  const [judged]: unknown[] = await db.query(
+    'select 1 from broadcast where id = $1 and judged_report is not null',
+    [id],
+  );
+  if (judged === undefined) return { ...later, counted: later.tried };
+  const { tried, accepted, complaints, providers } = await tallyOf(db, { id, sample, of: 'later reports' });
+  return {
+    ...later,
+    providers: [...later.providers, ...providers, { accepted, complaints }],
+    counted: Math.max(later.tried, tried),
+  };
+}
+
+/** `later`: than what the owner has judged. */
+interface Tallied {
+  id: string;
+  sample: number | null;
+  of: 'later mails' | 'later reports';
+}
+
 /**
  * Counts over at most `sample` of a broadcast's mails that were tried, or over all of them (null), and what came back of
- * these very mails. The owner who goes on has seen what was before: only later mails count. Refusals during SMTP are read
- * from the ledger, so they count before anybody has written them down as bounces. Served by `message_broadcast_mailbox`
- * and `bounce_broadcast`; changes nothing and locks nothing.
+ * these very mails. Refusals during SMTP are read from the ledger, so they count before anybody has written them down as
+ * bounces. Served by `message_broadcast_mailbox` and `bounce_broadcast`; changes nothing and locks nothing.
  */
-export async function tallyBroadcast(
-  db: EntityManager,
-  id: string,
-  sample: number | null,
-): Promise<RefusedTally> {
+async function tallyOf(db: EntityManager, { id, sample, of }: Tallied): Promise<RefusedTally> {
   const rows: (Omit<RefusedTally, 'doubted'> & { others: ComplainedDomain[]; doubtedAddresses: string[] })[] =
     await db.query(
       `with ended as materialized (
-       select id, state, state_reason, split_part(lane_key, '|', 2) as provider from ${ended('$4')} e),
+       select id, state, state_reason, split_part(lane_key, '|', 2) as provider from ${ended('$4', of)} e),
      at_provider as materialized (
        select provider, count(*) filter (where state = 'accepted') as accepted, count(*) as tried,
          count(*) filter (where state = 'rejected' and state_reason = any($2::text[])) as refused,
@@ -81,7 +106,7 @@ export async function tallyBroadcast(
        from at_provider),
      report as materialized (
        select b.message_id, b.verdict, b.reason, b.source, e.provider from bounce b join ended e on e.id = b.message_id
-       where b.broadcast_id = $1 and b.trusted),
+       where b.broadcast_id = $1 and b.trusted ${since(of)}),
      reported as (
        -- One that may be forged gives up nobody, and is a dead address to the broadcast all the same.
        select count(distinct message_id) filter (where (verdict = 'hard' or verdict = 'soft' and reason = any($2::text[])) and source <> 'smtp_reply') as hard,
@@ -109,14 +134,14 @@ export async function tallyBroadcast(
           from complained_domain c left join mail_domain d using (domain)) as others,
        w.plainly_us::int as "plainlyUs", w.domains::int as "senderDomains",
        array(select distinct m.address from bounce b join ended e on e.id = b.message_id join message m on m.id = b.message_id
-         where b.broadcast_id = $1 and b.verdict = 'sender' and not b.trusted) as "doubtedAddresses"
+         where b.broadcast_id = $1 and b.verdict = 'sender' and not b.trusted ${since(of)}) as "doubtedAddresses"
      from sent s cross join reported r cross join whose w`,
       [id, HARD_REASONS, sample, SENDER_REFUSALS, PLAINLY_US.map(senderRefusal), PLAINLY_US],
     );
   if (rows[0] === undefined) return NO_TALLY;
   const { others, doubtedAddresses, ...tally } = rows[0];
   const ofReceivers = await receiverTallies(db, others, async (domains) =>
-    acceptedAt(db, { id, sample, domains }),
+    acceptedAt(db, { id, sample, of, domains }),
   );
   const doubted = readersOf(doubtedAddresses);
   return { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
@@ -125,18 +150,22 @@ export async function tallyBroadcast(
 /** What the domains, of small receivers, took of the same mails. */
 async function acceptedAt(
   db: EntityManager,
-  { id, sample, domains }: { id: string; sample: number | null; domains: readonly string[] },
+  { id, sample, of, domains }: Tallied & { domains: readonly string[] },
 ): Promise<{ domain: string; accepted: number }[]> {
   const domain = domainSql('lower(e.address)');
   return db.query(
-    `select ${domain} as domain, count(*)::int as accepted from ${ended('$2')} e
+    `select ${domain} as domain, count(*)::int as accepted from ${ended('$2', of)} e
      where e.state = 'accepted' and split_part(e.lane_key, '|', 2) = 'other' and ${domain} = any ($4::text[]) group by 1`,
     [id, SENDER_REFUSALS, sample, domains],
   );
 }
 
+/** Of the bounce `b`. */
+const since = (of: Tallied['of']): string =>
+  of === 'later reports' ? 'and b.id > (select judged_report from broadcast where id = $1)' : '';
+
 /** $1 the broadcast, $3 how many are counted, or null; `refusals`: the reasons for which a mail is held because of the sender. */
-const ended = (refusals: string): string => `(
+const ended = (refusals: string, of: Tallied['of']): string => `(
   select id, state, state_reason, lane_key, address from message
   where broadcast_id = $1 and (state in ('accepted', 'rejected') or state = 'held' and state_reason = any(${refusals}::text[]))
-    and (settled_at > (select resumed_at from broadcast where id = $1)) is not false limit $3)`;
+    ${of === 'later mails' ? 'and (settled_at > (select judged_at from broadcast where id = $1)) is not false' : ''} limit $3)`;

@@ -21,8 +21,8 @@ export interface ProviderTally {
 
 /** Also whom the refusals because of us speak of, which are all among `sender`, and where the complaints come from. */
 export interface RefusedTally extends BroadcastTally {
-  /** Those groups alone of which somebody complained. */
-  providers: readonly ProviderTally[];
+  /** Where complaints are judged by themselves: at those groups of which somebody complained, and without a name over all. */
+  providers: readonly (Omit<ProviderTally, 'group'> & { group?: string })[];
   /** Those that name our domain or address: as listed, of poor reputation or not authenticated. */
   plainlyUs: number;
   /** Domains of the recipients whose mails were refused because of us. */

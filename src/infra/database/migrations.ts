@@ -102,6 +102,7 @@ import { WaitingTests1765982000000 } from './migrations/1765982000000-waiting-te
 import { NoesOfRefusedRows1765990100000 } from './migrations/1765990100000-noes-of-refused-rows.js';
 import { PausesLeft1765990200000 } from './migrations/1765990200000-pauses-left.js';
 import { LeavingsKnown1766100000000 } from './migrations/1766100000000-leavings-known.js';
+import { JudgedReports1766130000000 } from './migrations/1766130000000-judged-reports.js';
 import { MessagesByState1766150000000 } from './migrations/1766150000000-messages-by-state.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
@@ -210,5 +211,6 @@ export const migrations = [
   NoesOfRefusedRows1765990100000,
   PausesLeft1765990200000,
   LeavingsKnown1766100000000,
+  JudgedReports1766130000000,
   MessagesByState1766150000000,
 ];
