@@ -29,6 +29,12 @@ export class DeliveryJobs implements OnModuleInit {
       },
     });
     this.registry.add({
+      name: 'delivery.await-keepers',
+      everySeconds: 2,
+      lockSeconds: 60,
+      run: async () => this.before.awaitKeepers(),
+    });
+    this.registry.add({
       name: 'delivery.reap',
       everySeconds: 30,
       lockSeconds: 600,

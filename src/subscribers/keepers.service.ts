@@ -13,11 +13,14 @@ const FORGOTTEN_AFTER = `interval '7 days'`;
 /** Between two looks of a worker; a longer one was no time in which any could send. */
 const LOOK_MS = 5_000;
 
+/** In SQL, of a keeper `k`. A word for longer than any holds was given before the database's clock was set back: it says nothing of now. */
+const IS_GOOD = `(k.good_until > clock_timestamp() and k.good_until <= clock_timestamp() + interval '${WORD_MS} milliseconds')`;
+
 /**
  * In SQL, read once a statement: whether all that were told by a process of ours that they are off the list are known here.
  * Else nothing of a list may go. One that stays silent is waited for for an hour, in which workers could have sent.
  */
-export const LEAVINGS_KNOWN = `coalesce((select bool_and(k.good_until > clock_timestamp() or k.held_ms >= ${HOLD_MS}) from leavings_keeper k), true)`;
+export const LEAVINGS_KNOWN = `coalesce((select bool_and(${IS_GOOD} or k.held_ms >= ${HOLD_MS}) from leavings_keeper k), true)`;
 
 /** One that says nothing any more. */
 export interface SilentKeeper {
@@ -86,12 +89,15 @@ export class Keepers {
     await this.dataSource.query('delete from leavings_keeper where process = $1', [this.#process]);
   }
 
-  /** Called by each worker before it sends. Those for which mails wait, or have waited, for the time since the last look. */
+  /**
+   * Called by each worker every two seconds, also while it sends: receipts alone may keep a run going for minutes. Those for which
+   * mails wait, or have waited, for the time since the last look; none where the clock was set back since.
+   */
   async wait(now: Date): Promise<SilentKeeper[]> {
     const [rows]: [{ place: string; heldMs: number }[], number] = await this.dataSource.query(
-      `update leavings_keeper set held_at = clock_timestamp(),
-         held_ms = held_ms + coalesce(least(extract(epoch from clock_timestamp() - held_at) * 1000, $1), 0)
-       where good_until < clock_timestamp() returning place, held_ms as "heldMs"`,
+      `update leavings_keeper k set held_at = clock_timestamp(), good_until = least(good_until, clock_timestamp()),
+         held_ms = held_ms + greatest(0, least($1, extract(epoch from clock_timestamp() - coalesce(held_at, clock_timestamp())) * 1000))
+       where not ${IS_GOOD} returning place, held_ms as "heldMs"`,
       [LOOK_MS],
     );
     if (rows.length > 0)

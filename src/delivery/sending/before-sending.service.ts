@@ -21,6 +21,11 @@ export class BeforeSending {
   /** What it finds claim and barrier decide by. */
   async look(): Promise<void> {
     await this.leavings.takeUp();
+    await this.awaitKeepers();
+  }
+
+  /** Those that say nothing: the hour for which mails wait for them goes on, and the owner is told. */
+  async awaitKeepers(): Promise<void> {
     const silent = await this.keepers.wait(this.clock.now());
     const long = silent.filter(({ heldMs }) => heldMs >= TELL_AFTER_MS);
     await this.said.say(LEAVINGS_SILENT, long.length === 0 ? null : isSilent(long));

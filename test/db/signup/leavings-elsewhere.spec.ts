@@ -147,6 +147,56 @@ it('mails wait for an hour for a machine that has ended without a word, and the 
   expect(await told()).toBeUndefined();
 });
 
+const heldMs = async (worker: TestApp): Promise<number> => {
+  const [{ ms }]: [{ ms: number }] = await worker.dataSource.query(
+    'select max(held_ms) as ms from leavings_keeper',
+  );
+  return ms;
+};
+const clockSetBack = async (worker: TestApp, { goodFor = '-1 minute' } = {}): Promise<unknown> =>
+  worker.dataSource.query(
+    `update leavings_keeper set held_at = clock_timestamp() + interval '1 year', good_until = clock_timestamp() + $1::interval`,
+    [goodFor],
+  );
+
+it('mails wait for an hour at most though the clock of the database was a year ahead: they waited for the year', async () => {
+  const worker = await newWorker('worker');
+  await behind.front.close();
+  await silentFor(worker, 30 * 60_000);
+  await clockSetBack(worker);
+  expect([await sendsTo(worker), await heldMs(worker)]).toEqual([[], 30 * 60_000]);
+  await sendsTo(worker);
+  expect(await heldMs(worker)).toBeGreaterThan(30 * 60_000);
+});
+
+it('the word of a machine that has ended, given on a clock that was ahead, holds no longer than any: mails to leavers went', async () => {
+  const worker = await newWorker('worker');
+  await behind.front.close();
+  await leaves();
+  await clockSetBack(worker, { goodFor: '1 year' });
+  expect(await sendsTo(worker)).toEqual([]);
+  const [{ ended }]: [{ ended: boolean }] = await worker.dataSource.query(
+    'select bool_and(good_until <= clock_timestamp()) as ended from leavings_keeper',
+  );
+  expect(ended).toBe(true);
+});
+
+it('the hour goes by while receipts keep a run going: it took two days', async () => {
+  const worker = await newWorker('worker');
+  await behind.front.close();
+  await silentFor(worker, HOUR_MS - 4_000);
+  const jobs = worker.app.get(JobRunner);
+  relay.onRecipient = async () => {
+    await worker.dataSource.query(
+      `update leavings_keeper set held_at = clock_timestamp() - interval '5 seconds'`,
+    );
+    await jobs.run('delivery.await-keepers');
+    return undefined;
+  };
+  await worker.http.post('/p/niches').type('form').send({ email: 'new@example.com' }).expect(200);
+  expect(await sendsTo(worker)).toHaveLength(3);
+});
+
 it('nobody is waited for who has ended in good order', async () => {
   const worker = await newWorker('worker');
   await web.app.get(KeptLeavings, { strict: false }).onApplicationShutdown();
