@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { ERASED } from '../../subscribers/erased.js';
 import { receiverOf, takenBy } from '../message/recipient-group.js';
 import type { ProviderTally } from './sending-health.js';
 
@@ -16,6 +17,8 @@ export interface ComplainedDomain {
 export function complainedReceivers(domains: readonly ComplainedDomain[]): [string, number][] {
   const sums = new Map<string, number>();
   for (const { domain, mxHost, complaints } of domains) {
+    // Nobody knows any more where they read: who complains may well ask to be forgotten, and those of all providers would be one.
+    if (domain === ERASED) continue;
     const receiver = receiverOf(domain, mxHost);
     sums.set(receiver, (sums.get(receiver) ?? 0) + complaints);
   }

@@ -274,6 +274,25 @@ describe('complaints, by the provider that tells of them', () => {
     });
   });
 
+  it('five who complained at as many providers and were erased since are not one provider: their broadcast was paused', async () => {
+    const { id } = await atSmallOnes(0, 0);
+    const erased: string[] = [];
+    for (const name of ['one', 'two', 'three', 'four', 'five'])
+      erased.push(...(await acceptedMails(office, id, 1, { group: 'other', domain: `${name}.example` })));
+    for (const one of erased) await office.complains(one);
+    // The reporter of these tests speaks for one domain alone.
+    await office.db.query(`update bounce set trusted = true, provider_group = 'other'`);
+    const quiet = await acceptedMails(office, id, 500, { group: 'other', domain: 'quiet.example' });
+    await office.db.query(`update message set address = 'erased' where id = any($1::bigint[])`, [
+      [...erased, ...quiet],
+    ]);
+    const [next = ''] = await acceptedMails(office, id, 1, { group: 'other' });
+    await office.complains(next);
+    await watch().look();
+    expect(await broadcastState(office, id)).toBe('running');
+    expect(await alertOf('complaints:provider:erased')).toBeUndefined();
+  });
+
   it('four of 200 at a small provider stop nothing: of hundreds of them, some have that many by chance', async () => {
     const { id, mails } = await atSmallOnes(200, 0);
     for (const one of mails.slice(0, 4)) await office.complains(one);
