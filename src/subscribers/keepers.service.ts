@@ -63,17 +63,18 @@ export class Keepers {
 
   /**
    * All that lay in the folder at `at`, and all that this process has kept, is in the database. `folder`: the name that lies in it,
-   * which a new container, or one on another machine, finds there; an empty mount point has another.
+   * which a new container, or one on another machine, finds there; an empty mount point has another. Null: it has never been able to
+   * read it, keeps nothing there, and speaks for nobody else.
    */
-  async say(folder: string, path: string, at: Date): Promise<void> {
+  async say(folder: string | null, path: string, at: Date): Promise<void> {
     await this.dataSource.query(
       `insert into leavings_keeper (process, folder, place, good_until)
        values ($1, $2, $3, $4::timestamptz + $5 * interval '1 millisecond')
        on conflict (process) do update set folder = excluded.folder, place = excluded.place, good_until = excluded.good_until,
          held_ms = 0, held_at = null`,
-      [this.#process, folder, placeOf(path), at, WORD_MS],
+      [this.#process, folder ?? this.#process, placeOf(path), at, WORD_MS],
     );
-    await this.succeed(folder, at);
+    if (folder !== null) await this.succeed(folder, at);
   }
 
   /** What those before it have kept in that folder was there at `at`, and is in the database. */

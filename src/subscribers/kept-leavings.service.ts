@@ -48,6 +48,8 @@ export class KeptLeavings implements OnApplicationShutdown {
   #takingUp: Promise<boolean> | null = null;
   #saidKept = false;
   #isHindered = false;
+  /** Once it has read its folder it speaks for those before it there, and not without reading it. */
+  #hasRead = false;
   /** Whether this process gives its word, and is waited for. */
   #isKeeper = false;
   /** Kept by this process, and not known to the database yet; their folder may be gone, as a disk that is not mounted any more. */
@@ -80,6 +82,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     await this.#takingUp;
     if (!this.#isKeeper) return;
     this.#isKeeper = false;
+    // Also where the folder cannot be read: what others keep there they answer for themselves.
     await this.handIn()
       .then(async () => this.keepers.end())
       .catch(() => undefined);
@@ -130,19 +133,27 @@ export class KeptLeavings implements OnApplicationShutdown {
     try {
       const at = await this.keepers.now();
       const folder = await this.handIn(isStart);
-      if (this.#isKeeper) await this.keepers.say(folder, this.#folder, at);
-      else if (isStart) await this.keepers.succeed(folder, at);
-      this.#isHindered = false;
+      if (this.#isKeeper && (folder !== null || !this.#hasRead))
+        await this.keepers.say(folder, this.#folder, at);
+      if (!this.#isKeeper && isStart && folder !== null) await this.keepers.succeed(folder, at);
+      if (folder !== null) [this.#hasRead, this.#isHindered] = [true, false];
     } catch (error) {
-      if (!this.#isHindered) this.#log.warn(`Leavings on disk have to wait: ${wordsOf(error)}`);
-      this.#isHindered = true;
+      this.hindered(error);
     }
     const areOff = await this.waiting.takeOff().catch(() => false);
     return areOff && !this.#isHindered;
   }
 
-  /** Returns the folder's name. Rejects unless the database knows of all that were kept. */
-  private async handIn(isStart = false): Promise<string> {
+  private hindered(error: unknown): void {
+    if (!this.#isHindered) this.#log.warn(`Leavings on disk have to wait: ${wordsOf(error)}`);
+    this.#isHindered = true;
+  }
+
+  /**
+   * Returns the folder's name; null where it cannot be read, as on a disk that takes no writes. Rejects unless the database knows of all
+   * that this process has kept.
+   */
+  private async handIn(isStart = false): Promise<string | null> {
     const found = new Map<string, Kept | null>(this.#kept);
     const problems: unknown[] = [];
     const names = await this.names().catch((error: unknown) => {
@@ -158,7 +169,10 @@ export class KeptLeavings implements OnApplicationShutdown {
         problems.push(error);
       }
     await this.note(found);
-    if (problems.length > 0) throw problems[0];
+    if (problems.length > 0) {
+      this.hindered(problems[0]);
+      return null;
+    }
     this.#saidKept = false;
     const folder = names.filter((name) => FOLDER.test(name)).toSorted(byName)[0] ?? this.#folder;
     await this.tellOfFailed(folder);

@@ -13,7 +13,7 @@ const TELL_AFTER_MS = MINUTE_MS;
 const LOOK_SPENDS_MS = 1_000;
 const AT_ONCE = 1_000;
 
-export interface KeptLeaving extends LeaveTicket {
+interface KeptLeaving extends LeaveTicket {
   via: UnsubscribeSource;
   at: Date;
 }

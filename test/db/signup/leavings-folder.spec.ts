@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -163,6 +163,22 @@ describe('who left by a link that stands in a folder that is gone, as a disk tha
     for (const one of [onNothing, next]) await one.onApplicationShutdown();
     expect(await t.dataSource.query('select 1 from leavings_keeper')).toEqual([]);
     for (const one of [`${disk}-mounted`, mountPoint]) await rm(one, { recursive: true });
+  });
+
+  it('keeps no mails of others back where a process cannot use its folder at all, as on a disk that is read-only: they waited an hour after each start', async () => {
+    const stays = await newReader(t, 'no-disk@example.com');
+    const [own = 0] = await mailsTo(stays);
+    const dataDir = await newFolder();
+    await writeFile(join(dataDir, 'leavings'), '');
+    const process = nextProcess(dataDir);
+    await process.start();
+    await expect(process.keep(tokenOf(stays), 'one_click')).rejects.toThrow('cannot be noted');
+    t.clock.advance(7 * DAY_MS);
+    await t.runDue();
+    expect(await mailsTo(stays)).toEqual([own + 1]);
+    await process.onApplicationShutdown();
+    expect(await t.dataSource.query('select 1 from leavings_keeper')).toEqual([]);
+    await rm(dataDir, { recursive: true });
   });
 
   it('is taken off the list once by two processes on one folder, whoever comes first, and none is left there', async () => {
