@@ -53,6 +53,7 @@ import { PersonPagesController } from './people/person-pages.controller.js';
 import { RootController } from './root.controller.js';
 import { SegmentCheck } from './segments/segment-check.service.js';
 import { SegmentPagesController } from './segments/segment-pages.controller.js';
+import { KeepersPageController } from './sending/keepers.controller.js';
 import { SendingPageController } from './sending/sending.controller.js';
 import { SkipAheadService } from './mailbox/skip-ahead.service.js';
 import { TagPagesController } from './people/tag-pages.controller.js';
@@ -98,6 +99,7 @@ import { WhyController } from './people/why.controller.js';
     WhyController,
     MailboxController,
     SendingPageController,
+    KeepersPageController,
     LimitsController,
     BouncesPageController,
     ImportPagesController,

@@ -10,6 +10,8 @@ import { DkimService } from '../delivery/signing/dkim.service.js';
 import { DomainCheckService } from '../delivery/domains/domain-check.service.js';
 import type { RemoteHosts } from '../delivery/domains/remote-hosts.js';
 import type { DnsResolver } from '../infra/dns.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { Keepers } from '../subscribers/keepers.service.js';
 import { SmtpSession } from '../delivery/relays/smtp-session.transport.js';
 import { durabilityInWords } from '../infra/database/durable-commits.js';
 import { poolerInWords } from '../infra/database/pooler.js';
@@ -76,6 +78,17 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
       if (!state.ok)
         throw new Error(`nothing is sent: ${state.reason}; see wellspring ledger confirm --help`);
       return 'mails may go out';
+    }),
+    check('leavings', async () => {
+      const silent = await app
+        .get(Keepers, { strict: false })
+        .silent(app.get<Clock>(CLOCK, { strict: false }).now());
+      if (silent.length === 0) return 'all readers who left by a link are known';
+      const wait = silent.some(({ until }) => until !== null);
+      throw new Error(
+        `${silent.map(({ place }) => place).join(', ')} said nothing for a while, and mails of lists ${wait ? 'wait' : 'go on without it'}: ` +
+          'start that process again on its folder, or say on the page Sending that it is gone for good',
+      );
     }),
     check('bounces', async () => app.get(IntakeWatch, { strict: false }).inWords()),
     ...[config.bounceImapUrl ?? []]

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
-import { HOUR_MS } from '../values/time-units.js';
+import { DataSource, type EntityManager } from 'typeorm';
+import { HOUR_MS, MINUTE_MS } from '../values/time-units.js';
 
 /** So long a word holds, by the database's clock. Shorter than a few looks, and any busy moment would keep mails back. */
 export const WORD_MS = 4_000;
@@ -22,12 +22,13 @@ const IS_GOOD = `(k.good_until > clock_timestamp() and k.good_until <= clock_tim
  */
 export const LEAVINGS_KNOWN = `coalesce((select bool_and(${IS_GOOD} or k.held_ms >= ${HOLD_MS}) from leavings_keeper k), true)`;
 
-/** One that says nothing any more. */
+/** One that is started again is back by then. */
+const TELL_AFTER_MS = MINUTE_MS;
+
+/** One that has said nothing for a while. */
 export interface SilentKeeper {
   place: string;
-  /** How long mails have waited for it, in milliseconds. */
-  heldMs: number;
-  /** When they go on without it; null: they do. */
+  /** When mails go on without it; null: they do. */
   until: Date | null;
 }
 
@@ -91,26 +92,49 @@ export class Keepers {
   }
 
   /**
-   * Called by each worker every two seconds, also while it sends: receipts alone may keep a run going for minutes. Those for which
-   * mails wait, or have waited, for the time since the last look; none where the clock was set back since.
+   * Called by each worker every two seconds, also while it sends: receipts alone may keep a run going for minutes. Mails have waited for
+   * the time since the last look; for none where the clock was set back since. Answers as `silent`.
    */
   async wait(now: Date): Promise<SilentKeeper[]> {
-    const [rows]: [{ place: string; heldMs: number }[], number] = await this.dataSource.query(
+    const [rows]: [unknown[], number] = await this.dataSource.query(
       `update leavings_keeper k set held_at = clock_timestamp(), good_until = least(good_until, clock_timestamp()),
          held_ms = held_ms + greatest(0, least($1, extract(epoch from clock_timestamp() - coalesce(held_at, clock_timestamp())) * 1000))
-       where not ${IS_GOOD} returning place, held_ms as "heldMs"`,
+       where not ${IS_GOOD} returning place`,
       [LOOK_MS],
     );
-    if (rows.length > 0)
-      await this.dataSource.query(
-        `delete from leavings_keeper where held_ms >= $1 and good_until < clock_timestamp() - ${FORGOTTEN_AFTER}`,
-        [HOLD_MS],
-      );
-    return rows.map((row) => ({
-      ...row,
-      until: row.heldMs < HOLD_MS ? new Date(now.getTime() + HOLD_MS - row.heldMs) : null,
-    }));
+    if (rows.length === 0) return [];
+    await this.dataSource.query(
+      `delete from leavings_keeper where held_ms >= $1 and good_until < clock_timestamp() - ${FORGOTTEN_AFTER}`,
+      [HOLD_MS],
+    );
+    return this.silent(now);
   }
+
+  /** Those that the owner is told of. */
+  async silent(now: Date): Promise<SilentKeeper[]> {
+    return silentKeepers(this.dataSource.manager, now);
+  }
+
+  /** By the owner's word they are gone for good: mails wait for them no longer. One that lives is waited for again from its next word on. */
+  async forgetSilent(): Promise<number> {
+    const [, count]: [unknown[], number] = await this.dataSource.query(
+      `delete from leavings_keeper k where not ${IS_GOOD} and held_ms >= $1`,
+      [TELL_AFTER_MS],
+    );
+    return count;
+  }
+}
+
+/** As `Keepers.silent`. */
+export async function silentKeepers(db: EntityManager, now: Date): Promise<SilentKeeper[]> {
+  const rows: { place: string; heldMs: number }[] = await db.query(
+    `select place, held_ms as "heldMs" from leavings_keeper k where not ${IS_GOOD} and held_ms >= $1 order by held_ms, place`,
+    [TELL_AFTER_MS],
+  );
+  return rows.map(({ place, heldMs }) => ({
+    place,
+    until: heldMs < HOLD_MS ? new Date(now.getTime() + HOLD_MS - heldMs) : null,
+  }));
 }
 
 /** For people. */

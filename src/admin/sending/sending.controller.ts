@@ -50,6 +50,8 @@ export class SendingPageController {
       unknownOfSequences: state.unknownOfSequences,
       unknownError,
       longestWaitDays: LONGEST_WAIT_DAYS,
+      silentKeepers: state.silentKeepers,
+      listsWait: state.silentKeepers.some(({ until }) => until !== null),
       pausedSequences: state.pausedSequences,
       pausedBroadcasts: state.pausedBroadcasts,
       alerts,

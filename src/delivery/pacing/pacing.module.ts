@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AlertsModule } from '../../infra/alerts/alerts.module.js';
+import { SubscribersModule } from '../../subscribers/subscribers.module.js';
 import { GenerationModule } from '../generation/generation.module.js';
 import { RelaysModule } from '../relays/relays.module.js';
 import { WaitingModule } from '../waiting/waiting.module.js';
@@ -20,7 +21,7 @@ import { SendingSettingsService } from './sending-settings.service.js';
 
 /** How fast mails go out. Owns `send_bucket`, `mail_domain` and the settings `sending.frequency` and `sending.mx-cursor`. */
 @Module({
-  imports: [AlertsModule, GenerationModule, RelaysModule, WaitingModule],
+  imports: [AlertsModule, SubscribersModule, GenerationModule, RelaysModule, WaitingModule],
   controllers: [SendingController, FrequencyCapController],
   providers: [
     PacingService,

@@ -1,12 +1,14 @@
 import { Body, Controller, Get, Post, Put, Query } from '@nestjs/common';
 import type { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
+import { Keepers } from '../../subscribers/keepers.service.js';
 import { GenerationGuard } from '../generation/generation-guard.service.js';
 import {
   confirmBody,
   confirmResponse,
   estimateQuery,
   estimateResponse,
+  forgottenKeepers,
   sendingSettings,
   sendingState,
   type SendingSettings,
@@ -20,6 +22,7 @@ export class SendingController {
     private readonly settings: SendingSettingsService,
     private readonly sending: SendingService,
     private readonly guard: GenerationGuard,
+    private readonly keepers: Keepers,
   ) {}
 
   @Get()
@@ -86,5 +89,19 @@ export class SendingController {
   })
   async confirm(@Body({ schema: confirmBody }) { unsent }: z.output<typeof confirmBody>): Promise<unknown> {
     return this.guard.confirm(unsent);
+  }
+
+  @Post('silent-keepers/forget')
+  @ApiRoute({
+    summary: 'Go on without processes that are gone for good',
+    description:
+      'Those of `silentKeepers` of the state. Whoever left there by a link while the database was away, and is not known to it, gets mails on; a process that lives after all is waited for again.',
+    tag: 'sending',
+    response: forgottenKeepers,
+    status: 200,
+    idempotent: false,
+  })
+  async forgetKeepers(): Promise<unknown> {
+    return { forgotten: await this.keepers.forgetSilent() };
   }
 }

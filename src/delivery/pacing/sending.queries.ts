@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { silentKeepers, type SilentKeeper } from '../../subscribers/keepers.service.js';
 import { takesWrites } from '../../infra/database/takes-writes.queries.js';
 import { REPLY_REASONS } from '../replies/reply-reason.js';
 import { WAITS_FOR_KEY, WAITS_FOR_TEST } from '../message/state-reasons.js';
@@ -50,6 +51,11 @@ export class SendingQueries {
 
   async takesWrites(): Promise<boolean> {
     return takesWrites(this.dataSource.manager);
+  }
+
+  /** As `Keepers.silent`. */
+  async silentKeepers(now: Date): Promise<SilentKeeper[]> {
+    return silentKeepers(this.dataSource.manager, now);
   }
 
   /** What an answer of 4xx has put off until later than `now`, most first; not what waits for its hours or its worker since. */

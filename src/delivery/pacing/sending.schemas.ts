@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { idSchema } from '../../infra/http/page.js';
 import { parseEmailAddress } from '../../values/email-address.js';
 import { UNSENT } from '../generation/generation.js';
+import type { SilentKeeper } from '../../subscribers/keepers.service.js';
 import type { PutOffCount } from './sending.queries.js';
 import { DEFAULT_OVERDUE, OVERDUE_POLICIES } from '../message/overdue.js';
 
@@ -167,6 +168,10 @@ export const sendingState = z.object({
       reason: z.string().nullable(),
     }),
   ),
+  silentKeepers: z.array(z.object({ place: z.string(), until: z.iso.datetime().nullable() })).meta({
+    description:
+      'Processes that answer requests and have not said for a minute that all readers who left by a link are known: the machine and folder of each, and until when mails of lists wait for it; null: they go on without it.',
+  }),
   putOff: z
     .array(
       z.object({ reason: z.string(), count: z.number(), nextAt: z.iso.datetime(), lastAt: z.iso.datetime() }),
@@ -187,10 +192,15 @@ export const sendingState = z.object({
     description: 'Broadcasts that send nothing until you let them go on; `held` counts none of their mails.',
   }),
 });
+export const forgottenKeepers = z.object({ forgotten: z.number() });
 type StateJson = z.output<typeof sendingState>;
 
 /** As the services know it; instants become text on the way out. */
-export interface SendingState extends Omit<StateJson, 'relays' | 'pausedSequences' | 'putOff'> {
+export interface SendingState extends Omit<
+  StateJson,
+  'relays' | 'silentKeepers' | 'pausedSequences' | 'putOff'
+> {
+  silentKeepers: SilentKeeper[];
   putOff: PutOffCount[];
   pausedSequences: { funnelKey: string; reason: string; pausedAt: Date }[];
   relays: (Omit<StateJson['relays'][number], 'retryAt'> & { retryAt: Date | null })[];

@@ -52,13 +52,14 @@ export class SendingService {
   ) {}
 
   async state(): Promise<SendingState> {
-    const [guard, buckets, relays, counts, putOff, takesWrites] = await Promise.all([
+    const [guard, buckets, relays, counts, putOff, takesWrites, silentKeepers] = await Promise.all([
       this.guard.state(),
       this.pacing.buckets(),
       this.relays.view(),
       this.held.counts(),
       this.queries.putOff(this.clock.now()),
       this.queries.takesWrites(),
+      this.queries.silentKeepers(this.clock.now()),
     ]);
     const inUse = new Set([null, ...relays.map(({ name }) => name)]);
     const isInUse = ({ key }: BucketRow): boolean => inUse.has(readPaceKey(key)?.relay ?? null);
@@ -82,6 +83,7 @@ export class SendingService {
         };
       }),
       relays,
+      silentKeepers,
       putOff,
       held: counts.held,
       unknown: counts.unknown,

@@ -1,12 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '../../infra/clock.js';
-import { MINUTE_MS } from '../../values/time-units.js';
 import { Keepers, type SilentKeeper } from '../../subscribers/keepers.service.js';
 import { KeptLeavings } from '../../subscribers/kept-leavings.service.js';
 import { LEAVINGS_SILENT, LeavingsAlerts } from '../../subscribers/leavings-alerts.service.js';
-
-/** One that is started again is back by then. */
-const TELL_AFTER_MS = MINUTE_MS;
 
 /** What a worker looks at before it sends anything: who has left may not be known to the ledger yet. */
 @Injectable()
@@ -27,8 +23,7 @@ export class BeforeSending {
   /** Those that say nothing: the hour for which mails wait for them goes on, and the owner is told. */
   async awaitKeepers(): Promise<void> {
     const silent = await this.keepers.wait(this.clock.now());
-    const long = silent.filter(({ heldMs }) => heldMs >= TELL_AFTER_MS);
-    await this.said.say(LEAVINGS_SILENT, long.length === 0 ? null : isSilent(long));
+    await this.said.say(LEAVINGS_SILENT, silent.length === 0 ? null : isSilent(silent));
   }
 }
 
@@ -41,6 +36,7 @@ function isSilent(keepers: readonly SilentKeeper[]): string {
   return (
     'A process that answers requests has not said for a while that all readers who left by a link are known to the database: it has ' +
     `ended without a word, cannot reach the database, or cannot read its folder, which its log says. Its folder: ${places}. ` +
-    `${meanwhile}. Start it again on that folder, which ends this. If it is gone for good, this ends by itself after a week.`
+    `${meanwhile}. Start it again on that folder, which ends this. If it is gone for good, say so on the page Sending; ` +
+    'else this ends by itself after a week.'
   );
 }

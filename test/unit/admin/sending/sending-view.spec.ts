@@ -33,6 +33,7 @@ describe('sending in the owner’s words', () => {
       reason: null,
       buckets: [],
       relays: [],
+      silentKeepers: [],
       putOff: [],
       unknown: 0,
       unknownOfSequences: [],
