@@ -28,7 +28,11 @@ export class WebhooksController {
   ) {}
 
   @Get()
-  @ApiRoute({ summary: 'List deliveries of webhook steps', tag: 'webhooks', response: pageOf(delivery) })
+  @ApiRoute({
+    summary: 'List deliveries of webhook steps, newest first',
+    tag: 'webhooks',
+    response: pageOf(delivery),
+  })
   async list(@Query({ schema: pageQuery }) { cursor, limit }: z.output<typeof pageQuery>): Promise<unknown> {
     return toPage(await this.webhooks.list({ beforeId: cursor, limit: limit + 1 }), limit, (row) => row);
   }
@@ -37,7 +41,7 @@ export class WebhooksController {
   @ApiRoute({
     summary: 'The key that signatures of webhooks are checked with',
     description:
-      'As the libraries of Standard Webhooks take it. It hangs on SECRET_KEY and on the database, and changes with either.',
+      'As the libraries of Standard Webhooks take it; docs/webhooks.md has what is posted, and how to check it without them. It hangs on SECRET_KEY and on the database, and changes with either.',
     tag: 'webhooks',
     response: z.object({ key: z.string() }),
   })
