@@ -2,6 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
 import { ADVANCE_DUE } from './enrollments/enrolling.service.js';
 import { EXIT_LEFT } from '../subscribers/leave.service.js';
+import { ClockWatch } from './advance/clock-watch.service.js';
 import { EnrollmentsService } from './enrollments/enrollments.service.js';
 import { DELIVER_WEBHOOKS, NOTIFY_OWNER } from './effects/effects.service.js';
 import { OwnerNoticesService } from './effects/owner-notices.service.js';
@@ -16,6 +17,7 @@ export class SequencesJobs implements OnModuleInit {
     private readonly enrollments: EnrollmentsService,
     private readonly webhooks: WebhooksService,
     private readonly notices: OwnerNoticesService,
+    private readonly clock: ClockWatch,
   ) {}
 
   onModuleInit(): void {
@@ -49,6 +51,12 @@ export class SequencesJobs implements OnModuleInit {
       everySeconds: 60,
       lockSeconds: 600,
       run: async () => this.notices.sendWaiting(),
+    });
+    this.registry.add({
+      name: 'sequences.watch-clock',
+      everySeconds: 60,
+      lockSeconds: 600,
+      run: async () => this.clock.look(),
     });
   }
 }

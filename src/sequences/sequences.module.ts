@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AlertsModule } from '../infra/alerts/alerts.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { ExperimentsModule } from '../experiments/experiments.module.js';
@@ -35,6 +36,7 @@ import { SubscriberChangesService } from './subscriber-changes/subscriber-change
 import { WebhooksController } from './effects/webhooks.controller.js';
 import { WebhooksService } from './effects/webhooks.service.js';
 import { ZoneChangesService } from './subscriber-changes/zone-changes.service.js';
+import { ClockWatch } from './advance/clock-watch.service.js';
 import { VersionsService } from './advance/versions.service.js';
 
 /**
@@ -43,7 +45,14 @@ import { VersionsService } from './advance/versions.service.js';
  * never sends them.
  */
 @Module({
-  imports: [SubscribersModule, SegmentsModule, DeliveryModule, PreflightModule, ExperimentsModule],
+  imports: [
+    AlertsModule,
+    SubscribersModule,
+    SegmentsModule,
+    DeliveryModule,
+    PreflightModule,
+    ExperimentsModule,
+  ],
   controllers: [
     SequencesController,
     EventsController,
@@ -60,6 +69,7 @@ import { VersionsService } from './advance/versions.service.js';
     EnrollingService,
     VersionsService,
     AdvanceService,
+    ClockWatch,
     EffectsService,
     ReactionsService,
     SignalsService,

@@ -9,6 +9,7 @@ import {
   type MessageState,
   type PlannedMessage,
 } from '../message/message.js';
+import { letGo } from '../message/expiry.js';
 import { PAUSED_BY_READER } from '../message/state-reasons.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
 import { ERASED } from '../../subscribers/erased.js';
@@ -136,7 +137,7 @@ export class MessagesQueries {
   /** Held for a reader's pause that is over. Not late: they wanted it so. Served by `message_held`. */
   async releasePaused(manager: EntityManager, now: Date): Promise<number> {
     const [, count]: [unknown[], number] = await manager.query(
-      `update message m set state = 'ready', state_reason = null, due_at = greatest(m.due_at, $1), planned_for = null
+      `update message m set ${letGo('$1::timestamptz')}
        from (select p.id from message p where p.state = 'held' and p.state_reason = $2 and not exists (
            select 1 from subscriber s where s.id = p.subscriber_id and s.paused_until is not null)
          order by p.id limit 5000 for update of p skip locked) h

@@ -4,6 +4,7 @@ import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { Wake } from '../../infra/jobs/wake.js';
 import { notFound } from '../../values/not-found.js';
+import { letGo } from '../message/expiry.js';
 import { SEQUENCE_PAUSED } from '../message/state-reasons.js';
 import { SEND_DUE } from '../ledger/send-due.js';
 
@@ -207,7 +208,7 @@ export class SequencePauses {
 
   private async releaseSome(manager: EntityManager): Promise<number> {
     const [, count]: [unknown[], number] = await manager.query(
-      `update message m set state = 'ready', state_reason = null, due_at = greatest(m.due_at, $1), planned_for = null
+      `update message m set ${letGo('$1::timestamptz')}
        from (select h.id from message h where h.state = 'held' and h.state_reason = $2 and not exists (
            select 1 from sequence_pause p where p.funnel_key = h.funnel_key and p.resumed_at is null)
          order by h.id limit $3 for update of h skip locked) w

@@ -130,6 +130,29 @@ describe('a sequence whose mails are paused', () => {
     expect(days).toEqual([{ days: 1 }, { days: 2 }]);
   });
 
+  it.each(['sequence', 'reader'])(
+    'said of a mail that it was held (by its %s) until it was of no use, but not where the pause ended before anybody looked',
+    async (who) => {
+      await t.publish('- { key: one, email: emails/story, expires: "2026-01-06" }');
+      const id = await t.person('reader@example.com');
+      await t.enroll(id);
+      await t.run();
+      if (who === 'sequence') await say('pause');
+      else {
+        const until = new Date(t.clock.now().getTime() + 3 * DAY_MS);
+        await t.db.query('update subscriber set paused_until = $2 where id = $1', [id, until]);
+      }
+      await pass(3);
+      if (who === 'sequence') await say('resume');
+      else await t.test.app.get(JobRunner, { strict: false }).run('privacy.end-pauses');
+      await t.test.runDue();
+      const why = who === 'sequence' ? 'sequence paused' : 'paused by the reader';
+      expect(await t.db.query('select state, state_reason as reason from message')).toEqual([
+        { state: 'expired', reason: `${why}, too late to be sent` },
+      ]);
+    },
+  );
+
   it('wrote everybody who was due in it anew every quarter of an hour', async () => {
     await t.publish('- { key: one, email: emails/story, delay: 1 hour }');
     for (const name of ['a', 'b', 'c']) await t.enroll(await t.person(`${name}@example.com`));
