@@ -55,6 +55,7 @@ export function broadcastDetail({
 /** What lets none of them go, by `limitedBy`. */
 const STOPS: Readonly<Record<string, string>> = {
   ledger: 'none goes until you confirm the ledger on the page Sending',
+  leavings: 'none goes while a process says nothing that may know of leavings, see the page Sending',
   signing: 'some wait for a DKIM key that is missing or bad',
 };
 

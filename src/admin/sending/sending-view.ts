@@ -9,6 +9,7 @@ import type { SendingState } from '../../delivery/pacing/sending.schemas.js';
 /** Why nothing goes, of an estimate without a time; null: nothing stands in the way. */
 export function stopWords(limitedBy: string | null, { relays }: Pick<SendingState, 'relays'>): string | null {
   if (limitedBy === 'ledger') return 'the ledger waits for your confirmation';
+  if (limitedBy === 'leavings') return 'mails of lists wait for a process that says nothing';
   if (limitedBy === 'signing') return 'some of them wait for a DKIM key that is missing or bad';
   return limitedBy === 'relay' && noneWorks(relays) ? 'no mail relay works' : null;
 }

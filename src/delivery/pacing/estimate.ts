@@ -25,7 +25,7 @@ export interface Estimate {
   perSecond: number | null;
   /**
    * The limit that decides, by its bucket's key; `relay`: as fast as mails are taken. Without a time it may also be what lets
-   * nothing through: `relay`, `ledger` or `signing`. Null when nothing waits.
+   * nothing through: `relay`, `ledger`, `leavings` or `signing`. Null when nothing waits.
    */
   limitedBy: string | null;
 }
@@ -44,8 +44,11 @@ export function withUnwritten(
   return loads.map((load) => ({ ...load, ready: load.ready + (count * load.ready) / written }));
 }
 
-/** What stops all mails however much their limits let through: no relay works, the ledger waits for its owner, or a DKIM key is bad. */
-export type Stop = 'relay' | 'ledger' | 'signing';
+/**
+ * What stops mails however much their limits let through: no relay works, the ledger waits for its owner, those of lists wait for a
+ * process that may know of leavings, or a DKIM key is bad.
+ */
+export type Stop = 'relay' | 'ledger' | 'leavings' | 'signing';
 
 export interface Arrival {
   inMs: number;

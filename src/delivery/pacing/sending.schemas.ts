@@ -112,7 +112,7 @@ export const estimateResponse = z.object({
   perSecond: z.number().nullable(),
   limitedBy: z.string().nullable().meta({
     description:
-      'The limit that decides; `relay`: what the relays take. With `completesAt` null it may be what lets nothing through: `relay` (none works), `ledger` (it waits for your confirmation) or `signing` (a DKIM key is missing or bad).',
+      'The limit that decides; `relay`: what the relays take. With `completesAt` null it may be what lets nothing through: `relay` (none works), `ledger` (it waits for your confirmation), `leavings` (mails of lists wait for one of `silentKeepers` of the state) or `signing` (a DKIM key is missing or bad).',
   }),
 });
 

@@ -102,12 +102,13 @@ export class SendingService {
     { unwritten = 0, queue = '', test = null }: Partial<Unwritten> = {},
   ): Promise<Omit<z.output<typeof estimateResponse>, 'completesAt'> & { completesAt: Date | null }> {
     const now = this.clock.now();
-    const [buckets, shares, observedPerSecond, guard, anyWorks] = await Promise.all([
+    const [buckets, shares, observedPerSecond, guard, anyWorks, silent] = await Promise.all([
       this.pacing.buckets(),
       this.relays.shares(),
       this.queries.observedPerSecond(),
       this.guard.state(),
       this.relays.anyWorks(),
+      this.queries.silentKeepers(now),
     ]);
     const limits = {
       buckets: joined(
@@ -117,7 +118,8 @@ export class SendingService {
       bucketsOf: joinedKeysOf,
       observedPerSecond,
     };
-    const stopped: Stop | null = !guard.ok ? 'ledger' : !anyWorks ? 'relay' : null;
+    const listsWait = silent.some(({ until }) => until !== null);
+    const stopped: Stop | null = !guard.ok ? 'ledger' : !anyWorks ? 'relay' : listsWait ? 'leavings' : null;
     const of = (loads: readonly QueueLoad[], stop: Stop | null = stopped): Estimate =>
       estimate(loads, limits, { nowMs: now.getTime(), stop });
     if (broadcastId === null) {

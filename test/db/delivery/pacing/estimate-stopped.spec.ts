@@ -50,6 +50,15 @@ describe('the estimate while nothing goes, whatever the limits let through', () 
     expect(await get(SendingService).estimate(null)).toMatchObject({ ...STOPPED, limitedBy: 'ledger' });
   });
 
+  it('gave a time although mails of lists waited for a process that had ended without a word', async () => {
+    await plan();
+    await t.db.query(
+      `insert into leavings_keeper (process, folder, place, good_until, held_ms)
+       values (gen_random_uuid(), 'gone', 'gone.example:/data/leavings', clock_timestamp() - interval '1 hour', 600000)`,
+    );
+    expect(await get(SendingService).estimate(null)).toMatchObject({ ...STOPPED, limitedBy: 'leavings' });
+  });
+
   it('gave a time although the key of the sender was missing, and forgot the mails that wait for it', async () => {
     await get(SignedDomains).noteSigned(['example.com']);
     await plan();

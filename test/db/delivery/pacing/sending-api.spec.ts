@@ -116,6 +116,7 @@ describe('/api/v1/sending', () => {
       reason: null,
       pausedSequences: [],
       pausedBroadcasts: [],
+      silentKeepers: [],
       buckets: [
         {
           key: 'global',
