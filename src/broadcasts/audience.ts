@@ -231,6 +231,15 @@ export function compileAudience(
   };
 }
 
+/** As `compileAudience` of now, whatever the status of a person is. */
+export function compileChosen(audience: Audience, inSegments: InSegments | null): SqlCondition {
+  const [, ...chosen] = audienceParts(audience, 1, inSegments).map(({ condition }) => condition);
+  return {
+    text: ['true', ...chosen.map(({ text }) => text)].join(' and '),
+    parameters: chosen.flatMap(({ parameters }) => parameters),
+  };
+}
+
 /**
  * Each condition of the audience by itself, in words and as SQL; all parameters are numbered on from `first`. With
  * `asOf` only people, tags and funnels count that were there then.

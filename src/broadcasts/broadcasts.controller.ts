@@ -132,7 +132,7 @@ export class BroadcastsController {
   @ApiRoute({
     summary: 'Check a broadcast before it is sent',
     description:
-      'Variables over everybody who would get it now, and the mail made with each of their values (50,000 of one variable, for 20 seconds; what lies beyond is said), links, size, text part, sender, mail programs, and what the DNS says of the sender. The start refuses what would reach its readers broken, and a DKIM key that is not the one the DNS publishes. A DNS that does not answer stops nothing.',
+      'Whether anybody would get it now, and why not; variables over all of them, and the mail made with each of their values (50,000 of one variable, for 20 seconds; what lies beyond is said), links, size, text part, sender, mail programs, and what the DNS says of the sender. The start refuses what would reach its readers broken, and a DKIM key that is not the one the DNS publishes. A DNS that does not answer stops nothing.',
     tag,
     response: preflightResponse,
     status: 200,

@@ -3,6 +3,7 @@ import { AlertsModule } from '../infra/alerts/alerts.module.js';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { PreflightModule } from '../delivery/preflight/preflight.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
+import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { BroadcastLastLook } from './broadcast-last-look.service.js';
 import { BroadcastPlanner } from './broadcast-planner.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
@@ -21,7 +22,7 @@ import { SplitTests } from './split-test.service.js';
 
 /** One message to many people at a time. Owns `broadcast`. It plans messages and never sends them. */
 @Module({
-  imports: [AlertsModule, DeliveryModule, PreflightModule, SegmentsModule],
+  imports: [AlertsModule, DeliveryModule, PreflightModule, SegmentsModule, SubscribersModule],
   controllers: [BroadcastsController],
   providers: [
     BroadcastsService,

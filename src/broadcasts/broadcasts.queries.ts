@@ -8,6 +8,7 @@ import {
   type Audience,
   audienceCondition,
   compileAudience,
+  compileChosen,
   segmentCondition,
   segmentsOf,
 } from './audience.js';
@@ -18,6 +19,8 @@ import type { Recipients } from './broadcast-batch.js';
 import type { PublishedWords } from './split.js';
 import type { BroadcastState } from './broadcast-status.js';
 import type { BroadcastTiming } from './timing.js';
+import { SuppressionsService } from '../subscribers/suppressions.service.js';
+import { keptFrom, type KeptFrom } from './reach.js';
 import { LOCKS } from '../infra/database/advisory-locks.js';
 
 /** What the transaction that writes a batch of mails says of it. */
@@ -49,12 +52,16 @@ const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.
 const OPEN_MAIL = (broadcastId: string): string =>
   `select m.id from message m where m.broadcast_id = ${broadcastId} and m.state in ('ready', 'held', 'leased') order by m.state limit 1`;
 
+/** Of so many it is looked up whether all are suppressed. */
+const FEW = 500;
+
 /** The SQL of `broadcast`. Its mails are written by the delivery module. */
 @Injectable()
 export class BroadcastsQueries {
   constructor(
     private readonly dataSource: DataSource,
     private readonly segments: SegmentsService,
+    private readonly suppressions: SuppressionsService,
   ) {}
 
   /**
@@ -275,6 +282,30 @@ export class BroadcastsQueries {
     const { text, parameters } = await this.compileNow(audience);
     const paused = { text: `s.paused_until is not null and ${text}`, parameters };
     return Math.max(0, all - (await this.segments.countWhere(paused)));
+  }
+
+  /** What keeps it from those it is for, where nobody would get it now; null where somebody would. Throws `SEGMENT_NOT_FOUND`. */
+  async keptFrom({ audience }: Pick<Broadcast, 'audience'>): Promise<KeptFrom | null> {
+    const size = await this.audienceSize({ audience });
+    if (size > FEW) return null;
+    const { text, parameters } = await this.conditionNow(audience);
+    const readers: { key: string }[] = await this.dataSource.query(
+      `select s.email_key as key from subscriber s where ${text} limit ${FEW + 1}`,
+      parameters,
+    );
+    const suppressed = await this.suppressions.countOf(readers.map(({ key }) => key));
+    if (suppressed < readers.length) return null;
+    const named = segmentCondition(audience, await this.segments.conditionsOf(segmentsOf(audience)));
+    const compiler = named === null ? null : await this.segments.compiler({});
+    const chosen = compileChosen(
+      audience,
+      compiler === null || named === null ? null : (first) => compiler(named, first),
+    );
+    const rows: { status: string; count: number }[] = await this.dataSource.query(
+      `select s.status, count(*)::int as count from subscriber s where ${chosen.text} group by 1`,
+      chosen.parameters,
+    );
+    return keptFrom(rows, { readers: readers.length, suppressed });
   }
 
   /** Recipients behind the cursor, whose mails planning has still to write; counted, which takes about a second for a million. */

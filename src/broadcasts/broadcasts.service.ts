@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { isOfReports } from '../delivery/guards/sending-health.js';
+import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import type { PreflightReport } from '../delivery/preflight/preflight.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { Wake } from '../infra/jobs/wake.js';
@@ -12,6 +13,7 @@ import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+import { nobodyFinding } from './reach.js';
 import { checkArmHours, startOf, type PublishedWords } from './split.js';
 import { AT_ONCE, beginOf, type BroadcastTiming } from './timing.js';
 
@@ -113,9 +115,18 @@ export class BroadcastsService {
     return this.queries.audienceSize(await this.found(id));
   }
 
-  /** What is wrong with its mail, over everybody who would get it now. Throws `BROADCAST_NOT_FOUND`. */
+  /** What is wrong with its mail, over everybody who would get it now, and whether anybody would. Throws `BROADCAST_NOT_FOUND`. */
   async check(id: string): Promise<PreflightReport> {
-    return this.preflight.report(await this.found(id));
+    const broadcast = await this.found(id);
+    const report = await this.preflight.report(broadcast);
+    const nobody = await this.nobody(broadcast);
+    return nobody === null ? report : { ...report, findings: [nobody, ...report.findings] };
+  }
+
+  /** That nobody would get it now, and why; null where somebody would. */
+  async nobody(broadcast: Pick<Broadcast, 'audience'>): Promise<PreflightFinding | null> {
+    const kept = await this.queries.keptFrom(broadcast);
+    return kept === null ? null : nobodyFinding(kept);
   }
 
   private async change(id: string, action: BroadcastAction, reason: string | null): Promise<BroadcastReport> {

@@ -94,6 +94,15 @@ export class SuppressionsService {
     return manager.query(`${SUPPRESSION} where email_hash = $1 order by id desc`, [this.hash(emailKey)]);
   }
 
+  /** How many of the addresses no list mail goes to. */
+  async countOf(emailKeys: readonly string[]): Promise<number> {
+    const rows: { count: number }[] = await this.dataSource.query(
+      'select count(distinct email_hash)::int as count from suppression where email_hash = any($1::bytea[])',
+      [emailKeys.map((key) => this.hash(key))],
+    );
+    return rows[0]?.count ?? 0;
+  }
+
   /** Newest first, below `cursor`. */
   async page(cursor: string | undefined, limit: number): Promise<Suppression[]> {
     return this.dataSource.query(

@@ -132,6 +132,7 @@ export class BroadcastPagesController {
       }),
       resendable: begun ? await this.unknowns.resendable(report.id) : 0,
       heldForOwner: begun ? await this.held.countOf(report.id) : 0,
+      nobody: report.state === 'draft' ? ((await this.broadcasts.nobody(report))?.message ?? null) : null,
       reader: previews[0]?.reader ?? null,
       start: startFormPage(typed, errors),
       resend: {

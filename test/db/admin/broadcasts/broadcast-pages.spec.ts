@@ -54,6 +54,16 @@ describe('the owner’s pages of broadcasts', () => {
     for (const path of ['/none/resend', '/none/start']) await post(path, { when: 'now' }).expect(404);
   });
 
+  it('say before the start that nobody would get it: it was done without a word', async () => {
+    const id = await written();
+    expect((await get(`/${id}`)).text).not.toContain('nobody would get it');
+    await t.dataSource.query(`update subscriber set status = 'pending'`);
+    const words = 'nobody would get it now: of those it is for, 3 people are pending';
+    expect((await get(`/${id}`)).text).toContain(`As it stands ${words}`);
+    expect((await get(`/${id}?check=1`)).text).toContain(`</span> ${words}`);
+    await t.dataSource.query(`update subscriber set status = 'active'`);
+  });
+
   it('say of mails that wait for the owner that they do: they were among those that wait for their turn', async () => {
     const id = await written();
     await post(`/${id}/start`, { when: 'now' }).expect(303);
