@@ -21,14 +21,14 @@ import { wouldLoop } from './recruiting-tree.js';
 
 type Address = Extract<EmailAddressParse, { ok: true }>;
 
-export interface NewAffiliate {
+interface NewAffiliate {
   code: string;
   name: string;
   email: Address;
   recruiterId: string | null;
 }
 
-export interface AffiliateChange {
+interface AffiliateChange {
   name?: string | undefined;
   email?: Address | undefined;
   state?: AffiliateState | undefined;

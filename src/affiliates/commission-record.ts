@@ -32,7 +32,7 @@ export interface CommissionRecord {
 }
 
 export const COMMISSION_STATES = ['refused', 'pending', 'due', 'in_payout', 'paid', 'clawed_back'] as const;
-export type CommissionState = (typeof COMMISSION_STATES)[number];
+type CommissionState = (typeof COMMISSION_STATES)[number];
 
 export function commissionState(
   { refusal, payoutState, amountMinor, clawedBackMinor, dueAt }: CommissionRecord,

@@ -28,7 +28,7 @@ export interface EarnedCommission {
   refusal: Refusal | null;
 }
 
-export interface Sale {
+interface Sale {
   /** What was paid for each product, after discounts, in minor units from 0. */
   lines: readonly { id: string; netMinor: number }[];
   rates: CommissionRates;

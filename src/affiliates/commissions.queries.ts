@@ -72,7 +72,7 @@ export async function insertCommissions(
   }
 }
 
-export interface OpenCommission {
+interface OpenCommission {
   id: string;
   affiliateId: string;
   lineId: string;

@@ -23,7 +23,7 @@ import { forgetPaidOff } from './forget.queries.js';
 import { ReferralsService } from './referrals.service.js';
 
 /** As much of a paid order as decides who earns by it. */
-export interface PaidOrder {
+interface PaidOrder {
   id: string;
   funnelKey: string;
   currency: string;

@@ -39,7 +39,7 @@ export interface DueRow {
 }
 
 /** With what it is the sum of. */
-export interface DueSum extends DueRow {
+interface DueSum extends DueRow {
   commissionIds: string[];
   clawbackIds: string[];
 }

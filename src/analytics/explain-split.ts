@@ -22,7 +22,7 @@ export interface SplitFacts extends Pick<Experiment, 'terms' | 'verdict' | 'deci
 }
 
 /** Which arm the step is of, and why the person has it. */
-export function splitRule({ test, terms, verdict, decidedAt, own }: SplitFacts): Rule | null {
+function splitRule({ test, terms, verdict, decidedAt, own }: SplitFacts): Rule | null {
   const name = `the split test ${quoted(test)}`;
   if (own === null) {
     if (verdict === null) return null;

@@ -1,6 +1,6 @@
 import { instantText, rule, type Rule } from './explanation.js';
 
-export interface UseFacts {
+interface UseFacts {
   now: Date;
   message: { dueAt: Date; expiresAt: Date | null; unknownCount: number };
 }

@@ -31,7 +31,7 @@ export type MessageRow = MessageFacts['message'] & {
 };
 
 /** A mail, and when it was planned. */
-export interface MailAt {
+interface MailAt {
   id: string;
   at: Date;
 }

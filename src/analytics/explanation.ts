@@ -8,7 +8,7 @@ import { durationText } from '../values/duration.js';
  * `info` tells, `passed` let the mail through, `waits` holds it back for now, `stopped` ended it, `done` is the end it
  * came to otherwise.
  */
-export type RuleVerdict = 'info' | 'passed' | 'waits' | 'stopped' | 'done';
+type RuleVerdict = 'info' | 'passed' | 'waits' | 'stopped' | 'done';
 
 /** One rule that was asked, in the order in which the engine asks. */
 export interface Rule {

@@ -12,7 +12,7 @@ export interface RecipientReport {
   category: string | null;
 }
 
-export interface DeliveryReport {
+interface DeliveryReport {
   reportingMta: string | null;
   recipients: RecipientReport[];
 }

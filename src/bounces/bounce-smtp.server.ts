@@ -35,7 +35,7 @@ interface Caller {
 }
 
 /** Files in PEM. */
-export interface TlsFiles {
+interface TlsFiles {
   certFile: string;
   keyFile: string;
 }

@@ -60,7 +60,7 @@ export interface BounceFilter {
 }
 
 /** Whose reports are looked through: those that came after `since`. */
-export interface ReportsOf {
+interface ReportsOf {
   addressHash: Buffer;
   subscriberId: string | null;
   since: Date;

@@ -9,7 +9,7 @@ import { takenBy } from '../delivery/message/recipient-group.js';
 import { domainSql } from '../values/email-address.js';
 
 /** Whose readers complained: a group of receivers or, of all others, one receiver by itself, whose name stands for it. */
-export interface Provider {
+interface Provider {
   group: string;
   receiver: string | null;
 }

@@ -17,7 +17,7 @@ import { snsMessage } from './providers/sns.js';
 import { SnsVerifier } from './sns-verifier.service.js';
 import { HOUR_MS } from '../values/time-units.js';
 
-export interface HookCall {
+interface HookCall {
   raw: Buffer;
   body: unknown;
   header: (name: string) => string;

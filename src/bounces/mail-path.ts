@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /** How a report came in. */
-export interface ReportPath {
+interface ReportPath {
   /** Its Received headers, the newest first: each server on the way puts its own on top (RFC 5321 §4.4). */
   received: readonly string[];
   /** Who brought it to the listener; null where it was read from a mailbox, whose servers are believed. */

@@ -2,12 +2,12 @@ import type { EntityManager } from 'typeorm';
 import { domainSql } from '../values/email-address.js';
 import { DAY_MS } from '../values/time-units.js';
 
-export interface RefusingMailbox {
+interface RefusingMailbox {
   addressHash: Buffer;
   subscriberId: string;
 }
 
-export interface RefusingLook {
+interface RefusingLook {
   /** Refusals of before say nothing any more. */
   since: Date;
   /** Only mailboxes that have refused a mail after it: of what was known before, nothing is new. */

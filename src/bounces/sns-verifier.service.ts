@@ -6,7 +6,7 @@ import { amazonUrl, isSignedBy, type SnsMessage } from './providers/sns.js';
 /** Injection token: how an address of Amazon's is fetched. Tests bring their own. */
 const FETCH_AMAZON = Symbol('fetch from Amazon');
 /** Null where Amazon has nothing at the address; throws when it could not be asked, or had no time. */
-export type FetchAmazon = (url: URL) => Promise<string | null>;
+type FetchAmazon = (url: URL) => Promise<string | null>;
 
 const TIMEOUT_MS = 5_000;
 const MAX_CHARS = 64_000;

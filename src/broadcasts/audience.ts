@@ -143,7 +143,7 @@ interface AudiencePart {
 }
 
 /** What `segmentCondition` said, compiled with parameters from a number on. */
-export type InSegments = (first: number) => SqlCondition;
+type InSegments = (first: number) => SqlCondition;
 
 function partsOf(audience: Audience): AudiencePart[] {
   const quoted = (names: readonly string[]): string => names.map((name) => `“${name}”`).join(', ');

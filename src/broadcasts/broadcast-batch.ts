@@ -29,7 +29,7 @@ export interface Recipients {
 }
 
 /** By slug and reader, what earlier mails have told them about an offer. */
-export type PromisedBefore = ReadonlyMap<string, ReadonlyMap<string, Promised>>;
+type PromisedBefore = ReadonlyMap<string, ReadonlyMap<string, Promised>>;
 
 /**
  * The mails of a broadcast to some of its recipients, of whom the first is number `position`, and what there is to count.

@@ -100,7 +100,7 @@ export function broadcastMailKey(broadcastId: string): [before: string, after: s
   return [`b:${broadcastId}:`, ''];
 }
 
-export interface BroadcastEstimate {
+interface BroadcastEstimate {
   /** All of its mails that have not gone, those of the next two lines among them. */
   remaining: number;
   /** Readers whose mail is still to be written. */

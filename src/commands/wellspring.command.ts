@@ -16,7 +16,7 @@ const REFUSED = 1;
 const WRONG_USE = 2;
 
 /** Where a command is run: its variables, by default those of the process, and where its words go. */
-export interface CommandSurroundings {
+interface CommandSurroundings {
   env?: Record<string, string | undefined>;
   out: (text: string) => void;
   error: (text: string) => void;

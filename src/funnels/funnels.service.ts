@@ -47,7 +47,7 @@ export interface FileOptions extends ChangeOptions {
   spare?: string | undefined;
 }
 
-export interface FunnelHistoryEntry {
+interface FunnelHistoryEntry {
   version: number;
   appliedAt: Date;
   restored: number | null;

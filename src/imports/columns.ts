@@ -23,13 +23,13 @@ export interface Columns {
   dateOrder: DateOrder | null;
 }
 
-export interface ColumnProblem {
+interface ColumnProblem {
   field: string;
   message: string;
   allowed?: string[];
 }
 
-export type ColumnsRead = { ok: true; columns: Columns } | { ok: false; problems: ColumnProblem[] };
+type ColumnsRead = { ok: true; columns: Columns } | { ok: false; problems: ColumnProblem[] };
 
 /** Header of our own export's address column: no other table has it, and its cells are read back exactly. */
 export const OWN_ADDRESS_HEADER = 'wellspring:email';

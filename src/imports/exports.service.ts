@@ -14,7 +14,7 @@ const EXPORTED_ALERT = 'subscribers:exported:';
 const TOLD_DAYS = 7;
 
 /** Who takes subscribers along: a key of the API by its id, the signed-in owner, or whoever has a shell on the server. */
-export type Exporter = { apiKeyId: string } | 'owner' | 'command line';
+type Exporter = { apiKeyId: string } | 'owner' | 'command line';
 
 /** Tables of subscribers on their way out. */
 @Injectable()

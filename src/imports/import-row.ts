@@ -59,8 +59,7 @@ export type RowRead =
       withoutConsent: boolean;
       /** A time zone was given that is none; the person has none now. */
       unknownZone: boolean;
-      /** They want no mails about something that is no topic here, or none yet. */
-      /** Of the topics that they want no mails about. */
+      /** Of the topics that they want no mails about: those that are none here, or none yet. */
       unknownTopics: string[];
     }
   | { ok: false; problem: string; noes: Noes | null };

@@ -5,7 +5,7 @@ import { isDate } from '../subscribers/field.js';
 export const DATE_ORDERS = ['dmy', 'mdy'] as const;
 export type DateOrder = (typeof DATE_ORDERS)[number];
 
-export type InstantRead = { ok: true; at: Date } | { ok: false; problem: string };
+type InstantRead = { ok: true; at: Date } | { ok: false; problem: string };
 
 const ISO =
   /^\d{4}-\d{2}-\d{2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?\s{0,9}(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})?$/i;

@@ -1,7 +1,7 @@
 import { exportCell } from './export-cell.js';
 import type { ImportSource } from './import-job.js';
 
-export interface ReportLine {
+interface ReportLine {
   line: number;
   reason: string;
   email: string | null;

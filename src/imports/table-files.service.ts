@@ -25,13 +25,13 @@ const PIECE_BYTES = 65_536;
 const HEAD_BYTES = 65_536;
 
 /** A file that holds a table, or one of an archive's. */
-export interface TableFile {
+interface TableFile {
   name: string;
   pieces(): AsyncIterable<Buffer>;
 }
 
 /** A table whose header has been read. */
-export interface OpenTable {
+interface OpenTable {
   name: string;
   encoding: Encoding;
   delimiter: string;

@@ -4,7 +4,7 @@ import { Agent, request, type Dispatcher } from 'undici';
 import { isPublicAddress } from './public-address.js';
 import { urlOf } from '../values/url.js';
 
-export interface ResolvedAddress {
+interface ResolvedAddress {
   address: string;
   family: number;
 }
@@ -17,7 +17,7 @@ export type FetchOutcome =
   | { kind: 'refused'; reason: string }
   | { kind: 'failed'; reason: string };
 
-export type Fetched =
+type Fetched =
   | (Extract<FetchOutcome, { kind: 'answered' }> & { bytes: Buffer | null; contentType: string })
   | Exclude<FetchOutcome, { kind: 'answered' }>;
 

@@ -30,7 +30,7 @@ export async function findOfferById(db: EntityManager, id: string): Promise<Offe
   return rows[0] ?? null;
 }
 
-export interface ListPage {
+interface ListPage {
   /** Undefined starts at the newest. */
   beforeId?: string | undefined;
   limit: number;

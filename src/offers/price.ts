@@ -1,7 +1,7 @@
 import { applyDiscountBps, discountOf, type Money } from '../values/money.js';
 
 /** What mails promised one subscriber: `until` is null for a promise without an end, `price` what they said until then. */
-export interface OfferGrant {
+interface OfferGrant {
   readonly until: Date | null;
   /** Null where none holds that was said for what the offer sells. */
   readonly price: Money | null;

@@ -6,7 +6,7 @@ import { moneyOf, type Money } from '../values/money.js';
 import type { Product } from './offer.js';
 import { findProduct, listProducts } from './offers.queries.js';
 
-export interface ProductDefinition {
+interface ProductDefinition {
   key: string;
   funnelKey: string;
   name: string;

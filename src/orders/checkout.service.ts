@@ -18,7 +18,7 @@ import {
   renameOpen,
 } from './orders.queries.js';
 
-export interface CheckoutSubmission {
+interface CheckoutSubmission {
   slug: string;
   messageId: string | null;
   visitorId: Buffer | null;

@@ -5,7 +5,7 @@ import { HOUR_MS } from '../values/time-units.js';
  * `order` opens the payment page, `order-page` the page with the downloads, `upsell` (with the id of an upsell) an offer
  * after an order: none stands in for another.
  */
-export type OrderTokenPurpose = 'order' | 'order-page' | 'upsell';
+type OrderTokenPurpose = 'order' | 'order-page' | 'upsell';
 
 /** A price that was agreed at the checkout holds this long. */
 const CHECKOUT_MS = 24 * HOUR_MS;

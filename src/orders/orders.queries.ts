@@ -37,7 +37,7 @@ export async function findOrder(db: EntityManager, id: string): Promise<Order | 
 }
 
 /** As `findOrder`, holding the order against every other payment of it until the transaction ends. */
-export async function lockOrder(db: EntityManager, id: string): Promise<Order | null> {
+async function lockOrder(db: EntityManager, id: string): Promise<Order | null> {
   // Locked first and read after, so that what is read is what the transaction before us has left.
   await db.query(`select 1 from orders where id = $1 for update`, [id]);
   return findOrder(db, id);

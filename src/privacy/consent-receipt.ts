@@ -10,7 +10,7 @@ export interface ReceiptPublicKey {
   alg: 'EdDSA';
 }
 
-export interface ReceiptKey {
+interface ReceiptKey {
   privateKey: KeyObject;
   publicKey: ReceiptPublicKey;
 }

@@ -12,7 +12,7 @@ import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../values/si
 import { DAY_MS, MINUTE_MS } from '../values/time-units.js';
 
 /** `my-data` hands out the file; `erase` forgets the person. Neither link stands in for the other. */
-export type DataPurpose = 'my-data' | 'erase';
+type DataPurpose = 'my-data' | 'erase';
 
 export const DATA_LINK_MINUTES = 30;
 /** One mail in ten minutes and three a day: a forwarded mail must not become a way to flood its reader. */

@@ -62,7 +62,7 @@ function compileNode(condition: Condition, context: Context): string {
 
 type PlainLeaf =
   { status: SubscriberStatus[] } | FieldCondition | { signedUp: TimeWindow } | { confirmed: TimeWindow };
-export type PeopleLeaf = Exclude<Leaf, PlainLeaf>;
+type PeopleLeaf = Exclude<Leaf, PlainLeaf>;
 
 /** What the subscriber's own row tells. Throws for a leaf that it does not. */
 export function compilePlain(leaf: Leaf, context: Context): string {

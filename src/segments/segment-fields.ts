@@ -15,7 +15,7 @@ export const COLUMNS: Readonly<Record<ColumnField, string>> = {
   timeZone: 's.time_zone',
   locale: 's.locale',
 };
-export type ColumnField = (typeof COLUMN_KEYS)[number];
+type ColumnField = (typeof COLUMN_KEYS)[number];
 
 export const OPERATORS_OF_TYPE: Readonly<Record<FieldType, readonly FieldOperator['op'][]>> = {
   text: ['is', 'isNot', 'oneOf', 'contains', 'startsWith', 'isSet'],

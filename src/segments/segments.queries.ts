@@ -21,7 +21,7 @@ const FEW_MARKS = 400;
 const LONGEST = '30s';
 
 /** Each with parameters from the number given on. */
-export interface PeopleCompiler {
+interface PeopleCompiler {
   byIndex: (first: number) => SqlCondition;
   ofRange: (first: number, range: { from: string; below: string }) => ForEverybody;
 }

@@ -3,7 +3,7 @@ import type { TimeWindow } from './condition.js';
 import { boundsOf, type OwnerClock } from './days.js';
 import { allOf, anyOf, type Form, type FormLeaf, othersThan } from './form.js';
 
-export interface Sides extends OwnerClock {
+interface Sides extends OwnerClock {
   /** About half of the people signed up before it; null when there is nobody. */
   middleSignUp: Date | null;
 }

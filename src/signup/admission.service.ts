@@ -11,7 +11,7 @@ import type { Form } from './forms.service.js';
 import type { Origin } from './origin.js';
 import { SignupTraces } from './signup-traces.service.js';
 
-export interface Admission {
+interface Admission {
   form: Form;
   signupId: string;
   subscriberId: string;

@@ -12,7 +12,7 @@ import { SignupLimits } from './signup-limits.service.js';
 import { SignupService } from './signup.service.js';
 import { checkSubmission, type SubmissionErrors, type Typed, type TypedValues } from './submission.js';
 
-export type IntakeOutcome =
+type IntakeOutcome =
   | { kind: 'taken'; email: string }
   | {
       kind: 'bad';

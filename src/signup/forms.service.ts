@@ -8,7 +8,7 @@ import { DomainError } from '../values/domain-error.js';
 
 import { type AskedField, type FormField, formFields } from './form-fields.js';
 
-export interface FormContent {
+interface FormContent {
   headline: string;
   subheadline?: string | undefined;
   bullets: string[];
@@ -20,7 +20,7 @@ export interface FormContent {
   funnelTitle: string;
 }
 
-export interface FormDefinition {
+interface FormDefinition {
   slug: string;
   funnelKey: string;
   template: string;

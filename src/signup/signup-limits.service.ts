@@ -21,8 +21,7 @@ export interface Attempt {
 }
 
 /** `block`: too many from this place; `address`: this mailbox has been asked often enough. */
-export type SignupVerdict =
-  { kind: 'ok' } | { kind: 'block'; retryAfterSeconds: number } | { kind: 'address' };
+type SignupVerdict = { kind: 'ok' } | { kind: 'block'; retryAfterSeconds: number } | { kind: 'address' };
 
 /** Counts sign-ups per mailbox and per block of network addresses. */
 @Injectable()

@@ -36,7 +36,7 @@ export interface SubmissionErrors {
   fields?: Record<string, string>;
 }
 
-export type SubmissionCheck =
+type SubmissionCheck =
   | { kind: 'good'; submission: Submission }
   | { kind: 'bot' }
   | { kind: 'bad'; errors: SubmissionErrors; values: TypedValues };

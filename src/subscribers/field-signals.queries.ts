@@ -24,7 +24,7 @@ export const listsHeld = (id: string): string =>
   `exists (select 1 from list_member h join list g on g.id = h.list_id join listened_list l on l.name = g.key where h.subscriber_id = ${id})`;
 
 /** The subscriber came by the link of an affiliate, as their order says, or is one. By keys. */
-export const affiliateHeld = (id: string, emailKey: string): string =>
+const affiliateHeld = (id: string, emailKey: string): string =>
   `(exists (select 1 from referral h where h.subscriber_id = ${id}) or exists (select 1 from affiliate h where h.email_key = ${emailKey}))`;
 
 /** Of somebody's fields, those that are listened for: no more of a person is noted. */

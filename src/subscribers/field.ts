@@ -26,7 +26,7 @@ export function fieldTypeConflict({
 
 export type FieldValue = string | number | boolean;
 
-export type FieldCheck = { ok: true; value: FieldValue } | { ok: false; allowed: string };
+type FieldCheck = { ok: true; value: FieldValue } | { ok: false; allowed: string };
 
 const MAX_FIELD_TEXT = 1_000;
 const DATE = /^(\d{4})-(\d{2})-(\d{2})$/;

@@ -26,7 +26,7 @@ export type Leaving =
   /** Nobody is left under this link when `subscriberId` is null; the address is suppressed all the same. */
   | { kind: 'left'; subscriberId: string | null };
 
-export interface LeaveHolder {
+interface LeaveHolder {
   /** The mail the link stands in. */
   messageId: string;
   subscriberId: string | null;

@@ -26,9 +26,9 @@ export const OUTCOMES = [
   /** A cell cannot be read: nothing of the row is taken but a no, also of somebody who is not here. */
   'rejected',
 ] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+type Outcome = (typeof OUTCOMES)[number];
 
-export interface MergeBatch {
+interface MergeBatch {
   importId: string;
   /** Lines behind `from`, up to `to`. */
   from: number;

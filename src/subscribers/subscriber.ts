@@ -21,7 +21,7 @@ export interface Subscriber {
   updatedAt: Date;
 }
 
-export type ConsentKind = 'granted' | 'confirmed' | 'withdrawn';
+type ConsentKind = 'granted' | 'confirmed' | 'withdrawn';
 
 /** Evidence of one decision about consent; kept, never changed. */
 export interface ConsentEvidence {

@@ -28,7 +28,7 @@ import { SuppressionsService } from './suppressions.service.js';
 
 type EmailAddress = Extract<EmailAddressParse, { ok: true }>;
 
-export interface SubscriberDetails {
+interface SubscriberDetails {
   email: EmailAddress;
   name?: string | undefined;
   timeZone?: string | undefined;

@@ -2,7 +2,7 @@
 export const SUBSCRIBER_STATUSES = ['pending', 'active', 'unsubscribed', 'bounced', 'complained'] as const;
 export type SubscriberStatus = (typeof SUBSCRIBER_STATUSES)[number];
 
-export type SubscriptionEvent = 'confirm' | 'unsubscribe' | 'bounce' | 'complain';
+type SubscriptionEvent = 'confirm' | 'unsubscribe' | 'bounce' | 'complain';
 
 type Row = Readonly<Record<SubscriptionEvent, SubscriberStatus | null>>;
 

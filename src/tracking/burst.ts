@@ -23,8 +23,8 @@ export const WAITING: HitVerdict = {
   class: 'unknown',
   reason: 'a moment to see whether more links are asked for',
 };
-export const ALL_LINKS: HitVerdict = { class: 'scanner', reason: 'several links of the mail at once' };
-export const SAME_CLIENT: HitVerdict = { class: 'scanner', reason: 'the same client asked as a machine' };
+const ALL_LINKS: HitVerdict = { class: 'scanner', reason: 'several links of the mail at once' };
+const SAME_CLIENT: HitVerdict = { class: 'scanner', reason: 'the same client asked as a machine' };
 export const SEVERAL_MAILS: HitVerdict = { class: 'scanner', reason: 'links of several mails at once' };
 
 export interface MailHit extends Hit {

@@ -4,7 +4,7 @@ import { isbot } from 'isbot';
  * `proxy`: a mail service that fetches pictures for its readers; `scanner`: a program that says what it is; `foreign`:
  * dressed as a browser, with a name on it that no browser of people carries; `person`: nothing speaks against one.
  */
-export interface UserAgentVerdict {
+interface UserAgentVerdict {
   kind: 'person' | 'proxy' | 'scanner' | 'foreign';
   /** Short and stable. */
   reason: string;

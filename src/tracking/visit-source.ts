@@ -2,7 +2,7 @@ import { urlOf } from '../values/url.js';
 const UTM_KEYS = ['source', 'medium', 'campaign', 'term', 'content'] as const;
 const MAX_CHARS = 200;
 
-export interface VisitSource {
+interface VisitSource {
   /** Origin and path of the page that led here; queries are left out, they can hold anything about anybody. */
   referrer: string | null;
   utm: Partial<Record<(typeof UTM_KEYS)[number], string>> | null;

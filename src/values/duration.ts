@@ -3,7 +3,7 @@ import { instantOfLocalMs, startOfLocalDay, steadyLocalClockMs } from './zoned-t
 import { MINUTE_MS, HOUR_MS, DAY_MS } from './time-units.js';
 
 export const DURATION_UNITS = ['minutes', 'hours', 'days', 'weeks', 'months'] as const;
-export type DurationUnit = (typeof DURATION_UNITS)[number];
+type DurationUnit = (typeof DURATION_UNITS)[number];
 
 /** `value` is whole and not negative. */
 export interface Duration {

@@ -11,7 +11,7 @@ export interface AddressAdvice {
   role: boolean;
 }
 
-export type AddressReview = ({ ok: true } & AddressAdvice) | { ok: false; reason: string };
+type AddressReview = ({ ok: true } & AddressAdvice) | { ok: false; reason: string };
 
 /** Advice on an address that `parseEmailAddress` has accepted. */
 export function adviseOnAddress({ address, domain }: { address: string; domain: string }): AddressAdvice {

@@ -12,7 +12,7 @@ const MAX_TOKEN_CHARS = 1024;
 const PURPOSE = /^[a-z0-9][a-z0-9._:-]*$/;
 const ID = /^(?:0|[1-9]\d{0,18})$/;
 
-export interface ExpiringPayload {
+interface ExpiringPayload {
   readonly payload: Uint8Array;
   readonly expiresAt: Date;
 }

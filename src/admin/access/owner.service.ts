@@ -11,7 +11,7 @@ import type { Owner } from './owner-of-request.js';
 import { sha256 } from '../../values/sha256.js';
 import { limitKey } from '../../infra/rate-limits/limit-key.js';
 
-export interface Credentials {
+interface Credentials {
   email: Extract<EmailAddressParse, { ok: true }>;
   password: string;
 }
@@ -22,13 +22,13 @@ export interface OpenedSession {
   expiresAt: Date;
 }
 
-export interface LoginPlace {
+interface LoginPlace {
   ip: string;
   /** Of a browser that has signed in here before; null for any other. */
   browserId: string | null;
 }
 
-export type LoginOutcome =
+type LoginOutcome =
   | { kind: 'signed_in'; session: OpenedSession }
   | { kind: 'wrong' }
   | { kind: 'limited'; retryAfterSeconds: number };

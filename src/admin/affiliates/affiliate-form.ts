@@ -63,7 +63,7 @@ const STATE_WORDS: Readonly<Record<string, { label: string; badge: string }>> = 
   clawed_back: { label: 'refunded', badge: 'badge-bad' },
 };
 
-export interface CommissionRow {
+interface CommissionRow {
   id: string;
   orderNumber: string;
   productName: string;

@@ -11,7 +11,7 @@ import { audienceText } from './broadcast-form.js';
 import { minutesText, timingText } from './broadcast-start-form.js';
 import { broadcastView } from './broadcast-view.js';
 
-export interface BroadcastDetail {
+interface BroadcastDetail {
   report: BroadcastReport;
   /** Subjects of the arms, or of the one mail, as their readers see them. */
   subjects: readonly string[];

@@ -6,7 +6,7 @@ import { IF_PASSED, localMs, type BroadcastTiming } from '../../broadcasts/timin
 import { instantOfLocalMs } from '../../values/zoned-time.js';
 import type { BroadcastTyped } from './broadcast-form.js';
 
-export interface BroadcastStart {
+interface BroadcastStart {
   at: Date | null;
   timing: BroadcastTiming;
 }

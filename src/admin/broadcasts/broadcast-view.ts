@@ -3,7 +3,7 @@ import { isOfReports } from '../../delivery/guards/sending-health.js';
 import { nextState, type BroadcastAction } from '../../broadcasts/broadcast-status.js';
 import { lateText } from './broadcast-start-form.js';
 
-export interface BroadcastView {
+interface BroadcastView {
   id: string;
   title: string;
   template: string;

@@ -26,7 +26,7 @@ interface Bar {
   bottom: number;
 }
 
-export interface ForecastView {
+interface ForecastView {
   people: number;
   mailsInAll: Band;
   basis: Forecast['basis'];

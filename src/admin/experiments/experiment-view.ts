@@ -2,7 +2,7 @@ import type { Experiment } from '../../experiments/experiment.js';
 import { verdictText, type ArmResult, type GroupResult, type Results } from '../../experiments/results.js';
 import { moneyToText } from '../../values/money.js';
 
-export interface ExperimentView {
+interface ExperimentView {
   id: string;
   title: string;
   isDecided: boolean;

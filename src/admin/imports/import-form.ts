@@ -33,7 +33,7 @@ const TARGET_WORDS: Readonly<Record<string, string>> = {
   otherFields: 'Other fields (JSON)',
 };
 
-export interface ColumnChoice {
+interface ColumnChoice {
   name: string;
   header: string;
   samples: string[];
@@ -95,7 +95,7 @@ export function mappingTypedFrom(body: unknown): Typed {
 
 const NAMES = /^(?:status|consentText|existing|tags|lists|dateOrder|dryRun|column\.\d{1,3})$/;
 
-export type MappingRead =
+type MappingRead =
   { ok: true; options: ImportOptions; dryRun: boolean } | { ok: false; errors: Record<string, string> };
 
 /** The form as options of an import, or what is wrong with which field of it. */
@@ -141,7 +141,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   lists: 'Use keys of lists, with commas between them.',
 };
 
-export interface MappingView {
+interface MappingView {
   columns: ColumnChoice[];
   targets: { value: string; label: string }[];
   newTargets: readonly { value: string; label: string }[];

@@ -1,6 +1,6 @@
 import type { ImportJob } from '../../imports/import-job.js';
 
-export interface ImportView {
+interface ImportView {
   id: string;
   fileName: string;
   state: ImportJob['state'];

@@ -11,7 +11,7 @@ export const NEW_FIELD_TARGETS: readonly { value: string; type: FieldType; label
 
 const MAX_LABEL = 100;
 
-export interface NewFields {
+interface NewFields {
   fields: FieldDefinition[];
   /** The form as if the fields were there. */
   typed: Record<string, string>;

@@ -1,5 +1,5 @@
 const MAIL_TABS = ['html', 'text', 'source', 'headers'] as const;
-export type MailTab = (typeof MAIL_TABS)[number];
+type MailTab = (typeof MAIL_TABS)[number];
 
 /** The part asked for; anything else shows the mail as its reader sees it. */
 export function mailTab(asked: unknown): MailTab {

@@ -15,7 +15,7 @@ const CLOCK_CHANNEL = 'wellspring_clock';
 const SETTLE_TIMEOUT_MS = 5_000;
 const POLL_MS = 50;
 
-export interface DemoTime {
+interface DemoTime {
   now: Date;
   nextDueAt: Date | null;
 }

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 
-export interface ProductChoice {
+interface ProductChoice {
   key: string;
   name: string;
   /** Null for a product that makes nobody a member by being bought. */

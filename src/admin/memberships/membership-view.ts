@@ -9,7 +9,7 @@ export interface Change {
   endsAt: Date | null;
 }
 
-export interface ChangeView {
+interface ChangeView {
   /** `Prolonged by 12 months` */
   what: string;
   /** `by hand: he asked for it`, `by an order` */

@@ -14,7 +14,7 @@ const MAX_FIELDS = 500;
 const MAX_CHARS = 25_000;
 
 const LABELS = { label: 'Label', key: 'Key', type: 'What it holds', choices: 'Choices' };
-export const TYPE_WORDS: Readonly<Record<FieldType, string>> = {
+const TYPE_WORDS: Readonly<Record<FieldType, string>> = {
   text: 'Text',
   number: 'Number',
   date: 'Date',

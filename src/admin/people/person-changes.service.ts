@@ -4,7 +4,6 @@ import type { FieldDefinition } from '../../subscribers/field.js';
 import { FieldsService } from '../../subscribers/fields.service.js';
 import { ListsService } from '../../subscribers/lists.service.js';
 import type { Subscriber } from '../../subscribers/subscriber.js';
-import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { TagsService } from '../../subscribers/tags.service.js';
 import { type FormProblem, messagesOf, refusalOf } from '../forms/form-problems.schemas.js';
 import { personTypedFrom, type PersonTyped, readPerson, typedOfPerson, valueText } from './person-form.js';
@@ -13,7 +12,6 @@ import { personTypedFrom, type PersonTyped, readPerson, typedOfPerson, valueText
 @Injectable()
 export class PersonChangesService {
   constructor(
-    private readonly subscribers: SubscribersService,
     private readonly changes: SubscriberChangesService,
     private readonly fields: FieldsService,
     private readonly lists: ListsService,

@@ -21,7 +21,7 @@ export interface PersonTyped {
   lists: string[];
 }
 
-export interface PersonChange {
+interface PersonChange {
   name?: string | null;
   timeZone?: string | null;
   fields: SubscriberFields;

@@ -20,7 +20,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
 ]);
 
 /** Columns, and what is not defined, are texts. */
-export function typeOfField(definition: FieldDefinition | undefined): FieldType {
+function typeOfField(definition: FieldDefinition | undefined): FieldType {
   return definition?.type ?? 'text';
 }
 

@@ -12,7 +12,7 @@ export const MATCHES = [
 ] as const;
 type Match = (typeof MATCHES)[number]['value'];
 
-export interface TypedGroup {
+interface TypedGroup {
   match: Match;
   parts: TypedNode[];
 }

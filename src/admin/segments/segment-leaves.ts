@@ -51,7 +51,7 @@ export type LeafInput = Common &
     | { kind: 'operator' | 'value' }
   );
 
-export interface LeafDescription {
+interface LeafDescription {
   label: string;
   group: 'They are' | 'They did' | 'They came through';
   inputs: readonly LeafInput[];

@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { Choice, NameList } from './segment-leaves.js';
 
-export type KnownNames = Record<Exclude<NameList, 'fields'>, Choice[]>;
+type KnownNames = Record<Exclude<NameList, 'fields'>, Choice[]>;
 
 const named = (value: string, label: string, from: string): string =>
   `(select coalesce(jsonb_agg(jsonb_build_object('value', n.value, 'label', n.label) order by n.place), '[]')

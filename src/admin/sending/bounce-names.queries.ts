@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 
-export interface BounceNames {
+interface BounceNames {
   addresses: ReadonlyMap<string, string>;
   titles: ReadonlyMap<string, string>;
 }

@@ -2,7 +2,7 @@ import { OVERDUE_POLICIES } from '../../delivery/message/overdue.js';
 import { sendingSettings, type Limit, type SendingSettings } from '../../delivery/pacing/sending.schemas.js';
 import { type Typed, typedFields } from '../forms/typed-text.js';
 
-export interface LimitsFormError {
+interface LimitsFormError {
   /** By field name. */
   errors: Record<string, string>;
 }
@@ -141,7 +141,7 @@ function placeOf(name: string, typed: Typed): string {
   return `${domain === '' ? 'Another sender' : `From ${domain}`}, ${field}`;
 }
 
-export interface LimitField {
+interface LimitField {
   name: string;
   label: string;
   value: string;

@@ -36,7 +36,7 @@ const RELAY_STATES = {
   half_open: 'being tried',
 } as const;
 
-export interface SendingPage {
+interface SendingPage {
   limits: {
     name: string;
     pace: string | null;

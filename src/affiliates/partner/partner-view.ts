@@ -11,7 +11,7 @@ const STATE_WORDS = {
   clawed_back: { label: 'taken back', badge: 'badge-bad' },
 } as const;
 
-export interface Earning {
+interface Earning {
   productName: string;
   /** Of the second tier it is by a recruit's sale. */
   isOfRecruit: boolean;

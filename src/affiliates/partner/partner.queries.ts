@@ -122,7 +122,7 @@ export async function landings(db: EntityManager): Promise<{ path: string; title
   );
 }
 
-export interface FunnelTerms {
+interface FunnelTerms {
   title: string;
   commissionBps: number;
   secondTierBps: number;

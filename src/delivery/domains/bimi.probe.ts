@@ -11,7 +11,7 @@ const MAX_LOGO_BYTES = 32 * 1024;
 /** A chain of certificates, one of which holds the picture. */
 const MAX_CERTIFICATE_BYTES = 512 * 1024;
 
-export interface BimiContext {
+interface BimiContext {
   /** Null: the files behind the record are not looked at. */
   remote: Pick<RemoteHosts, 'file'> | null;
   now: Date;

@@ -4,10 +4,10 @@ import type { DnsResolver } from '../../infra/dns.js';
 import { finding, unaskedRemark, type Finding, type Remark } from './finding.js';
 import { parseTagList } from './tag-list.js';
 
-export type DmarcPolicy = 'none' | 'quarantine' | 'reject';
+type DmarcPolicy = 'none' | 'quarantine' | 'reject';
 
 /** What a receiver applies to mail from the domain (RFC 9989). */
-export interface Dmarc {
+interface Dmarc {
   /** Where the record stands: the domain itself or one above it. */
   foundAt: string;
   tags: ReadonlyMap<string, string>;

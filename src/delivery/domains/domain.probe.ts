@@ -50,7 +50,7 @@ function ofReturnPath({ from, returnPath }: DomainUnderTest, found: Finding): Fi
 }
 
 /** D4: DMARC passes by SPF or by DKIM; the big providers want both. `organisation`: of each domain that takes part. */
-export function checkAlignment(
+function checkAlignment(
   { from, returnPath, keys }: DomainUnderTest,
   { dmarc, unasked }: DmarcAnswer,
   organisation: ReadonlyMap<string, string>,
@@ -98,7 +98,7 @@ async function organisations(
 }
 
 /** D8. */
-export function checkFreemail(from: string): Finding {
+function checkFreemail(from: string): Finding {
   const text = `${from} belongs to a mailbox provider; receivers refuse mail in its name from anybody else`;
   const remarks: Remark[] = isFreemail(from) ? [{ level: 'fail', text }] : [];
   return finding('D8', 'own domain', `${from} is no mailbox provider's`, remarks);

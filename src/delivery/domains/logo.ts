@@ -49,7 +49,7 @@ export async function logoRemarks({
   return remarks;
 }
 
-export interface MarkCertificate {
+interface MarkCertificate {
   /** As it was found, in PEM. */
   certificate: Buffer;
   /** The picture at `l=`; null when it could not be had. */

@@ -11,7 +11,7 @@ const SMTP_LIMIT_MS = 5_000;
 /** For all questions to one server together: one that takes its time for each would make the owner wait half a minute. */
 export const QUESTIONS_LIMIT_MS = 8_000;
 
-export interface RemoteHostsOptions {
+interface RemoteHostsOptions {
   /** Where mail servers listen. */
   smtpPort?: number;
   /** Whether addresses inside of a network are asked, too: nobody is led there by a record that somebody else wrote. */

@@ -1,7 +1,7 @@
 import { RECIPIENT_GROUPS } from '../message/recipient-group.js';
 
 /** How a broadcast, or a sequence in the last days, fares, counted in mails. */
-export interface BroadcastTally {
+interface BroadcastTally {
   accepted: number;
   /** Accepted or refused for good. */
   tried: number;

@@ -44,7 +44,7 @@ export interface RewrittenMail {
   templateId: string;
 }
 
-export interface PlannedRow extends PlannedMessage {
+interface PlannedRow extends PlannedMessage {
   messageIdHeader: string;
   queueKey: string;
 }

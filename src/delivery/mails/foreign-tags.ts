@@ -1,7 +1,7 @@
 import { MAIL_VARIABLES, type MailKind } from './template-variables.js';
 
 /** A tag of another mail system in a mail that was brought from there: readers would see it as it stands. */
-export interface ForeignTag {
+interface ForeignTag {
   tag: string;
   /** Not so where the words may stand there on purpose, as in a letter about programs: a warning is all that is due. */
   isSure: boolean;

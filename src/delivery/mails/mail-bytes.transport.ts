@@ -2,7 +2,7 @@ import { localPartOf, wireAddress } from '../../values/email-address.js';
 import { encodeWord, foldLines } from 'nodemailer/lib/mime-funcs';
 import { Octets } from './octets.js';
 
-export interface MailHeaders {
+interface MailHeaders {
   from: { name: string; address: string };
   to: { name: string; address: string };
   subject: string;

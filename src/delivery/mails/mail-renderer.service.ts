@@ -46,7 +46,7 @@ export interface RenderedMail extends MailHead {
   leftOut: string[];
 }
 
-export interface EncodedMail extends MailHead {
+interface EncodedMail extends MailHead {
   body: MailBody;
 }
 
@@ -70,7 +70,7 @@ interface ParsedVersion {
 type LeftOut = Map<string, string>;
 
 /** What rendering reads of a message; a preview brings its own. */
-export type RenderedMessage = Pick<
+type RenderedMessage = Pick<
   ClaimedMessage,
   | 'id'
   | 'class'

@@ -80,7 +80,7 @@ export function fixedTextOf(template: Template): string | null {
 }
 
 /** Where steps are written. `liquid` writes one that is Liquid's. */
-export interface StepWriter {
+interface StepWriter {
   emitter: MailEmitter;
   link: (id: string, escapedAddress: string) => string;
   liquid: (template: Template) => void;

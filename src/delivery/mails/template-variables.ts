@@ -47,7 +47,7 @@ export type MailKind = keyof typeof MAIL_VARIABLES;
 
 const liquid = new Liquid();
 
-export interface UnknownVariable {
+interface UnknownVariable {
   name: string;
   /** First line of the source it stands on, from 1. */
   line: number;

@@ -20,13 +20,13 @@ import {
   type WrittenSource,
 } from './written-mail.js';
 
-export interface MailTemplateVersion extends MailTemplate {
+interface MailTemplateVersion extends MailTemplate {
   id: string;
   /** Made since a mail is refused that hides its way out or its sender's address: one that does so for a reader is held. */
   isJudged: boolean;
 }
 
-export interface TemplateRow {
+interface TemplateRow {
   id: string;
   key: string;
   subject: string;

@@ -18,7 +18,7 @@ export const WRITTEN = 'written/';
 type Words = Omit<WrittenMail, 'key'>;
 
 /** Where something stands in the form that a mail was written in; `line` counts those of the body. */
-export interface WrittenPlace {
+interface WrittenPlace {
   field: keyof Words;
   line: number | null;
 }

@@ -41,7 +41,7 @@ export interface MailTimes {
 }
 
 /** One mail of a batch. */
-export interface BatchMail {
+interface BatchMail {
   /** Place of its `SharedMail` in the batch. */
   shared: number;
   subscriberId: string;
@@ -52,7 +52,7 @@ export interface BatchMail {
 }
 
 /** Mails by column, one entry for each in every column. Objects in their place cost a third of the time of planning. */
-export interface BatchMails {
+interface BatchMails {
   shared: number[];
   subscriberIds: string[];
   enrollmentIds: (string | null)[];

@@ -17,7 +17,7 @@ const isMore = (most: number | null, before: number | null): boolean =>
   before !== null && (most === null || most > before);
 
 /** A mail that was about to go. */
-export interface CappedMail {
+interface CappedMail {
   id: string;
   subscriberId: string;
   /** From when on it is of no use; null: never. */

@@ -11,7 +11,7 @@ import { putSetting } from '../../infra/database/settings.js';
 export const MX_RESOLVER = Symbol('MxResolver');
 
 /** Looks up the mail servers of a domain; rejects when there is no answer, and with one of `NONE` when that is the answer. */
-export interface MxResolver {
+interface MxResolver {
   mx(domain: string): Promise<{ exchange: string; priority: number }[]>;
 }
 

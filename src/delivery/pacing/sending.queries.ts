@@ -12,7 +12,7 @@ interface LoadRow extends QueueLoad {
 }
 
 /** Mails that are held until a split test is judged. */
-export interface WaitingLoad {
+interface WaitingLoad {
   queueKey: string;
   /** Of their readers; null as well where nobody asked. */
   timeZone: string | null;

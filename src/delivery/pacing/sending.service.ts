@@ -14,7 +14,7 @@ import type { estimateResponse, SendingState } from './sending.schemas.js';
 import { available, quotaFor, quotaOn, rateOf, refill, secondAfter } from './token-bucket.js';
 
 /** What a broadcast knows of its mails beyond the ledger. */
-export interface Unwritten {
+interface Unwritten {
   /** Mails that planning has still to write. */
   unwritten: number;
   /** By which they go where none is written yet. */
@@ -33,7 +33,7 @@ export interface PendingTest {
   dueAfter(decidedAt: Date, mail: MailThatWaits): Date;
 }
 
-export interface MailThatWaits {
+interface MailThatWaits {
   /** Of its reader; null where it is not known or does not matter. */
   timeZone: string | null;
   dueAt: Date;

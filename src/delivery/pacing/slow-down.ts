@@ -62,8 +62,7 @@ interface Seen {
 }
 
 /** Who is to go slower: the whole queue, or receivers of it, each with its share of what the queue had accepted. */
-export type Storm =
-  { of: 'queue' } | { of: 'receivers'; receivers: { name: string; share: number }[] } | null;
+type Storm = { of: 'queue' } | { of: 'receivers'; receivers: { name: string; share: number }[] } | null;
 
 /** What one process has seen of one queue: its pace, and whether refusals for now have become a storm. */
 export class QueueMeter {

@@ -8,7 +8,7 @@ import { BROADCAST_CANCELLED, BROADCAST_PAUSED, WAITS_FOR_TEST } from '../messag
 import { SEND_DUE } from '../ledger/send-due.js';
 import { resendOfBroadcast } from '../ledger/unknown-mails.queries.js';
 
-export interface BroadcastMailCount {
+interface BroadcastMailCount {
   broadcastId: string;
   state: string;
   count: number;

@@ -9,7 +9,7 @@ import type { NumberedMail } from '../waiting/send-hours.service.js';
 type QueuedMail = NumberedMail & { queueKey: string };
 
 /** A batch as it is written; `places` are those of the mails in `shared`. */
-export interface WrittenBatch extends Pick<PreparedBatch, 'mails' | 'times'> {
+interface WrittenBatch extends Pick<PreparedBatch, 'mails' | 'times'> {
   shared: readonly QueuedMail[];
   places: readonly number[];
   now: Date;

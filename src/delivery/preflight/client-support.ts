@@ -96,7 +96,7 @@ const FORBIDDEN: readonly { name: string; found: RegExp }[] = [
   { name: 'an automatic reload', found: /<meta\b[^<>]{0,1000}http-equiv\s*=\s*["']?refresh/i },
 ];
 
-export interface SupportNote {
+interface SupportNote {
   level: 'warn' | 'fail';
   message: string;
   /** To find the line in the source. */

@@ -28,7 +28,7 @@ export interface PreflightFinding extends MailPlace {
 }
 
 /** Gmail shows this much of the HTML, then a link to the rest, with the unsubscribe link behind it. */
-export const GMAIL_CLIP_BYTES = 102 * 1024;
+const GMAIL_CLIP_BYTES = 102 * 1024;
 const SIZE_WARNING_BYTES = 90 * 1024;
 const TOLD = 'which is told who reads the mail and when';
 /** Pictures that MJML has loaded from others unless it is told of one's own. */
@@ -54,7 +54,7 @@ const SHORTEST_TEXT = 40;
 const SHORTEST_ADDRESS = 10;
 const PLACEHOLDER = /^(?:your (?:postal )?address|my address|address|todo|tbd|n\/a|none|xxx+|lorem ipsum)\b/i;
 
-export interface CheckedMail {
+interface CheckedMail {
   html: string;
   text: string;
   unsubscribeUrl: string;

@@ -19,7 +19,7 @@ const kind = z
   .optional()
   .meta({ description: 'What the mail is for; read from the variables it prints when left out.' });
 
-export const templateSummary = z.object({
+const templateSummary = z.object({
   id: z.string(),
   key: z.string(),
   subject: z.string().meta({ description: 'As written, with its variables.' }),

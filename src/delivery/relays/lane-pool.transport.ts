@@ -34,7 +34,7 @@ export class LanePools {
 }
 
 /** The lanes of one run to one relay. */
-export class LanePool {
+class LanePool {
   readonly #free: SmtpLane[] = [];
   readonly #waiting: ((lane: SmtpLane | null) => void)[] = [];
   /** Those that are free and those that are at work. */

@@ -3,7 +3,7 @@ import { domainOf } from '../../values/email-address.js';
 import type { ClaimedMessage } from '../message/message.js';
 
 /** One mail that a relay has put off with words about a system's own state. */
-export interface PutOffMail {
+interface PutOffMail {
   id: string;
   templateId: string;
   /** Tells one receiver from another, and names none. */

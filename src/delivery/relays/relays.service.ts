@@ -26,7 +26,7 @@ export interface Relay extends RelayTrust {
   putOffs: PutOffs | null;
 }
 
-export interface RelayView {
+interface RelayView {
   name: string;
   host: string;
   weight: number;

@@ -6,9 +6,9 @@ import { tlsOptions } from './relay-tls.transport.js';
 /** For any reply but the one to the final dot: giving up before that loses nothing. */
 export const SOCKET_TIMEOUT_MS = 60_000;
 /** RFC 5321 §4.5.3.2.6, for the body that is still on its way and the reply. Whoever gives up earlier does not know of mails that were taken. */
-export const FINAL_REPLY_MS = 10 * 60_000;
+const FINAL_REPLY_MS = 10 * 60_000;
 /** From here on a relay is slow: no other mail waits for it. */
-export const SLOW_AFTER_MS = 30_000;
+const SLOW_AFTER_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 /**
  * For a whole reply to one command, however it comes: a relay that sends a byte now and then is never silent. RFC 5321
@@ -35,7 +35,7 @@ export interface SmtpReply {
   text: string;
 }
 
-export interface SmtpExtensions {
+interface SmtpExtensions {
   pipelining: boolean;
   smtpUtf8: boolean;
   eightBitMime: boolean;
@@ -230,7 +230,7 @@ async function step(
 }
 
 /** What the answer to EHLO offers (RFC 5321 §4.1.1.1). */
-export function extensionsOf(ehlo: string): SmtpExtensions {
+function extensionsOf(ehlo: string): SmtpExtensions {
   const keywords = new Map(
     ehlo.split(/\r?\n/).map((line) => {
       const [keyword = '', ...parameters] = line

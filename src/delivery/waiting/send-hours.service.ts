@@ -17,7 +17,7 @@ interface TimedMail extends WaitingMail {
 }
 
 /** A mail that must wait, and until when. */
-export interface ClosedMail {
+interface ClosedMail {
   id: string;
   until: Date;
 }

@@ -15,7 +15,7 @@ export const RELEASE_PAUSED = 'delivery.release-paused';
 const alertKey = (funnelKey: string): string => `bounces:sequence:${funnelKey}`;
 
 /** What is wrong, for people, and the numbers behind it. */
-export interface SequenceTrouble {
+interface SequenceTrouble {
   reason: string;
   facts: object;
 }

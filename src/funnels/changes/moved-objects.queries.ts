@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 
 /** What has a name of its own among all funnels, and may go from one to another. A sequence has the key of its funnel. */
-export interface OwnedObject {
+interface OwnedObject {
   kind: 'form' | 'product' | 'offer';
   key: string;
   /** Whose it is. */

@@ -16,7 +16,7 @@ export interface PlanToken {
  * in the meantime does not get it, and nobody may get or lose one that was not shown. Who has joined since is no part of it:
  * they get what all get who join from now on.
  */
-export interface ShownMove {
+interface ShownMove {
   at: Date;
   gets: People;
   loses: People;

@@ -4,7 +4,7 @@ import type { SequenceDefinition } from '../../sequences/steps/definition.js';
 import type { PathShares } from './choices.js';
 import { boughtForGoodSql } from '../../sequences/offers/owners.queries.js';
 
-export interface StandRow {
+interface StandRow {
   versionId: string;
   stepKey: string;
   nextAt: Date;
@@ -19,7 +19,7 @@ export interface StandRow {
 }
 
 /** What is asked of those who stand in versions, beside where they stand. */
-export interface StandQuestion {
+interface StandQuestion {
   /** Of which versions what came of which earlier steps is asked for. */
   steps: { versionIds: readonly string[]; steps: readonly string[] };
   /** Which products it matters to own in which version. */
@@ -60,7 +60,7 @@ export interface OfferRow {
 }
 
 /** What buyers said to an offer that was shown after their order. */
-export interface UpsellCount {
+interface UpsellCount {
   offer: string;
   shown: number;
   taken: number;

@@ -48,7 +48,7 @@ const SIGN_UP_DAYS = 28;
 const SEED = 20_260_101;
 
 /** For people: what is not in a forecast, and why. */
-export const LEAVES_OUT: readonly { what: string; why: string }[] = [
+const LEAVES_OUT: readonly { what: string; why: string }[] = [
   {
     what: 'imports to come',
     why: 'an import is done once and says nothing of the next; the people it brought count as soon as they are in a sequence',

@@ -11,7 +11,7 @@ export interface SignUpHistory {
 }
 
 /** How many people are expected on a day, as drawn once: by the weekday, Monday first. */
-export interface ArrivalRates {
+interface ArrivalRates {
   perDay: readonly number[];
   /** How much more than by chance days differ: variance by mean, from 1. */
   dispersion: number;

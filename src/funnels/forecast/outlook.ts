@@ -73,7 +73,7 @@ export interface Join {
   later: number;
 }
 
-export interface OutlookQuestion {
+interface OutlookQuestion {
   measured: Measured;
   days: number;
   /** The number of the day a moment falls on; 0 is the first. */

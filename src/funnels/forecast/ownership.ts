@@ -2,7 +2,7 @@ import { isMail, type SequenceDefinition } from '../../sequences/steps/definitio
 import { offersOf } from '../../sequences/steps/prepared.js';
 
 /** What decides by what somebody owns which of its mails they get. */
-export interface SellingVersion {
+interface SellingVersion {
   id: string;
   sequence: string;
   isCurrent: boolean;

@@ -11,7 +11,7 @@ import { byLine, type DefinitionProblem, type Finding } from './rules.js';
 import { lostSequences } from './sequences-named.js';
 import { located } from '../yaml/yaml-file.js';
 
-export interface LintedFile {
+interface LintedFile {
   file: string;
   findings: Finding[];
 }

@@ -11,7 +11,7 @@ import type { DefinitionProblem } from './rules.js';
 import { saleProblems, soldProducts } from './sale-rules.js';
 import { dateProblems } from './time-rules.js';
 
-export interface LintContext {
+interface LintContext {
   now: Date;
   /** Sequences of other funnels. */
   others: readonly SequenceOutline[];

@@ -10,7 +10,7 @@ import { among, type DefinitionProblem } from './rules.js';
 import { allSteps } from '../schemas/step.schemas.js';
 
 /** Which fields there are beside those that the funnel itself defines or fills. */
-export interface KnownFields {
+interface KnownFields {
   /** As they are in the database, and as funnels that are applied with this one define them. */
   definitions: ReadonlyMap<string, FieldDefinition>;
   /** What steps of other funnels fill. */

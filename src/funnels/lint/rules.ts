@@ -1,5 +1,5 @@
 /** An error is refused by `plan` and `apply`; a warning is said and goes through. */
-export type Severity = 'error' | 'warning';
+type Severity = 'error' | 'warning';
 
 /** What a funnel is looked through for. The name of a rule never changes: people keep lists of them. */
 export const RULES = {

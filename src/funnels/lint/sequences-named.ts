@@ -4,7 +4,7 @@ import { askedBy } from './asked.js';
 import { allSteps, movesOf } from '../schemas/step.schemas.js';
 
 /** Another sequence that a funnel names, and where. */
-export interface NamedSequence {
+interface NamedSequence {
   key: string;
   path: readonly PropertyKey[];
   /** Its mails begin this one, or its split tests are asked about: nothing happens before it is there. Else people are sent there. */

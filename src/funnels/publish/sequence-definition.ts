@@ -25,7 +25,7 @@ import {
   type FunnelTiming,
 } from '../schemas/step.schemas.js';
 
-export interface SequenceParts {
+interface SequenceParts {
   /** `subject`: of an arm, in place of the template's. */
   templateId(key: string, subject?: string): string;
   offer(key: string): OfferSnapshot | undefined;

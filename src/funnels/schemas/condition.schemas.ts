@@ -182,7 +182,7 @@ export const entryTrigger = z.union([
   strict({ opened: key, sequence: key.optional() }),
   fieldChange,
 ]) as z.ZodType<FunnelEntryTrigger>;
-export type FunnelEntryTrigger = FunnelTrigger & { sequence?: string | undefined };
+type FunnelEntryTrigger = FunnelTrigger & { sequence?: string | undefined };
 
 /** What may end a sequence or lead to a goal. */
 export const trigger = z.union([

@@ -104,7 +104,7 @@ export const offerShape = strict({
 /** In basis points; 0 for what is no percentage, which is said at its own place. */
 const shareBps = (text: string): number => (percent.safeParse(text).success ? parsePercentBps(text) : 0);
 
-export const affiliatesShape = strict({
+const affiliatesShape = strict({
   commission: percent,
   secondTier: percent.default('0%'),
   hold: duration.default('30 days'),

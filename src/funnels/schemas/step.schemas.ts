@@ -64,7 +64,7 @@ export type FunnelActionStep = FunnelTiming & { key: string } & (
     | { notify: string }
     | { end: true }
   );
-export interface FunnelGoalStep {
+interface FunnelGoalStep {
   key: string;
   goal: FunnelTrigger | FunnelTrigger[];
   otherwise: 'continue' | 'end';

@@ -11,7 +11,7 @@ import { affiliateCode, duration, fieldName, key, money } from '../schemas/schem
 import { percent, readBy, strict } from '../../values/option-parts.js';
 
 /** A span of time; when the two ends differ, each person has a time between them. */
-export interface DurationRange {
+interface DurationRange {
   from: Duration;
   to: Duration;
 }

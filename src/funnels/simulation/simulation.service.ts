@@ -10,7 +10,7 @@ import type { Simulation } from './timeline.js';
 /** More would keep this process from its other requests; the command has no such limit. */
 export const MOST_PEOPLE = 200;
 
-export interface SimulationAsked {
+interface SimulationAsked {
   /** The funnel as it shall be; the one that is there when left out. */
   yaml?: string | undefined;
   /** As YAML; some usual people when left out. */

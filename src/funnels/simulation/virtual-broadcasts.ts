@@ -35,7 +35,7 @@ import {
 /** No mail shows it: the timeline tells when mails go and to whom. */
 const SENDER = { name: '', email: '', postalAddress: '' };
 
-export interface BroadcastOrder {
+interface BroadcastOrder {
   broadcasts: readonly VirtualBroadcast[];
   segments: Readonly<Record<string, Condition>>;
   /** What the owner does about them, in the order of their times. */

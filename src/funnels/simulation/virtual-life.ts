@@ -34,7 +34,7 @@ export interface Life extends PersonTimeline {
   act(this: void, now: Date): void;
 }
 
-export interface Birth {
+interface Birth {
   personId: string;
   timeZone: string | null;
   start: Date;

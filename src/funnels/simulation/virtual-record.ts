@@ -68,7 +68,7 @@ export interface VirtualMail {
 }
 
 /** A row of `membership` with its changes. */
-export interface VirtualMembership {
+interface VirtualMembership {
   now: Membership;
   changes: MembershipChange[];
 }
@@ -91,7 +91,7 @@ export interface VirtualOrder {
   upsells: Offered[];
 }
 
-export interface VirtualCommission {
+interface VirtualCommission {
   affiliate: string;
   currency: string;
   lines: { id: string; earnedMinor: number; lostMinor: number }[];

@@ -7,7 +7,7 @@ import type { VirtualRun } from './virtual-run.js';
 import { productsKept } from './virtual-refunds.js';
 
 /** What an audience is read by. */
-export interface AudienceReading {
+interface AudienceReading {
   segments: Readonly<Record<string, Condition>>;
   now: Date;
   /** The owner's: days are counted by it. */

@@ -16,7 +16,7 @@ import { sequenceDefinition } from '../publish/sequence-definition.js';
 
 export type AffiliateTerms = NonNullable<ReturnType<typeof termsOf>>;
 
-export interface VirtualProduct {
+interface VirtualProduct {
   key: string;
   price: Money;
   /** As `parseTerm` reads it; null: it makes nobody a member. */

@@ -41,7 +41,7 @@ export function awaitTried({ broadcast, tried }: Pick<Campaign, 'broadcast' | 't
 }
 
 /** As `SplitQueries.isBeingTried`; nobody waits for one that has been put off. */
-export function isToBeTried({ state, heldFor, isPutOff = false }: VirtualMail): boolean {
+function isToBeTried({ state, heldFor, isPutOff = false }: VirtualMail): boolean {
   return (state === 'ready' || heldFor === 'broadcast') && !isPutOff;
 }
 

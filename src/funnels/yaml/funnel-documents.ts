@@ -16,7 +16,7 @@ export function checkNumber(files: readonly { name: string; before: number }[]):
 }
 
 /** One of the funnels of a text. */
-export interface FunnelDocument {
+interface FunnelDocument {
   text: string;
   /** How many lines of the whole stand before it, for those who number its own. */
   before: number;

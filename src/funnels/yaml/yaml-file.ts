@@ -17,7 +17,7 @@ export type YamlFile<T> =
   | { ok: true; definition: T; lineOf(path: readonly PropertyKey[]): number | null }
   | { ok: false; problems: Finding[] };
 
-export interface FileShape<T> {
+interface FileShape<T> {
   schema: ZodType<T>;
   /** As in "a funnel file". */
   name: string;

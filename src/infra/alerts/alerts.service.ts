@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../clock.js';
 
-export type AlertSeverity = 'info' | 'warning' | 'critical';
+type AlertSeverity = 'info' | 'warning' | 'critical';
 
 /** What the owner should know and nobody else can put right. */
 export interface Alert {

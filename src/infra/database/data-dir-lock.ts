@@ -14,7 +14,7 @@ import { DomainError } from '../../values/domain-error.js';
  * so neither a crash nor a reused id can mislead the next start. Announcing first and looking second is what makes it
  * safe: of two starters, the one that listens later is bound to see the other.
  */
-export interface DataDirLock {
+interface DataDirLock {
   release(): Promise<void>;
 }
 

@@ -39,7 +39,7 @@ export interface EmbeddedPostgres {
   adopted: boolean;
 }
 
-export interface EmbeddedPostgresOptions {
+interface EmbeddedPostgresOptions {
   dataDir: string;
   log: (line: string) => void;
   /** PostgreSQL settings over the durable defaults; tests give up durability for speed with them. */

@@ -9,7 +9,7 @@ export interface PlainAnswer {
 }
 
 /** The answer, or null to leave the request to the routes. Neither waits nor throws. */
-export type FirstLook = (request: IncomingMessage) => PlainAnswer | null;
+type FirstLook = (request: IncomingMessage) => PlainAnswer | null;
 
 /**
  * Lets `look` see each request before the router does, and without its hooks. For the few addresses that are asked for

@@ -24,7 +24,7 @@ export interface Problem {
 }
 
 /** A problem with the headers that belong to it. `unexpected` marks a bug, which is logged; the rest is not. */
-export interface ProblemAnswer {
+interface ProblemAnswer {
   problem: Problem;
   headers: Record<string, string>;
   unexpected: boolean;

@@ -1,6 +1,6 @@
 import { DomainError } from '../../values/domain-error.js';
 
-export interface Upload {
+interface Upload {
   /** As the browser names it; may be empty. */
   fileName: string;
   /** The bytes of the file; to be read to the end, or closed with `return`. */

@@ -7,10 +7,10 @@ import { JobRegistry } from './job-registry.js';
 import { JOBS_LOGGER } from './jobs-config.js';
 
 /** `refused`: no job of that name here, or the process is shutting down. */
-export type JobOutcome = 'done' | 'failed' | 'refused';
+type JobOutcome = 'done' | 'failed' | 'refused';
 
 /** Counters since the start of the process, for metrics. */
-export interface JobStatistics {
+interface JobStatistics {
   runs: number;
   failures: number;
   lastDurationMs: number;

@@ -8,7 +8,7 @@ export function membersHeader(): string {
   return line('\ufeff', COLUMNS);
 }
 
-export interface MemberLine extends Membership {
+interface MemberLine extends Membership {
   email: string;
   name: string | null;
   productKey: string;

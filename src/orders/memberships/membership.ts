@@ -18,7 +18,7 @@ export interface Membership {
 
 /** Without an end. */
 export const FOR_GOOD = 'for good';
-export type MembershipTerm = Duration | typeof FOR_GOOD;
+type MembershipTerm = Duration | typeof FOR_GOOD;
 
 /** What happened to a membership, oldest first. A grant of an order ends with the order's refund. */
 export type MembershipChange =

@@ -68,7 +68,7 @@ export class CreditNotesService {
 }
 
 /** What the mail prints: the parts of this refund by line, what has gone back in all, and which products went with it or before. */
-export function creditNote(
+function creditNote(
   { number, total, refunded, lines }: Order,
   refund: OrderRefund,
   takenBack: readonly string[],

@@ -14,7 +14,7 @@ export async function findRefund(
   return rows[0] ?? null;
 }
 
-export interface NewRefund {
+interface NewRefund {
   orderId: string;
   currency: string;
   key: string | null;

@@ -10,7 +10,7 @@ export interface Offered {
   paid: boolean;
 }
 
-export type NextOffer =
+type NextOffer =
   | { kind: 'open'; id: string }
   | { kind: 'none' }
   /** In this order, the first that the buyer may be shown. */

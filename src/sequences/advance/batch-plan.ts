@@ -54,13 +54,13 @@ export interface Entry {
   data: string;
 }
 
-export interface PlannedHook {
+interface PlannedHook {
   enrollmentId: string;
   stepKey: string;
   url: string;
 }
 
-export interface PlannedNotice {
+interface PlannedNotice {
   enrollmentId: string;
   stepKey: string;
   text: string;

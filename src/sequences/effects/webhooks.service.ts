@@ -24,7 +24,7 @@ interface Delivery {
   subscriber: Record<string, unknown> | null;
 }
 
-export interface WebhookRow {
+interface WebhookRow {
   id: string;
   enrollmentId: string;
   stepKey: string;

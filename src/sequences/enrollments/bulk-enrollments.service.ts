@@ -15,7 +15,7 @@ import {
 export const ENROLL_SEGMENTS = 'sequences.enroll-segments';
 const PAGE = 1_000;
 
-export interface BulkEnrollment {
+interface BulkEnrollment {
   id: string;
   sequenceId: string;
   segment: string;

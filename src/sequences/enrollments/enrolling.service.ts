@@ -12,7 +12,7 @@ import type { PreparedSequence } from '../steps/prepared.js';
 import { VersionsService } from '../advance/versions.service.js';
 
 export const ADVANCE_DUE = 'sequences.advance-due';
-export interface Newcomer {
+interface Newcomer {
   subscriberId: string;
   /** Variables of the mails, as JSON. */
   data: string;

@@ -9,7 +9,7 @@ const EVERY_MS = 600_000;
 const PAGE = 10_000;
 
 /** Who looks: each has a mark of their own. */
-export type Looker = 'waits' | 'exits' | 'entries';
+type Looker = 'waits' | 'exits' | 'entries';
 
 interface Look {
   /** The mark that the last look left. */

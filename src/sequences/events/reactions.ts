@@ -15,7 +15,7 @@ import { offersOf, type PreparedSequence } from '../steps/prepared.js';
 import { dueAt } from '../steps/due-at.js';
 
 /** What something that happens to a person means for their place in a sequence. */
-export type Reaction = { kind: 'none' } | { kind: 'exit'; reason: string } | { kind: 'jump'; goal: GoalNode };
+type Reaction = { kind: 'none' } | { kind: 'exit'; reason: string } | { kind: 'jump'; goal: GoalNode };
 
 /** Where somebody stands in a sequence. */
 export interface Place {

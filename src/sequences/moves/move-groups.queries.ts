@@ -5,7 +5,7 @@ import type { MoveMode } from './placement.js';
 import type { PreparedSequence } from '../steps/prepared.js';
 
 /** People of whom one and the same becomes by a move; `id` is the enrollment of the first of them. */
-export interface MoveGroup {
+interface MoveGroup {
   id: string;
   people: number;
 }

@@ -44,12 +44,12 @@ interface Target {
   to: PreparedSequence;
 }
 
-export interface CountedMove {
+interface CountedMove {
   preview: MovePreview;
   standings: StepStanding[];
 }
 
-export interface AppliedMove extends CountedMove {
+interface AppliedMove extends CountedMove {
   /** As `preview`, of those alone who had joined by the time that was named; null when none was. */
   joined: MovePreview | null;
 }
@@ -61,7 +61,7 @@ interface Joined {
 }
 
 /** `overtaken`: a newer version was published meanwhile, so that who was not moved yet is still where they were. */
-export type MoveResult = MovePreview & { overtaken: boolean };
+type MoveResult = MovePreview & { overtaken: boolean };
 
 type Move = { id: string } & Extract<Placement, { kind: 'goes' }>;
 

@@ -77,23 +77,23 @@ export interface Split extends SplitTest {
   arms: SplitArm[];
 }
 
-export interface WaitNode extends TimedStep {
+interface WaitNode extends TimedStep {
   kind: 'wait';
 }
 
-export interface TagNode extends TimedStep {
+interface TagNode extends TimedStep {
   kind: 'tag' | 'untag';
   tags: string[];
 }
 
 /** Null empties a field. */
-export interface SetNode extends TimedStep {
+interface SetNode extends TimedStep {
   kind: 'set';
   fields: Record<string, FieldValue | null>;
 }
 
 /** Leaves this sequence and joins another. */
-export interface MoveNode extends TimedStep {
+interface MoveNode extends TimedStep {
   kind: 'move';
   sequence: string;
 }
@@ -108,7 +108,7 @@ export interface NotifyNode extends TimedStep {
   text: string;
 }
 
-export interface EndNode extends TimedStep {
+interface EndNode extends TimedStep {
   kind: 'end';
 }
 

@@ -46,7 +46,7 @@ export interface Sent {
 }
 
 /** What a step does to the person besides mail. */
-export type Effect =
+type Effect =
   | { kind: 'tag' | 'untag'; tags: readonly string[] }
   | { kind: 'set'; fields: Readonly<Record<string, FieldValue | null>> }
   | { kind: 'enter'; sequence: string }
