@@ -5,6 +5,7 @@ import type { CommandContext } from '../application.js';
 import { tryMailbox } from '../bounces/bounce-imap.service.js';
 import { IntakeWatch } from '../bounces/intake-watch.service.js';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
+import { takesWrites } from '../infra/database/takes-writes.queries.js';
 import { dkimDomain } from '../delivery/signing/dkim-keys.js';
 import { DkimService } from '../delivery/signing/dkim.service.js';
 import { DomainCheckService } from '../delivery/domains/domain-check.service.js';
@@ -25,7 +26,7 @@ export interface Check {
   detail: string;
 }
 
-export interface DoctorOptions {
+interface DoctorOptions {
   /** Sending domains to look at instead of those that funnels and broadcasts use. */
   domains?: readonly string[];
   /** Address that mail leaves from. */
@@ -49,6 +50,10 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
   return Promise.all([
     check('database', async () => {
       const rows: { server_version: string }[] = await dataSource.query('show server_version');
+      if (!(await takesWrites(dataSource.manager)))
+        throw new Error(
+          'it can be read and takes no writes, as a standby: nothing is sent, and nobody can sign up or in',
+        );
       return `PostgreSQL ${rows[0]?.server_version}`;
     }),
     check('sessions', async () => poolerInWords(dataSource)),

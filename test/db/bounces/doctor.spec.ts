@@ -1,3 +1,4 @@
+import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { doctor } from '../../../src/commands/doctor.probe.js';
 import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
@@ -11,11 +12,15 @@ describe('what doctor says of an installation that takes nothing in, or lets not
   });
   afterAll(async () => office.close());
 
-  const said = async (name: string, bounceImapUrl: string | null = null): Promise<string> => {
+  const said = async (
+    name: string,
+    bounceImapUrl: string | null = null,
+    dataSource: DataSource = office.db,
+  ): Promise<string> => {
     const config = { ...office.config, bounceImapUrl };
     const context = {
       config,
-      dataSource: office.db,
+      dataSource,
       app: office.app,
       migrated: [],
       close: async () => undefined,
@@ -33,6 +38,15 @@ describe('what doctor says of an installation that takes nothing in, or lets not
     expect(await said('ledger')).toMatch(
       /^fail nothing is sent: this database is a copy .*wellspring ledger confirm/,
     );
+  });
+
+  it('names a database that can be read alone: all was well, and nothing was sent', async () => {
+    expect(await said('database')).toMatch(/^ok PostgreSQL /);
+    const url = new URL(office.config.databaseUrl ?? '');
+    url.searchParams.set('options', '-c default_transaction_read_only=on');
+    const standby = await new DataSource({ type: 'postgres', url: url.href }).initialize();
+    expect(await said('database', null, standby)).toMatch(/^fail it can be read and takes no writes/);
+    await standby.destroy();
   });
 
   it('names a bounce mailbox that nobody answers for: it was only said that there is one', async () => {
