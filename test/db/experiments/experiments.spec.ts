@@ -155,6 +155,9 @@ describe('a split test in a sequence', () => {
     expect(page.text).toContain('pitch of course');
     expect(page.text).toContain('“b” brings more clicks per person');
     expect(page.text).toContain('everybody new gets it');
+    // It was headed “p”, which says nothing to whoever is no statistician.
+    expect(page.text).toMatch(/>By chance<[^]*“By chance” is how likely/);
+    expect(page.text).not.toMatch(/>p<|data-label="p"/);
     const before = await t.arms();
     const late = await t.join(40, 5_001);
     expect(await t.arms()).toEqual(before);
