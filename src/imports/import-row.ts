@@ -198,7 +198,9 @@ function noesOf(cells: readonly string[], options: RowOptions): Noes | null {
     leftAt === null
       ? unlessRefused(() => instantOf('leftAt', textOf('leftAt'), options) !== null, true)
       : leftAt.getTime() >= agreedAt;
-  const said = unlessRefused(() => statusOf(textOf('status'), options, hasLeft), null);
+  // A word for their status that nobody knows takes the time away no less than any other cell.
+  const otherwise = leftAt !== null && hasLeft ? 'unsubscribed' : null;
+  const said = unlessRefused(() => statusOf(textOf('status'), options, hasLeft), otherwise);
   const status = said === 'active' || said === 'pending' ? null : said;
   const trackingConsent =
     unlessRefused(() => yesOrNo(textOf('trackingConsent')), null) === false ? false : null;

@@ -30,6 +30,8 @@ const REASONS = `concat_ws('; ', unread, case outcome when 'suppressed' then 'th
   when 'left' then 'the table says they left, and so it is'
   when 'rejected' then 'only what it says they do not want is taken' end)`;
 
+const IN_REPORT = '(problem is not null or outcome is not null or unread is not null)';
+
 /** The SQL of `import_job` and `import_row`. Subscribers are written by their own module. */
 @Injectable()
 export class ImportsQueries {
@@ -176,11 +178,20 @@ export class ImportsQueries {
     await manager.query('delete from import_batch where import_id = $1', [id]);
   }
 
+  /** How many rows the report has. Reads all of the import. */
+  async countReported(id: string): Promise<number> {
+    const rows: { count: number }[] = await this.dataSource.query(
+      `select count(*)::int as count from import_row where import_id = $1 and ${IN_REPORT}`,
+      [id],
+    );
+    return rows[0]?.count ?? 0;
+  }
+
   /** Rows that were refused or came to nothing, in the order of the file, behind `after`. */
   async report(id: string, after: number, limit: number): Promise<ReportedRow[]> {
     return this.dataSource.query(
       `select line, coalesce(problem, ${REASONS}) as reason, email, cells from import_row
-       where import_id = $1 and line > $2 and (problem is not null or outcome is not null or unread is not null) order by line limit $3`,
+       where import_id = $1 and line > $2 and ${IN_REPORT} order by line limit $3`,
       [id, after, limit],
     );
   }

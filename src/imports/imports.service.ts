@@ -268,6 +268,11 @@ export class ImportsService {
     });
   }
 
+  /** How many rows `report` has. */
+  async countReported(id: string): Promise<number> {
+    return this.queries.countReported(id);
+  }
+
   /** Rows that came to nothing, with the reason, in the order of the file. Throws `IMPORT_NOT_FOUND`. */
   async *report(id: string): AsyncGenerator<ReportedRow[]> {
     await this.get(id);

@@ -61,6 +61,9 @@ export class ImportPagesController {
       return this.showMapping({ job, status: 200, typed, errors: {} });
     }
     const view = importView(job);
+    // A dry run writes to no row what would become of it, and what of a refused one would be taken is counted as that.
+    if (job.dryRun && job.state === 'checked' && (job.advice.onlyNoes ?? 0) > 0)
+      view.reported = await this.imports.countReported(job.id);
     if (view.isBusy) reply.header('refresh', String(LOOK_AGAIN_SECONDS));
     return new Page('import', { import: view });
   }

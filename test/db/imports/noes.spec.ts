@@ -311,3 +311,15 @@ it('ends the running series of a topic that an imported table says is not wanted
     { email: other.email, status: 'active', reason: null },
   ]);
 });
+
+it('offers all rows of its report after a dry run: those that say that somebody left were not counted', async () => {
+  const reader = await newReader(t, 'leaves-beside@example.com');
+  const table = `email,status,age\n${reader.email},unsubscribed,old\nnobody,active,1\n`;
+  const options = { columns: { status: 'status', age: 'createdAt' } };
+  const { id } = await jobOf(table, options, true);
+  const owner = { email: 'owner@example.com', password: 'three unrelated words' };
+  const answer = await t.http.post('/admin/setup').type('form').send(owner).expect(303);
+  const cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+  const { text } = await t.http.get(`/admin/imports/${id}`).set('Cookie', cookie).expect(200);
+  expect(text).toContain('Download 2 rows with their reasons');
+});

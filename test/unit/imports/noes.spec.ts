@@ -24,6 +24,8 @@ it.each([
     'a@example.com|2024-01-02|2024-01-01|old',
     { status: 'unsubscribed', leftAt: new Date('2024-01-02T00:00:00Z') },
   ],
+  // Whatever the word for it: they left.
+  ['email|left|status', 'a@example.com|2024-01-02|gone', { status: 'unsubscribed' }],
   [
     'email|counted|topics|status',
     'a@example.com|false|Niche E-Book,niche-ebook|maybe',
@@ -45,6 +47,8 @@ it.each([
 it.each([
   ['email|left|age', 'a@example.com|0000-00-00 00:00:00|old'],
   ['email|left|agreed|age', 'a@example.com|2024-01-01|2024-01-02|old'],
+  ['email|left|agreed|status', 'a@example.com|2024-01-01|2024-01-02|gone'],
+  ['email|left|status', 'a@example.com|never|gone'],
   ['email|counted|age', 'a@example.com|true|old'],
   ['email|status|age', 'nobody|complained|old'],
 ])('a row of %s that is refused and says no to nothing changes nobody: %j', (headers, cells) => {
