@@ -110,6 +110,27 @@ export async function openBounceOffice(
   };
 }
 
+/** What anybody may write who was shown the mail: a complaint that quotes some headers of it. */
+export const complaintQuoting = (headers: string, fields = ''): string => `From: fbl@example.net
+To: fbl@${BOUNCE_DOMAIN}
+Subject: FW: Hello
+Content-Type: multipart/report; report-type=feedback-report; boundary="=b"
+
+--=b
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: Example-FBL/1.0
+Version: 1
+${fields}
+--=b
+Content-Type: text/rfc822-headers
+
+${headers}
+
+--=b--
+`;
+
 function feedback(type: string, mailFrom: string, letter: string): string {
   return `From: ${REPORTER}
 To: fbl@${BOUNCE_DOMAIN}

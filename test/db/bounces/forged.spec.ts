@@ -4,7 +4,13 @@ import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { report } from '../../support/returned-mails.js';
 import { REPORTER, signedByExampleOrg } from '../../support/signed-reports.js';
 import { SECRET } from '../delivery/post-office.js';
-import { BOUNCE_DOMAIN, FROM_RELAY, openBounceOffice, type BounceOffice } from './bounce-office.js';
+import {
+  BOUNCE_DOMAIN,
+  complaintQuoting,
+  FROM_RELAY,
+  openBounceOffice,
+  type BounceOffice,
+} from './bounce-office.js';
 
 const FIELDS = (email: string) =>
   `Final-Recipient: rfc822; ${email}\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 <${email}>: User unknown`;
@@ -55,26 +61,8 @@ describe('reports anybody can write', () => {
 
   it('a complaint that proves nothing ends nobody', async () => {
     for (const email of people) {
-      const raw = Buffer.from(`From: feedback@fbl.example.net
-Content-Type: multipart/report; report-type=feedback-report; boundary="=b"
-
---=b
-Content-Type: message/feedback-report
-
-Feedback-Type: abuse
-User-Agent: Example-FBL/1.0
-Version: 1
-Original-Rcpt-To: <${email}>
-
---=b
-Content-Type: text/rfc822-headers
-
-From: ada@example.com
-To: ${email}
-Message-ID: <${'b'.repeat(26)}@example.com>
-
---=b--
-`);
+      const headers = `From: ada@example.com\nTo: ${email}\nMessage-ID: <${'b'.repeat(26)}@example.com>`;
+      const raw = Buffer.from(complaintQuoting(headers, `Original-Rcpt-To: <${email}>\n`));
       const envelopeTo = [`postmaster@${BOUNCE_DOMAIN}`];
       expect(await office.intake.receive({ raw, envelopeTo, source: 'smtp' })).toBe('untrusted');
     }

@@ -3,8 +3,8 @@ import { BounceIntake } from '../../../src/bounces/bounce-intake.service.js';
 import { unsubscribeAddress } from '../../../src/delivery/mails/verp.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
 import { joins, newReader, type Reader } from '../../support/reader.js';
+import { BOUNCE_DOMAIN, complaintQuoting } from './bounce-office.js';
 
-const BOUNCE_DOMAIN = 'bounce.example.com';
 const DAY_MS = 86_400_000;
 
 let t: TestApp;
@@ -47,29 +47,7 @@ it('a mail to leave that lies in the mailbox still takes nobody off who has come
 it('so does a complaint of the day before yesterday: it was counted once more on each day', async () => {
   const reader = await newReader(t, 'complains@example.com');
   const link = `http://localhost:3000${reader.unsubscribe}`;
-  await readTwice(
-    reader,
-    `From: fbl@example.net
-To: fbl@${BOUNCE_DOMAIN}
-Subject: FW: Hello
-Content-Type: multipart/report; report-type=feedback-report; boundary="=b"
-
---=b
-Content-Type: message/feedback-report
-
-Feedback-Type: abuse
-User-Agent: Example-FBL/1.0
-Version: 1
-
---=b
-Content-Type: text/rfc822-headers
-
-Subject: Hello
-List-Unsubscribe: <${link}>
-
---=b--
-`,
-  );
+  await readTwice(reader, complaintQuoting(`Subject: Hello\nList-Unsubscribe: <${link}>`));
   expect(await statusOf(reader.email)).toBe('active');
   const rows: { count: number }[] = await t.dataSource.query('select count(*)::int as count from bounce');
   expect(rows).toEqual([{ count: 1 }]);
