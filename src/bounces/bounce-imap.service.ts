@@ -14,6 +14,8 @@ const CONNECT_TIMEOUT_MS = 15_000;
 const SOCKET_TIMEOUT_MS = 60_000;
 /** For the mail in hand when it is asked to stop. A server that sends an octet now and then would hold it for ever. */
 export const LAST_MAIL_MS = 20_000;
+/** So long it may be unreadable before the owner is written to. */
+const LASTS_MS = 3_600_000;
 const UNREADABLE = 'bounces:imap';
 const LEFT_BEHIND = 'bounces:imap-mail';
 const NOT_PUT_AWAY = 'bounces:imap-put-away';
@@ -88,18 +90,25 @@ export class BounceImap {
     } catch (error) {
       const reason = reasonOf(error);
       this.#logger.warn(`the bounce mailbox could not be read: ${reason}`);
-      await this.alerts.raise({
-        key: UNREADABLE,
-        severity: 'warning',
-        message:
-          'The bounce mailbox cannot be read. Bounces and complaints sent to it are not counted until it can.',
-        facts: { reason },
-      });
+      await this.tellUnreadable(reason);
       return 0;
     } finally {
       late.end();
       client.close();
     }
+  }
+
+  /** Critical, and so mailed, when it lasts: who leaves by mail is written to meanwhile. A server that is restarted is back sooner. */
+  private async tellUnreadable(reason: string): Promise<void> {
+    const open = (await this.alerts.open()).find(({ key }) => key === UNREADABLE);
+    const lasts = open !== undefined && this.clock.now().getTime() - open.raisedAt.getTime() >= LASTS_MS;
+    await this.alerts.raise({
+      key: UNREADABLE,
+      severity: lasts ? 'critical' : 'warning',
+      message:
+        'The bounce mailbox cannot be read. Bounces and complaints sent to it are not counted until it can, and who leaves by mail is still written to.',
+      facts: { reason },
+    });
   }
 
   private async readMailbox(client: ImapFlow, name: string, signal: AbortSignal): Promise<Look> {
@@ -135,9 +144,11 @@ export class BounceImap {
     signal: AbortSignal,
   ): Promise<Look> {
     const failed = new Set<number>();
-    let [read, inARow] = [0, 0];
     const here = new Set(uids.map((uid) => keyOf(client, uid)));
     const unread = uids.filter((uid) => !this.#read.has(keyOf(client, uid)));
+    // What failed in an earlier look, too, fails for good, and is no reason to wait for another look.
+    const owed = new Set(unread.filter((uid) => !this.#failed.has(uid)));
+    let [read, inARow] = [0, 0];
     // Where those of before cannot be put away still, neither can the next: the first refusal is enough.
     await this.putAwayRead(client, uids, shelves);
     const known = await this.intake.knownLinks([...this.#lost.values()].flat());
@@ -145,9 +156,11 @@ export class BounceImap {
       if (signal.aborted || inARow >= FAILURES_IN_A_ROW) break;
       if (this.#lost.get(keyOf(client, uid))?.every((link) => !known.has(link)) === true) {
         failed.add(uid);
+        owed.delete(uid);
         continue;
       }
       const outcome = await this.readOne(client, uid);
+      if (outcome !== 'failed') owed.delete(uid);
       if (outcome === 'read') read++;
       else failed.add(uid);
       inARow = outcome === 'failed' ? inARow + 1 : 0;
@@ -162,7 +175,7 @@ export class BounceImap {
       for (const key of kept.keys()) if (!here.has(key)) kept.delete(key);
     await this.tellOf(LEFT_BEHIND, failed.size);
     await this.tellOf(NOT_PUT_AWAY, this.#read.size);
-    return { read, toItsEnd: !signal.aborted && inARow < FAILURES_IN_A_ROW };
+    return { read, toItsEnd: !signal.aborted && (inARow < FAILURES_IN_A_ROW || owed.size === 0) };
   }
 
   /** `left`: it says nothing of those behind it. A mail that is gone was taken by another worker. */

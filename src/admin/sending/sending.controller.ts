@@ -37,15 +37,17 @@ export class SendingPageController {
   }
 
   private async asItStands(unknownError: string | null = null): Promise<Answer> {
-    const [state, estimate, alerts] = await Promise.all([
+    const [state, estimate, alerts, mailboxUntil] = await Promise.all([
       this.sending.state(),
       this.sending.estimate(null),
       this.alerts.open(),
+      this.guard.waitsForMailbox(),
     ]);
     const sending = {
       maySend: state.maySend,
       takesWrites: state.takesWrites,
       reason: state.reason,
+      mailboxUntil: state.maySend ? mailboxUntil : null,
       unknown: state.unknown,
       unknownOfSequences: state.unknownOfSequences,
       unknownError,

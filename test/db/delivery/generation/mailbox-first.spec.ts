@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ImapFlow } from 'imapflow';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { API_KEY } from '../../../support/app.js';
 import { hasDovecot, openDovecot, type Dovecot } from '../../../support/dovecot.js';
+import { report } from '../../../support/returned-mails.js';
 import { openSmtpSink, type SmtpSink } from '../../../support/smtp-sink.js';
 import { openCourse, type Course } from '../../sequences/course.js';
 
@@ -79,5 +81,49 @@ describe.skipIf(!hasDovecot())('after the owner has confirmed a restored backup'
     await runs('bounces.read-mailbox');
     await runs('delivery.send-due');
     expect(arrived().slice(-2)).toEqual(['slow@example.com', 'gone@example.com']);
+  });
+
+  /** The database refuses what these mails say, each time. */
+  const poison = (at: number): string =>
+    report({
+      words: 'poison',
+      fields: `Final-Recipient: rfc822; p${at}@example.org\nAction: failed\nDiagnostic-Code: smtp; 550 poison ${at}`,
+    });
+
+  it('three mails there that cannot be taken hold up all others for a minute at most, and the page Sending says so: it were ten, each time', async () => {
+    const url = new URL(mailbox.url('ada'));
+    const client = new ImapFlow({
+      ...{ host: url.hostname, port: Number(url.port), secure: false, logger: false },
+      auth: { user: url.username, pass: url.password },
+    });
+    await client.connect();
+    for (let at = 0; at < 3; at++) await client.append('INBOX', poison(at).replaceAll('\n', '\r\n'));
+    await client.logout();
+    await t.db.query(`create function refuse_poison() returns trigger language plpgsql as
+      $$ begin if new.diagnostic like '%poison%' then raise exception 'poison'; end if; return new; end $$`);
+    await t.db.query(
+      'create trigger refuse_poison before insert on bounce for each row execute function refuse_poison()',
+    );
+    const owner = { email: 'owner@example.com', password: 'three unrelated words' };
+    const answer = await t.test.http.post('/admin/setup').type('form').send(owner).expect(303);
+    const cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+    const page = async (): Promise<string> =>
+      (await t.test.http.get('/admin/sending').set('Cookie', cookie).expect(200)).text;
+    const waits = 'All mails wait until the bounce mailbox has been read';
+    expect(await page()).not.toContain(waits);
+    await isDue('poisoned@example.com');
+    await becomesCopy();
+    moves(60_000);
+    await guard().maySend();
+    await guard().confirm('keep');
+    for (let look = 0; look < 2; look++) {
+      await runs('delivery.send-due');
+      expect(arrived()).not.toContain('poisoned@example.com');
+      expect(await page()).toContain(waits);
+      await runs('bounces.read-mailbox');
+    }
+    await runs('delivery.send-due');
+    expect(arrived()).toContain('poisoned@example.com');
+    expect(await page()).not.toContain(waits);
   });
 });
