@@ -86,6 +86,29 @@ describe('a broadcast at an hour on each reader’s clock', () => {
     },
   );
 
+  it(
+    'said that the rest goes as the day of the quota begins, at 01:00: it goes at its hour',
+    MIDNIGHT,
+    async () => {
+      const { app, clock, db } = desk.t;
+      await berliner();
+      const id = await broadcast('12:00');
+      await at('03T08:00');
+      await db.query(
+        `insert into send_bucket (key, burst, tokens, refilled_at, daily_quota, quota_day, used_today, updated_at)
+       values ('global', 1, 1, clock_timestamp(), 1, (clock_timestamp() at time zone 'UTC')::date, 1, clock_timestamp())`,
+      );
+      app.get(PacingService, { strict: false }).forgetCache();
+      // A day's quota goes by the clock of the database.
+      const [{ time }] = (await db.query(
+        `select to_char(clock_timestamp() at time zone 'UTC', 'HH24:MI:SS') as time`,
+      )) as [{ time: string }];
+      clock.set(`2026-03-04T${time}Z`);
+      const { estimate } = await desk.broadcasts.get(id);
+      expect(estimate?.completesAt?.toISOString()).toBe('2026-03-05T11:00:00.000Z');
+    },
+  );
+
   it('went at 02:00 in the night, a day behind another mail, with the frequency cap', async () => {
     await berliner();
     await cap().set({ perDay: 1, perWeek: null });
