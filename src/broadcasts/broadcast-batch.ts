@@ -7,6 +7,7 @@ import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
 import { armOfWords, drawing, endOf, hasHours, isTimed, type Drawn } from './split.js';
 import type { SplitDecision } from './split-results.js';
 import { DAY_MS, MINUTE_MS } from '../values/time-units.js';
+import { WHOLE_WEEK } from '../values/week-hours.js';
 import { keptHours } from './kept-hours.js';
 import {
   AT_ONCE,
@@ -113,15 +114,19 @@ function placeOf({ split }: Broadcast, drawn: Drawn): number {
   return (split?.arms.length ?? 0) + (drawn === HOLDOUT ? 1 : 0);
 }
 
-/** Where mails keep hours, the shared ones once for each clock, and the place of each recipient's among them. */
+/**
+ * Where mails go at an hour of the readers, the shared ones once for each clock, and the place of each recipient's among them.
+ * Those that keep no hours have all of the week: by that the ledger knows their clock, should it change before they go.
+ */
 function byClock(
   broadcast: Broadcast,
   given: { shared: SharedMail[]; places: number[] },
   timeZones: readonly (string | null)[],
 ): { shared: SharedMail[]; places: number[] } {
-  const spans = keptHours(broadcast);
   const local = broadcast.timing?.local ?? null;
-  if (spans === null || local === null) return given;
+  const kept = keptHours(broadcast);
+  if (local === null || (kept === null && local.timezone !== undefined)) return given;
+  const spans = kept ?? WHOLE_WEEK;
   const shared: SharedMail[] = [];
   const known = new Map<string, number>();
   const places = given.places.map((place, nth) => {

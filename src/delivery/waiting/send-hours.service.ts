@@ -79,7 +79,8 @@ export class SendHours {
       `select m.id, h.spans, h.time_zone as "timeZone", s.time_zone as zone,
            coalesce(v.definition ->> 'fallbackZone', b.timing #>> '{local,fallbackZone}', 'UTC') as fallback,
            coalesce(m.state = 'ready' and m.state_reason = $2, false) as "isClosed", m.due_at as "dueAt", m.expires_at as "expiresAt",
-           b.id is not null and m.state = 'ready' and m.state_reason is null as "isAtHour"
+           b.id is not null and m.state = 'ready' and m.state_reason is null as "isAtHour",
+           coalesce(jsonb_path_exists(b.split, '$.arms[*].at'), false) as "isOfArm"
          from message m join send_hours h on h.id = m.send_hours_id join subscriber s on s.id = m.subscriber_id
            left join enrollment e on e.id = m.enrollment_id left join sequence_version v on v.id = e.version_id
            left join broadcast b on b.id = m.broadcast_id

@@ -203,16 +203,53 @@ describe('a broadcast at an hour on each reader’s clock', () => {
     expect(await at('04T11:00')).toEqual(['berlin@example.com']);
   });
 
-  it('goes at the hour of the clock that its reader has by then: it came at 06:00 to who had moved to New York', async () => {
-    const id = await berliner();
-    await broadcast('12:00');
-    await at('03T08:00');
-    await desk.t.db.query(`update subscriber set time_zone = 'America/New_York' where id = $1`, [id]);
+  const moves = async (id: string, zone: string): Promise<void> => {
+    await desk.t.db.query('update subscriber set time_zone = $2 where id = $1', [id, zone]);
     await desk.t.db.transaction(async (manager) =>
       desk.t.app.get(SendHours, { strict: false }).changeZones(manager, [id], desk.t.clock.now()),
     );
-    expect(await at('03T11:00')).toEqual([]);
-    expect(await at('03T16:59')).toEqual([]);
-    expect(await at('03T17:00')).toHaveLength(1);
+  };
+
+  it.each(['nextDay', 'send', 'skip'] as const)(
+    'goes at the hour of the clock that its reader has by then: it came at 06:00 to who had moved to New York (%s)',
+    async (ifPassed) => {
+      const id = await berliner();
+      await broadcast('12:00', { ifPassed });
+      await at('03T08:00');
+      await moves(id, 'America/New_York');
+      expect(await at('03T11:00')).toEqual([]);
+      expect(await at('03T16:59')).toEqual([]);
+      expect(await at('03T17:00')).toHaveLength(1);
+    },
+  );
+
+  it.each([
+    ['in the afternoon', 'nextDay', '03T08:00'],
+    ['when their owner wants it at once', 'send', '03T08:00'],
+  ] as const)('goes at once to who is past its hour by then, %s', async (_, ifPassed, time) => {
+    const id = await berliner();
+    await broadcast('12:00', { ifPassed });
+    await at(time);
+    await moves(id, 'Asia/Tokyo');
+    expect(await at(time)).toHaveLength(1);
+  });
+
+  it('goes at the hour of its arm by the clock that its reader has by then, a day later where that has passed', async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 8 }, async (_, nth) =>
+        desk.t.subscriber(`r${nth}@example.com`, { timeZone: 'Europe/Berlin' }),
+      ),
+    );
+    await broadcast('12:00', { split: { ...SPLIT, testPercent: 90, arms: [{}, { at: '20:00' }] } });
+    await at('03T08:00');
+    for (const [nth, id] of ids.entries()) await moves(id, nth % 2 ? 'America/New_York' : 'Asia/Tokyo');
+    const rows: { arm: number; zone: string; at: string }[] = await desk.t.db.query(
+      `select distinct m.arm, s.time_zone as zone, to_char(m.due_at at time zone s.time_zone, 'DD"T"HH24:MI') as at
+       from message m join subscriber s on s.id = m.subscriber_id where m.state = 'ready'`,
+    );
+    const due = { 'Asia/Tokyo': ['04T12:00', '03T20:00'], 'America/New_York': ['03T12:00', '03T20:00'] };
+    for (const { arm, zone, at } of rows)
+      expect({ zone, at }).toEqual({ zone, at: due[zone as keyof typeof due][arm] });
+    expect(rows.length).toBeGreaterThan(2);
   });
 });
