@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
 import { FunnelsService } from './funnels.service.js';
+import { FunnelPreflightService } from './templates/funnel-preflight.service.js';
 import {
   APPLY_ERRORS,
   applyBody,
@@ -10,6 +11,7 @@ import {
   FUNNEL_EXAMPLE,
   funnelKey,
   funnelList,
+  funnelPreflight,
   funnelResponse,
   lintBody,
   lintResponse,
@@ -24,7 +26,10 @@ const MAX_VERSION = 2_147_483_647;
 
 @Controller('api/v1/funnels')
 export class FunnelsController {
-  constructor(private readonly funnels: FunnelsService) {}
+  constructor(
+    private readonly funnels: FunnelsService,
+    private readonly preflights: FunnelPreflightService,
+  ) {}
 
   @Get()
   @ApiRoute({ summary: 'List funnels', tag: 'funnels', response: funnelList })
@@ -121,6 +126,21 @@ export class FunnelsController {
   async lint(@Body({ schema: lintBody }) { yaml }: z.output<typeof lintBody>): Promise<unknown> {
     const findings = await this.funnels.lint(yaml, null);
     return { ok: findings.every(({ severity }) => severity !== 'error'), findings };
+  }
+
+  @Post(':key/preflight')
+  @ApiRoute({
+    summary: 'Check all mails of a funnel before they are sent',
+    description:
+      'Each with what this funnel fills in, such as a download or an offer, and what the DNS says of its sender. Changes nothing.',
+    tag: 'funnels',
+    response: funnelPreflight,
+    status: 200,
+    idempotent: false,
+    errors: ['FUNNEL_NOT_FOUND'],
+  })
+  async preflight(@Param('key', { schema: funnelKey }) key: string): Promise<unknown> {
+    return this.preflights.check(key);
   }
 
   @Get(':key/versions')

@@ -1,3 +1,4 @@
+import { preflightResponse } from '../delivery/preflight/templates.schemas.js';
 import { z } from 'zod';
 import { idSchema, pageOf, pageQueryBy } from '../infra/http/page.js';
 import { moveChoice, movePreviewShape } from '../sequences/moves/people-moves.schemas.js';
@@ -207,3 +208,12 @@ export const versionList = pageOf(
     changes: z.array(z.string()),
   }),
 );
+
+export const funnelPreflight = z.object({
+  funnel: z.string(),
+  ok: z.boolean().meta({ description: 'False when something must be put right before the first mail.' }),
+  mails: z.array(preflightResponse),
+  sender: preflightResponse.shape.findings.meta({
+    description: 'What the DNS says of the sender’s domain, where it is not good.',
+  }),
+});

@@ -41,7 +41,7 @@ export class TemplatesController {
   @ApiRoute({
     summary: 'Check a mail before it is sent',
     description:
-      'Variables over all active subscribers, dead links, size, text part, sender, mail programs and the DNS of the sender.',
+      'Variables over all active subscribers, dead links, size, text part, sender, mail programs and the DNS of the sender. By itself: an example stands in for what a funnel fills in, such as a download; POST /funnels/{key}/preflight has what it really does.',
     tag: 'templates',
     response: preflightResponse,
     status: 200,
