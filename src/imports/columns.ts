@@ -248,7 +248,12 @@ function mappingProblems(
     const isField = target.startsWith('field:') && definitions.has(target.slice('field:'.length));
     if (isField || TARGETS.some((one) => one === target)) return [];
     const allowed = [...TARGETS, ...[...definitions.keys()].map((key) => `field:${key}`)];
-    return [{ field, message: `"${target}" is nothing a column can be`, allowed }];
+    const own = /^field:([a-z][a-zA-Z0-9]{0,49})$/.exec(target)?.[1];
+    const message =
+      own === undefined
+        ? `"${target}" is nothing a column can be`
+        : `there is no field "${own}" yet; define it first, with its type`;
+    return [{ field, message, allowed }];
   });
 }
 

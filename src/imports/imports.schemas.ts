@@ -21,7 +21,7 @@ export const importOptions = z
       .record(header, target)
       .default({})
       .meta({
-        description: `Header, or \`#2\` for the second column, to what it is: ${TARGETS.join(', ')}, or \`field:\` and a key.`,
+        description: `Header, or \`#2\` for the second column, to what it is: ${TARGETS.join(', ')}, or \`field:\` and the key of a field that is defined. Several tags or lists in a cell stand with commas between.`,
       }),
     status: z
       .enum(['active', 'pending'])

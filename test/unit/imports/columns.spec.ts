@@ -27,7 +27,13 @@ describe('columns', () => {
     ],
     ['a header twice', ['email', 'x', 'x'], { x: 'name' }, 'several columns are called so'],
     ['a column that is not there', ['email'], { '#3': 'name' }, 'there is no such column'],
-    ['a target that is none', ['email', 'x'], { x: 'field:secret' }, 'nothing a column can be'],
+    ['a target that is none', ['email', 'x'], { x: 'secret' }, 'nothing a column can be'],
+    [
+      'a field that nobody has defined',
+      ['email', 'x'],
+      { x: 'field:secret' },
+      'there is no field "secret" yet; define it first',
+    ],
   ])('are refused: %s', (_, headers, mapping, message) => {
     const read = readColumns(headers, mapping as Record<string, string>, DEFINITIONS);
     expect(
