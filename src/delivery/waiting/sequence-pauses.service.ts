@@ -170,7 +170,7 @@ export class SequencePauses {
    * The step behind a mail that was held comes as much later as that does: its delay counts from the mail, and both would go in one
    * minute; that of an arm, too, which is a wait without `came_at`. Hours that a step keeps are looked at when it is due. Who stood
    * still for it has their time in `planned_for`. A step with a date of its own (`until`, `untilField`) keeps it, and one that expires is not
-   * moved behind that (in any zone): sooner rather than never.
+   * moved behind that (in any zone): sooner rather than never. Who waits for the end of their own pause goes on waiting for it.
    */
   private async lengthenDelays(
     manager: EntityManager,
@@ -192,6 +192,7 @@ export class SequencePauses {
          where n.status = 'active' and (n.wait_until is null or n.came_at is null) and not exists (
            select 1 from dated d where d.version_id = n.version_id and d.step_key = n.step_key
              and d.until <= coalesce(n.next_at, n.planned_for) + h.time)
+           and not exists (select 1 from subscriber s where s.id = n.subscriber_id and s.paused_until = n.next_at)
          order by n.id for update of n) w
        where e.id = w.id`,
       [funnelKey, pausedAt, now, SEQUENCE_PAUSED],

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
+import { PausesService } from '../../../../src/privacy/pauses.service.js';
 import { openCourse, type Course } from '../course.js';
 
 const DAY_MS = 86_400_000;
@@ -152,6 +153,22 @@ describe('a sequence whose mails are paused', () => {
       ]);
     },
   );
+
+  it('had readers wait on by as long who had ended their own pause, begun behind a mail that had waited', async () => {
+    await t.publish('- { key: one, email: emails/story }\n- { key: two, email: emails/story, delay: 1 day }');
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.run();
+    await say('pause');
+    await t.test.runDue();
+    const pauses = t.test.app.get(PausesService, { strict: false });
+    await pauses.begin(id, 30);
+    await pass(5);
+    await say('resume');
+    await pauses.end(id);
+    await pass(1);
+    expect(await t.mails(id)).toEqual(['one', 'two']);
+  });
 
   it('wrote everybody who was due in it anew every quarter of an hour', async () => {
     await t.publish('- { key: one, email: emails/story, delay: 1 hour }');
