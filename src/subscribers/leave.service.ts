@@ -40,6 +40,8 @@ type MailHolder = Pick<LeaveTicket, 'messageId'> & { subscriberId: string | null
 interface Holder extends Omit<LeaveHolder, 'messageId'> {
   /** Of the address that the mail went to. */
   addressHash: Buffer | null;
+  /** When the mail went. */
+  acceptedAt: Date | null;
 }
 
 /**
@@ -159,10 +161,12 @@ export class LeaveService {
     ticket: LeaveTicket,
     { via, at }: { via: UnsubscribeSource; at: Date },
   ): Promise<Leaving> {
-    const { subscriberId } = await this.holderOf(manager, ticket);
+    const { subscriberId, acceptedAt } = await this.holderOf(manager, ticket);
     // Before the look: who is confirming just now stays, too.
     if (subscriberId !== null) await this.subscribers.lockStatus(manager, subscriberId);
-    const stays = subscriberId !== null && (await confirmedSince(manager, subscriberId, at));
+    // Nobody leaves by a mail before it has come, whatever the clock of a mailbox says.
+    const leftAt = acceptedAt !== null && acceptedAt > at ? acceptedAt : at;
+    const stays = subscriberId !== null && (await confirmedSince(manager, subscriberId, leftAt));
     return stays ? { kind: 'left', subscriberId } : this.leave(manager, ticket, via);
   }
 
@@ -189,11 +193,12 @@ export class LeaveService {
   /** Two reads by primary key. The person of the link, else whoever holds that mail now. */
   private async holderOf(db: EntityManager, { subscriberId, messageId }: MailHolder): Promise<Holder> {
     const rows: Holder[] = await db.query(
-      `select coalesce(s.id, m.subscriber_id) as "subscriberId", m.address_hash as "addressHash", m.sender->>'name' as "senderName"
+      `select coalesce(s.id, m.subscriber_id) as "subscriberId", m.address_hash as "addressHash", m.accepted_at as "acceptedAt",
+         m.sender->>'name' as "senderName"
        from (values ($1::bigint, $2::bigint)) as t (subscriber_id, message_id)
        left join subscriber s on s.id = t.subscriber_id left join message m on m.id = t.message_id`,
       [subscriberId, messageId],
     );
-    return rows[0] ?? { subscriberId: null, addressHash: null, senderName: null };
+    return rows[0] ?? { subscriberId: null, addressHash: null, acceptedAt: null, senderName: null };
   }
 }

@@ -52,3 +52,14 @@ it('so does a complaint of the day before yesterday: it was counted once more on
   const rows: { count: number }[] = await t.dataSource.query('select count(*)::int as count from bounce');
   expect(rows).toEqual([{ count: 1 }]);
 });
+
+it('a mail to leave that came after its reader had confirmed counts also where the clock of the mailbox is behind: they stayed on the list', async () => {
+  const { email, unsubscribe } = await newReader(t, 'behind@example.com');
+  const address = unsubscribeAddress(unsubscribe.split('/').at(-1) ?? '', BOUNCE_DOMAIN);
+  const arrivedAt = new Date(t.clock.now().getTime() - 600_000);
+  const raw = Buffer.from(`From: <${email}>\nTo: <${address}>\n\nunsubscribe\n`);
+  await t.app
+    .get(BounceIntake, { strict: false })
+    .receive({ raw, envelopeTo: [], source: 'imap', arrivedAt });
+  expect(await statusOf(email)).toBe('unsubscribed');
+});
