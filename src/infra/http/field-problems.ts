@@ -67,14 +67,18 @@ function zodProblems(issue: z.core.$ZodIssue, above: Path, origin: Origin): Fiel
 }
 
 /**
- * How far what was sent is from one branch of a union: the fewest complaints show which one was meant. Of two with one each,
+ * How far what was sent is from one branch of a union: the fewest wrong places show which one was meant. Of two with one each,
  * one that has the shape and breaks a rule is nearer, and one that misses the very field which tells its kinds apart farther.
  */
 function farOff(issues: readonly z.core.$ZodIssue[]): number {
-  return issues.reduce((sum, { code, ...issue }) => {
-    if (code === 'custom') return sum + 0.5;
-    return sum + (code === 'invalid_union' && 'discriminator' in issue ? 1.5 : 1);
-  }, 0);
+  const places = new Map<string, number>();
+  for (const { code, path, ...issue } of issues) {
+    const missesKind = code === 'invalid_union' && 'discriminator' in issue;
+    const weight = code === 'custom' ? 0.5 : missesKind ? 1.5 : 1;
+    const place = path.map(String).join('.');
+    places.set(place, Math.max(weight, places.get(place) ?? 0));
+  }
+  return [...places.values()].reduce((sum, weight) => sum + weight, 0);
 }
 
 function allowedBy(issue: z.core.$ZodIssue): string | string[] | undefined {

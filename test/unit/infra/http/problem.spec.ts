@@ -168,6 +168,7 @@ describe('field problems', () => {
     ]);
     const either = z.union([
       z.strictObject({ tag: z.string() }),
+      z.strictObject({ status: z.array(z.string()).max(5) }),
       field,
       z.strictObject({ signedUp: z.strictObject({ since }) }),
     ]);
@@ -177,6 +178,11 @@ describe('field problems', () => {
       );
     expect(said({ signedUp: { since: '0001-01-01' } })).toEqual(['signedUp.since: use a year from 1000 on']);
     expect(said({ signedUp: { since: 5 } })).toEqual([expect.stringMatching(/^signedUp\.since: Invalid/)]);
+    // A text in place of a list, and longer than the list may be: two complaints about one place.
+    expect(said({ status: 'active' })).toEqual([
+      expect.stringMatching(/^status: /),
+      expect.stringMatching(/^status: /),
+    ]);
     expect(said({ field: 'plan', op: 'eq', value: 'x' })).toEqual([expect.stringMatching(/^op: /)]);
   });
 
