@@ -62,13 +62,14 @@ it('a mail whose tries are used up tells what the relay said last', () => {
     );
 });
 
-it('nothing lets mails expire beside the claim, the look at what is held or stale and the last try, whose causes are all known', () => {
+it('nothing lets mails expire beside the claim, the look at what is held or stale, the end of a pause and the last try, whose causes are all known', () => {
   const writes =
     /withoutSending\(`'expired'`\)|state: 'expired'|then 'expired'|literal\('expired'\)|'held' : 'expired'/m;
   const sources = readdirSync('src/delivery', { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .filter((name) => writes.test(readFileSync(join('src/delivery', name), 'utf8')));
   expect(sources.map((name) => basename(name)).toSorted()).toEqual([
+    'expiry.ts',
     'held.queries.ts',
     'mail-moment.queries.ts',
     'overdue.ts',
