@@ -16,7 +16,7 @@ type Words = Pick<EmailNode, 'templateKey' | 'templateId' | 'offer'>;
 
 /**
  * The template with which a mail that waits goes when its reader is taken to another version, null for not at all: that of its step
- * there, of a split test that of their own arm. Where the step is there no more it does not go, unless another has its mail and
+ * there, of a split test that of their own arm. Where the step is there no more it does not go, unless another has its mail that
  * does not come to them still: `ahead` are the mails that do. A mail that offers something else needs what was not written with it, so it
  * goes as it is. By the mail alone, and not by the version that it was written in: it may have other words since.
  */
@@ -48,5 +48,5 @@ function wordsElsewhere(
     .filter(({ words }) => words.templateKey === templateKey);
   if (others.length === 0) return null;
   const coming = ahead();
-  return others.some(({ step }) => coming.includes(step)) ? null : (others[0]?.words ?? null);
+  return others.find(({ step }) => !coming.includes(step))?.words ?? null;
 }
