@@ -3,17 +3,16 @@ import { doctor } from '../../../../src/commands/doctor.probe.js';
 import { CONFIG, type Config } from '../../../../src/infra/config.js';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
 import { newReader } from '../../../support/reader.js';
+import { type OwnerPages, ownerPages } from '../owner-pages.js';
 
-const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 const WEEK_MS = 7 * 86_400_000;
 const MINUTE_MS = 60_000;
 
 let t: TestApp;
-let cookie = '';
+let owner: OwnerPages;
 beforeAll(async () => {
   t = await startTestApp();
-  const answer = await t.http.post('/admin/setup').type('form').send(OWNER).expect(303);
-  cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+  owner = await ownerPages(t);
 });
 afterAll(async () => t.close());
 beforeEach(async () => {
@@ -27,8 +26,7 @@ const silentFor = async (ms: number): Promise<unknown> =>
      values (gen_random_uuid(), 'gone', 'gone.example:/data/leavings', clock_timestamp() - interval '1 hour', $1)`,
     [ms],
   );
-const page = async (): Promise<string> =>
-  (await t.http.get('/admin/sending').set('Cookie', cookie).expect(200)).text;
+const page = async (): Promise<string> => owner.get('/admin/sending');
 const api = (method: 'get' | 'post', path: string) =>
   t.http[method](`/api/v1/sending/${path}`).set('Authorization', `Bearer ${API_KEY}`);
 const told = async (): Promise<string | undefined> => {
@@ -52,7 +50,7 @@ it('the owner ends the wait for a machine that is gone for good: mails of lists 
   expect(html).not.toContain('mails may go out');
   await t.http.post('/admin/sending/silent-keepers/forget').type('form').expect(303);
   expect(await page()).toContain('mails of lists wait');
-  await t.http.post('/admin/sending/silent-keepers/forget').set('Cookie', cookie).type('form').expect(303);
+  await owner.post('/admin/sending/silent-keepers/forget', {}).expect(303);
   expect(await page()).toContain('mails may go out');
   await t.runDue();
   expect((await t.mailsTo(email)).length).toBe(own + 1);
