@@ -8,6 +8,7 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { addressHash } from '../../subscribers/address-hash.js';
 import { DAY_MS, HOUR_MS } from '../../values/time-units.js';
+import { firstSentence } from './first-sentence.js';
 
 const TEMPLATE = 'emails/owner-alerts';
 /** The first goes at once. A trouble that comes and goes by the minute is a new alert each time. */
@@ -67,7 +68,9 @@ export class AlertMails {
       funnelKey: from.funnelKey,
       stepKey: 'alerts',
       templateId,
-      data: { alerts: { list, url: `${this.config.baseUrl}/admin/sending` } },
+      data: {
+        alerts: { subject: firstSentence(list[0] ?? ''), list, url: `${this.config.baseUrl}/admin/sending` },
+      },
       sender: from.sender,
       address: email,
       addressHash: addressHash(this.config.secretKey, emailKey),

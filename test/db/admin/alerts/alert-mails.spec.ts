@@ -42,7 +42,7 @@ describe('what is critical is mailed to the owner: it stood on the page Sending 
     );
     const told = await got();
     expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/^The broadcast "News" is paused: 2 of 200 recipients complained/);
+    expect(told[0]).toMatch(/^The broadcast "News" is paused: 2 of 200 recipients complained \(1\.00 %\)\n/);
     expect(told[0]).toContain('https://mail.example.com/admin/sending');
     expect(told[0]).toContain('Something needs you');
     expect(await got()).toEqual([]);
