@@ -8,8 +8,9 @@ import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
 import { suggestionFor } from '../values/email-address-advice.js';
 import { slugParam } from './forms.controller.js';
-import { FormsService, type Form } from './forms.service.js';
+import type { Form } from './forms.service.js';
 import { FormIntake } from './form-intake.service.js';
+import { ServedForms } from './served-forms.service.js';
 
 const body = z.strictObject({
   email: z.string().max(1_000),
@@ -47,7 +48,7 @@ const signUpAnswer = z.object({
 @Controller()
 export class EmbeddedFormController {
   constructor(
-    private readonly forms: FormsService,
+    private readonly served: ServedForms,
     private readonly intake: FormIntake,
     private readonly pages: PageRenderer,
     @Inject(CONFIG) private readonly config: Config,
@@ -56,8 +57,9 @@ export class EmbeddedFormController {
   /** The script draws the form where its tag stands. Not cached: it carries the time at which it was handed out. */
   @Get('f/:file')
   async script(@Param('file') file: string, @Res() reply: FastifyReply): Promise<void> {
-    const form = file.endsWith('.js') ? await this.forms.findBySlug(file.slice(0, -3)) : null;
-    if (!form) throw notFound('form', file, 'slug');
+    const found = file.endsWith('.js') ? await this.served.find(file.slice(0, -3)) : null;
+    if (!found) throw notFound('form', file, 'slug');
+    const { form, asked } = found;
     const { headline, subheadline, button } = form.content;
     const settings = {
       action: `${this.config.baseUrl}/api/public/forms/${form.slug}`,
@@ -66,7 +68,7 @@ export class EmbeddedFormController {
       subheadline,
       button,
       consent: form.consentText,
-      fields: await this.forms.fieldsOf(form),
+      fields: asked,
     };
     // `<` is written out so that the settings cannot end a script element, wherever somebody pastes this.
     const json = JSON.stringify(settings).replaceAll('<', '\\u003c');
@@ -105,9 +107,9 @@ export class EmbeddedFormController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const form = await this.forms.findBySlug(slug);
-    if (!form) throw notFound('form', slug, 'slug');
-    const asked = await this.forms.fieldsOf(form);
+    const found = await this.served.find(slug);
+    if (!found) throw notFound('form', slug, 'slug');
+    const { form, asked } = found;
     const outcome = await this.intake.take(form, asked, typed, request);
     if (outcome.kind === 'limited') {
       throw new DomainError('SIGNUP_RATE_LIMITED', 'Too many sign-ups came from your network.', {

@@ -13,6 +13,7 @@ import { EmbeddedFormController } from './embedded-form.controller.js';
 import { FormsController } from './forms.controller.js';
 import { FormsService } from './forms.service.js';
 import { FormIntake } from './form-intake.service.js';
+import { ServedForms } from './served-forms.service.js';
 import { SignupLimits } from './signup-limits.service.js';
 import { SignupTraces } from './signup-traces.service.js';
 import { SignupService } from './signup.service.js';
@@ -42,6 +43,7 @@ import { UnsubscribeService } from './unsubscribe.service.js';
   ],
   providers: [
     FormsService,
+    ServedForms,
     SignupService,
     SignupTraces,
     ConfirmationService,

@@ -2,6 +2,7 @@ import { Body, Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/co
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { CONFIG, type Config } from '../infra/config.js';
+import { takesNoWrites } from '../infra/database/lost-connection.js';
 import { KeptPages } from '../infra/templates/kept-pages.service.js';
 import { sendPage } from '../infra/http/send-page.js';
 import { TrackingService } from '../tracking/tracking.service.js';
@@ -9,6 +10,7 @@ import { suggestionFor } from '../values/email-address-advice.js';
 import type { FormField } from './form-fields.js';
 import { FormsService, type Form } from './forms.service.js';
 import { FormIntake } from './form-intake.service.js';
+import { ServedForms } from './served-forms.service.js';
 import type { SubmissionErrors, TypedValues } from './submission.js';
 
 /** Loose on purpose: a visitor with a strange browser gets a page with words, not an error of a machine. */
@@ -19,6 +21,7 @@ const LIMITED = 'Too many sign-ups came from your network. Please try again in t
 export class SqueezePageController {
   constructor(
     private readonly forms: FormsService,
+    private readonly served: ServedForms,
     private readonly intake: FormIntake,
     private readonly tracking: TrackingService,
     private readonly pages: KeptPages,
@@ -31,18 +34,21 @@ export class SqueezePageController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const form = await this.forms.findBySlug(slug);
-    if (!form) {
+    const found = await this.served.find(slug);
+    if (!found) {
       const successor = await this.forms.successor(slug);
       if (successor === null) return this.missing(reply);
       // For now: the address may be taken by another funnel one day.
       await reply.redirect(`/p/${successor}`, 302);
       return;
     }
-    if (request.method !== 'HEAD') {
-      await this.tracking.recordVisit({ page: 'squeeze', slug, funnelKey: form.funnelKey, request });
-    }
-    sendPage(reply, 200, await this.page(form, await this.forms.fieldsOf(form), {}, {}));
+    const { form, asked, away } = found;
+    // While nothing can be saved the page is there, and nobody is counted who looks at it.
+    if (away === null)
+      await this.tracking
+        .recordVisit({ page: 'squeeze', slug, funnelKey: form.funnelKey, request })
+        .catch(unlessNoWrites);
+    sendPage(reply, 200, await this.page(form, asked, {}, {}));
   }
 
   @Post(':slug')
@@ -52,9 +58,9 @@ export class SqueezePageController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const form = await this.forms.findBySlug(slug);
-    if (!form) return this.missing(reply);
-    const asked = await this.forms.fieldsOf(form);
+    const found = await this.served.find(slug);
+    if (!found) return this.missing(reply);
+    const { form, asked } = found;
     const outcome = await this.intake.take(form, asked, body ?? {}, request);
     const timeZone = typeof body?.timeZone === 'string' ? body.timeZone : '';
     if (outcome.kind === 'bad') {
@@ -110,6 +116,10 @@ export class SqueezePageController {
       await this.pages.render(undefined, 'pages/error', { status: 404, heading: 'No such page', message }),
     );
   }
+}
+
+function unlessNoWrites(error: unknown): void {
+  if (!takesNoWrites(error)) throw error;
 }
 
 export function footerOf({ sender }: Form): { senderName: string; postalAddress: string } {

@@ -98,7 +98,7 @@ describe('leaving while the database is away', () => {
   it('is asked for patience by all other pages and addresses, which said that something went wrong', async () => {
     const link = await unsubscribeLink();
     await front.close();
-    const page = await t.http.get('/p/niches').set('accept', 'text/html');
+    const page = await t.http.get('/p/not-seen-yet').set('accept', 'text/html');
     const json = await t.http.get('/api/v1/subscribers').set('authorization', `Bearer ${API_KEY}`);
     const reason = await t.http.post(`${link}/reason`).type('form').send({ reason: 'bought' });
     await front.open();
