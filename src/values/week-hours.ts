@@ -112,6 +112,24 @@ export function everyDay(start: number, end: number): WeekSpan[] {
   return WEEKDAYS.map((_, index) => ({ start: index * DAY_MINUTES + start, end: index * DAY_MINUTES + end }));
 }
 
+/** Each day from minute to minute of it, over midnight where the end is later than that; without overlap. */
+export function daily(ranges: readonly WeekSpan[]): WeekSpan[] {
+  const spans = ranges.flatMap(({ start, end }) => {
+    const from = start % DAY_MINUTES;
+    return everyDay(from, from + Math.min(end - start, DAY_MINUTES)).flatMap(wrapped);
+  });
+  return sorted(spans).reduce<WeekSpan[]>((joined, span) => {
+    const last = joined.at(-1);
+    if (span.end <= span.start) return joined;
+    if (last === undefined || span.start > last.end) return [...joined, span];
+    return [...joined.slice(0, -1), { start: last.start, end: Math.max(last.end, span.end) }];
+  }, []);
+}
+
+export function isWholeWeek([span]: readonly WeekSpan[]): boolean {
+  return span?.start === 0 && span.end === WEEK_MINUTES;
+}
+
 /** Sunday's part after midnight is Monday's first minutes. */
 function wrapped(span: WeekSpan): WeekSpan[] {
   if (span.end <= WEEK_MINUTES) return [span];

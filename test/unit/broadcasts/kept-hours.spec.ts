@@ -3,10 +3,14 @@ import { keptHours } from '../../../src/broadcasts/kept-hours.js';
 import type { LocalHour } from '../../../src/broadcasts/timing.js';
 import { opensAt } from '../../../src/values/week-hours.js';
 
-type Given = Partial<LocalHour> & { spreadMinutes?: number };
-const spans = (time: string, { spreadMinutes = 0, ...change }: Given = {}): ReturnType<typeof keptHours> =>
+type Given = Partial<LocalHour> & { spreadMinutes?: number; delayMinutes?: number };
+const TEST = { testPercent: 50, waitMinutes: 60, judge: 'clicks' } as const;
+const spans = (
+  time: string,
+  { spreadMinutes = 0, delayMinutes, ...change }: Given = {},
+): ReturnType<typeof keptHours> =>
   keptHours({
-    split: null,
+    split: delayMinutes === undefined ? null : { ...TEST, arms: [{}, { delayMinutes }] },
     timing: {
       local: { atLocal: `2026-03-05T${time}`, fallbackZone: 'UTC', ifPassed: 'nextDay', ...change },
       spreadMinutes,
@@ -31,14 +35,22 @@ const openOn = (given: ReturnType<typeof keptHours>): string => {
 
 describe('what is kept behind the hour of its broadcast', () => {
   it.each([
-    ['in the evening of the same day', '17:00', {}, '17 18 19 20 21 22'],
+    ['in the evening of the same day', '17:00', {}, '17 18 19 20 21'],
     ['until 22:00', '12:00', {}, '12 13 14 15 16 17 18 19 20 21'],
-    ['for six hours', '20:00', {}, '0 1 20 21 22 23'],
+    ['until 22:00, and not until 02:00', '20:00', {}, '20 21'],
+    ['for two hours', '23:00', {}, '0 23'],
+    ['for two hours, and by day', '01:00', {}, '1 2 8 9 10 11 12 13 14 15 16 17 18 19 20 21'],
     [
-      'for six hours behind its spread',
+      'for two hours behind its spread',
       '12:00',
-      { spreadMinutes: 600 },
-      '0 1 2 3 12 13 14 15 16 17 18 19 20 21 22 23',
+      { spreadMinutes: 660 },
+      '0 12 13 14 15 16 17 18 19 20 21 22 23',
+    ],
+    [
+      'for two hours behind the delay of an arm of more than a day, and not in the night between',
+      '12:00',
+      { delayMinutes: 35 * 60 },
+      '0 12 13 14 15 16 17 18 19 20 21 23',
     ],
   ] as const)('goes %s', (_, time, given, open) => {
     expect(openOn(spans(time, given))).toBe(`${open} | ${open}`);
@@ -47,7 +59,7 @@ describe('what is kept behind the hour of its broadcast', () => {
   it.each([
     ['those past the hour get it at once', spans('12:00', { ifPassed: 'send' })],
     ['those past the hour do not get it', spans('12:00', { ifPassed: 'skip' })],
-    ['its spread takes most of a day', spans('12:00', { spreadMinutes: 18 * 60 })],
+    ['its spread takes most of a day', spans('12:00', { spreadMinutes: 22 * 60 })],
     [
       'arms of its split test have hours of their own',
       keptHours({
@@ -55,7 +67,7 @@ describe('what is kept behind the hour of its broadcast', () => {
           local: { atLocal: '2026-03-05T12:00', fallbackZone: 'UTC', ifPassed: 'nextDay' },
           spreadMinutes: 0,
         },
-        split: { arms: [{}, { at: '20:00' }], testPercent: 50, waitMinutes: 60, judge: 'clicks' },
+        split: { ...TEST, arms: [{}, { at: '20:00' }] },
       }),
     ],
     ['it has no hour', keptHours({ split: null, timing: { local: null, spreadMinutes: 60 } })],
