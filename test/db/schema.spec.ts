@@ -70,3 +70,21 @@ it('lets others go on while a migration waits for a table that an older process 
   await dataSource.query('alter table setting drop column trial; drop table schema_migration_trial');
   await next.destroy();
 });
+
+it('does not start where a newer version has been at work: it went on beside what it knows nothing of', async () => {
+  const columns = await dataSource.query(`select * from schema_migration order by id desc limit 1`);
+  await dataSource.query(
+    `insert into schema_migration (timestamp, name) values (1900000000000, 'Later1900000000000')`,
+  );
+  try {
+    await expect(migrate(dataSource)).rejects.toMatchObject({
+      code: 'DATABASE_NEWER',
+      message: expect.stringContaining('a newer version of Wellspring has worked on this database') as string,
+      facts: { unknown: ['Later1900000000000'] },
+    });
+  } finally {
+    await dataSource.query(`delete from schema_migration where name = 'Later1900000000000'`);
+  }
+  expect(await migrate(dataSource)).toEqual([]);
+  expect(await dataSource.query(`select * from schema_migration order by id desc limit 1`)).toEqual(columns);
+});

@@ -42,7 +42,8 @@ const PATIENCE: Patience = { lockMs: 3_000, pauseMs: 2_000, attempts: 120 };
 /**
  * Brings the schema up to date and returns the names of the migrations that ran now. Each is one transaction, and one
  * that cannot have its locks soon is taken back and tried again: while it waits for an older process that works on a
- * table, all others wait for that table behind it. Throws `DATABASE_BUSY` when that does not help; what ran stays.
+ * table, all others wait for that table behind it. Throws `DATABASE_BUSY` when that does not help; what ran stays. Throws
+ * `DATABASE_NEWER` where a newer version has been at work.
  */
 export async function migrate(dataSource: DataSource, patience: Patience = PATIENCE): Promise<string[]> {
   const lock = dataSource.createQueryRunner();
@@ -54,6 +55,7 @@ export async function migrate(dataSource: DataSource, patience: Patience = PATIE
     await runner.query(`select set_config('lock_timeout', $1, false)`, [`${patience.lockMs}ms`]);
     const executor = new MigrationExecutor(dataSource, runner);
     executor.transaction = 'each';
+    refuseNewer(dataSource, await executor.getExecutedMigrations());
     const names = (await executor.getPendingMigrations()).map(({ name }) => name);
     await tryOften(() => executor.executePendingMigrations(), patience);
     return names;
@@ -63,6 +65,18 @@ export async function migrate(dataSource: DataSource, patience: Patience = PATIE
     await lock.query('select pg_advisory_unlock($1)', [LOCKS.migration]).catch(() => undefined);
     await lock.release();
   }
+}
+
+/** An older version would pass over what the newer one writes down, such as the hours at which a mail may go. */
+function refuseNewer(dataSource: DataSource, executed: readonly { name: string }[]): void {
+  const known = new Set(dataSource.migrations.map(({ name, constructor }) => name ?? constructor.name));
+  const unknown = executed.map(({ name }) => name).filter((name) => !known.has(name));
+  if (unknown.length === 0) return;
+  throw new DomainError(
+    'DATABASE_NEWER',
+    `a newer version of Wellspring has worked on this database: start that one, or restore the backup from before it (unknown here: ${unknown.join(', ')})`,
+    { unknown },
+  );
 }
 
 async function tryOften(work: () => Promise<unknown>, { pauseMs, attempts }: Patience): Promise<void> {
