@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { EnvError, readConfig, readTimeZone } from '../../config/env.js';
+import { addKeyCommands } from './api-keys.command.js';
 import { LEVELS, type CommandTools } from './command-tools.js';
 import { addFunnelCommands } from './funnels.command.js';
 import { addImportCommands } from './imports.command.js';
@@ -107,21 +108,6 @@ function addInstallationCommands(program: Command, { within, print, refuse }: Co
           checks.map(({ level, name, detail }) => `${LEVELS[level]} ${name}: ${detail}`).join('\n'),
         );
         if (checks.some(({ ok }) => !ok)) refuse();
-      }),
-    );
-}
-
-function addKeyCommands(program: Command, { within, print }: CommandTools): void {
-  program
-    .command('api-key')
-    .description('keys for the REST API')
-    .command('create')
-    .argument('<name>')
-    .option('--json')
-    .action(async (name: string, { json = false }: { json?: boolean }) =>
-      within(async ({ apiKeys }) => {
-        const created = await apiKeys.create(name);
-        print(json, created, () => `${created.key}\nIt is shown this once only.`);
       }),
     );
 }

@@ -238,6 +238,25 @@ describe('wellspring, the command', () => {
     expect((await wellspring('doctor')).out).toMatch(/ok   database: PostgreSQL \d/);
   });
 
+  it('had no way to see or end an API key', async () => {
+    const { key, id } = JSON.parse((await wellspring('api-key', 'create', 'shop', '--json')).out) as {
+      key: string;
+      id: string;
+    };
+    const begins = key.slice(0, 11);
+    const line = new RegExp(`^${id}  ${begins}…  shop: made 2\\S+Z, never used$`, 'm');
+    expect((await wellspring('api-key', 'list')).out).toMatch(line);
+    expect(await wellspring('api-key', 'revoke', begins)).toMatchObject({
+      code: 0,
+      out: 'The key "shop" opens nothing any more.\n',
+    });
+    expect((await wellspring('api-key', 'list')).out).toMatch(/shop: .*, revoked 2\S+Z$/m);
+    const unknown = await wellspring('api-key', 'revoke', `ws_aaaaaaaa_${'s'.repeat(43)}`);
+    expect(unknown.code).toBe(1);
+    expect(unknown.error).not.toContain('sss');
+    expect((await wellspring('api-key', 'revoke', 'shop')).code).toBe(1);
+  });
+
   it('checks the mails of a funnel, or one of them, before they are sent', async () => {
     await wellspring('apply', join(folder, 'niche-ebook.yaml'));
     const funnel = await wellspring('preflight', 'niche-ebook', '--json');

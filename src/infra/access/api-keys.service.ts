@@ -61,6 +61,19 @@ export class ApiKeysService {
     );
   }
 
+  /** By its id, or by its text or how that begins: no more of a key is kept in the clear. Throws `API_KEY_NOT_FOUND`. */
+  async named(text: string): Promise<ApiKey> {
+    const prefix = /^ws_([a-z2-7]{8})(?:_|$)/.exec(text)?.[1] ?? null;
+    const id = /^\d{1,18}$/.test(text) ? text : null;
+    const rows: ApiKey[] = await this.dataSource.query(
+      `select ${COLUMNS} from api_key where id = $1 or prefix = $2`,
+      [id, prefix],
+    );
+    if (rows[0]) return rows[0];
+    // What was typed may be a key's secret.
+    throw notFound('API key', prefix === null ? text : `ws_${prefix}`);
+  }
+
   /** Revoking twice keeps the first time. Throws `API_KEY_NOT_FOUND`. */
   async revoke(id: string): Promise<void> {
     const rows: { id: string }[] = await this.dataSource.query(
