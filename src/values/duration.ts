@@ -22,7 +22,7 @@ const MAX_VALUE: Readonly<Record<DurationUnit, number>> = {
   weeks: 521,
   months: 120,
 };
-const DURATION_TEXT = /^(\d{1,7}) *(minute|hour|day|week|month)s?$/i;
+const DURATION_TEXT = /^(\d{1,50}) *(minute|hour|day|week|month)s?$/i;
 
 /**
  * Reads `2 days`, `1 hour`, `90 minutes`, `3 weeks`, `2 months`, `0 days`: a whole number and a unit, at most ten

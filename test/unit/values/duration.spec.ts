@@ -53,12 +53,17 @@ describe('a duration', () => {
     );
   });
 
-  it.each(['121 months', '522 weeks', '3653 days', '87661 hours', '5259601 minutes', '9999999 days'])(
-    '%s is refused as too long',
-    (text) => {
-      expect(() => parseDuration(text)).toThrow('at most ten years');
-    },
-  );
+  it.each([
+    '121 months',
+    '522 weeks',
+    '3653 days',
+    '87661 hours',
+    '5259601 minutes',
+    '9999999 days',
+    '99999999 days',
+  ])('%s is refused as too long', (text) => {
+    expect(() => parseDuration(text)).toThrow('at most ten years');
+  });
 
   it('is written as it is read', () => {
     fc.assert(
