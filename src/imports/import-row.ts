@@ -6,6 +6,7 @@ import type { SubscriberStatus } from '../subscribers/subscription-status.js';
 import { adviseOnAddress, type AddressAdvice } from '../values/email-address-advice.js';
 import { parseEmailAddress } from '../values/email-address.js';
 import { HEADER_TEXT } from '../values/header-text.js';
+import { notInThePast } from '../values/past-instant.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import { type Columns, type Target } from './columns.js';
 import { readCell } from './export-cell.js';
@@ -90,7 +91,6 @@ const MAX_NAME = 100;
 const MAX_CONSENT = 10_000;
 const MAX_TAGS = 50;
 const MAX_TAG = 100;
-const CLOCKS_APART_MS = 86_400_000;
 const NONE: string[] = [];
 
 class Refused extends Error {}
@@ -246,14 +246,14 @@ function statusOf(
 
 function instantOf(target: Target, text: string | undefined, options: RowOptions): Date | null {
   const at = timeOf(target, text, options);
-  if (at !== null && at.getTime() > options.now.getTime() + CLOCKS_APART_MS)
-    throw new Refused(`${target}: it lies in the future`);
+  const wrong = at === null ? null : notInThePast(at, options.now);
+  if (wrong !== null) throw new Refused(`${target}: ${wrong}`);
   return at;
 }
 
 function timeOf(target: Target, text: string | undefined, { columns, dateOrder }: RowOptions): Date | null {
-  // Mailchimp writes a date of zeros for never.
-  if (text === undefined || /^0{4}-00-00/.test(text)) return null;
+  // Mailchimp writes a date of zeros for never, and what runs on .NET the first day that it has.
+  if (text === undefined || /^\s*(?:0{4}-00-00|0001-01-01)/.test(text)) return null;
   const read = readInstant(text, dateOrder ?? columns.dateOrder);
   if (!read.ok) throw new Refused(`${target}: ${read.problem}`);
   return read.at;

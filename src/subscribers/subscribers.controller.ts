@@ -62,11 +62,11 @@ export class SubscribersController {
       tags: ['webinar guest'],
       consent: {
         text: 'Send me the guide and weekly tips.',
-        at: '2026-03-02T09:30:00Z',
+        at: '2025-12-02T09:30:00Z',
         pageUrl: 'https://shop.example.com/webinar',
       },
     },
-    errors: ['SUBSCRIBER_ALREADY_EXISTS', 'FIELD_VALUE_INVALID'],
+    errors: ['SUBSCRIBER_ALREADY_EXISTS', 'FIELD_VALUE_INVALID', 'CONSENT_TIME_INVALID'],
   })
   async create(
     @Body({ schema: createSubscriberSchema }) body: z.output<typeof createSubscriberSchema>,

@@ -3,7 +3,9 @@ import { isIP } from 'node:net';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
+import { notInThePast } from '../values/past-instant.js';
 import { type EmailAddressParse, parseEmailAddress } from '../values/email-address.js';
 import { fieldsDiffer, isInSequence, listenedOf, noteArrival } from './field-signals.queries.js';
 import type {
@@ -87,9 +89,15 @@ export class SubscribersService {
     return row;
   }
 
-  /** Adds evidence. An address that is no IP address is left out rather than losing the consent. */
+  /**
+   * Adds evidence. An address that is no IP address is left out rather than losing the consent. Throws
+   * `CONSENT_TIME_INVALID`: what is said to have been agreed tomorrow proves nothing.
+   */
   async recordConsent(manager: EntityManager, evidence: ConsentEvidence): Promise<void> {
-    const { consentText, ip } = evidence;
+    const { consentText, ip, at = this.clock.now() } = evidence;
+    const wrong = notInThePast(at, this.clock.now());
+    if (wrong !== null)
+      throw new DomainError('CONSENT_TIME_INVALID', `consent.at: ${wrong}`, { field: 'consent.at' });
     // Locked against an erasure meanwhile: no foreign key holds the evidence to the person.
     const rows: unknown[] = await manager.query(
       `insert into consent_event (subscriber_id, kind, purpose, consent_text, text_hash, form_slug, page_url, ip, user_agent, at)
@@ -104,7 +112,7 @@ export class SubscribersService {
         evidence.pageUrl ?? null,
         ip !== undefined && isIP(ip) > 0 ? withoutZone(ip) : null,
         evidence.userAgent?.slice(0, MAX_USER_AGENT_CHARS) ?? null,
-        evidence.at ?? this.clock.now(),
+        at,
       ],
     );
     if (rows.length === 0) throw notFound('subscriber', evidence.subscriberId);

@@ -204,10 +204,18 @@ describe('a row', () => {
     ['email|created_at', 'a@example.com|3/4/2024', 'may be two dates'],
     ['email|created_at', 'a@example.com|2024-02-30', 'is no date'],
     ['email|created_at', 'a@example.com|2036-01-01', 'lies in the future'],
+    ['email|created_at', 'a@example.com|1066-10-14', 'lies before 1970'],
     ['email|lists', 'a@example.com|gone', 'there is no list "gone"'],
     ['email|tags', `a@example.com|${'x'.repeat(101)}`, 'tags: '],
   ])('of %s is refused: %j', (headers, cells, problem) => {
     expect(row(headers, cells)).toMatchObject({ ok: false, problem: expect.stringContaining(problem) });
+  });
+
+  it('was made in the year 1 where .NET had written that it does not know', () => {
+    expect(row('email|created_at', 'a@example.com|0001-01-01 00:00:00')).toMatchObject({
+      ok: true,
+      person: { createdAt: null },
+    });
   });
 
   it.each([
