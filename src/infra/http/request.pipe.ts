@@ -1,5 +1,6 @@
 import { type ArgumentMetadata, Injectable, type PipeTransform } from '@nestjs/common';
 import { type FieldProblem, fieldProblems } from './field-problems.js';
+import { halfCharacterIn } from './half-characters.js';
 
 /** A body, query or parameter did not match its schema; answered as 422 `REQUEST_INVALID` naming every field. */
 export class RequestInvalidError extends Error {
@@ -23,6 +24,9 @@ export class RequestPipe implements PipeTransform {
     const given = type === 'body' && (value === undefined || value === null) ? {} : value;
     const result = await schema['~standard'].validate(given);
     if (result.issues) throw new RequestInvalidError(fieldProblems(result.issues, data ?? type, schema));
+    const half = type === 'body' ? halfCharacterIn(given) : null;
+    if (half !== null)
+      throw new RequestInvalidError([{ field: half || type, message: 'a text holds half of a character' }]);
     return result.value;
   }
 }
