@@ -63,6 +63,8 @@ export interface ImportAdvice {
   withoutConsent: number;
   /** Time zones that are none (IANA): their mails go by the sequence's own zone, UTC when it names none. */
   unknownZone: number;
+  /** Languages that are none (BCP 47), as those in words. */
+  unknownLocale: number;
   /** Topics that they want no mails about and that are no funnel here, or none yet: nothing stops until there is one. */
   unknownTopic: number;
   /** A cell of theirs cannot be read: nothing is taken but what they do not want. */

@@ -7,6 +7,7 @@ import { adviseOnAddress, type AddressAdvice } from '../values/email-address-adv
 import { parseEmailAddress } from '../values/email-address.js';
 import { HEADER_TEXT } from '../values/header-text.js';
 import { notInThePast } from '../values/past-instant.js';
+import { canonicalLocale } from '../values/locale.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import { type Columns, type Target } from './columns.js';
 import { readCell } from './export-cell.js';
@@ -60,6 +61,8 @@ export type RowRead =
       withoutConsent: boolean;
       /** A time zone was given that is none; the person has none now. */
       unknownZone: boolean;
+      /** A language was given that is none, as one in words; the person has none now. */
+      unknownLocale: boolean;
       /** Of the topics that they want no mails about: those that are none here, or none yet. */
       unknownTopics: string[];
     }
@@ -157,7 +160,7 @@ function personOf(
     name: nameOf(values),
     status: withoutConsent ? 'pending' : said,
     timeZone: timeZoneOf(values.get('timeZone'), options),
-    locale: short('locale', values.get('locale'), 35),
+    locale: canonicalLocale(values.get('locale')?.trim() ?? ''),
     fields: values.has('otherFields')
       ? { ...otherFields(values.get('otherFields'), options), ...fields }
       : fields,
@@ -175,8 +178,10 @@ function personOf(
     pausedUntil: timeOf('pausedUntil', values.get('pausedUntil'), options),
   };
   const unknownZone = person.timeZone === null && values.has('timeZone');
+  const unknownLocale = person.locale === null && values.has('locale');
   const unknownTopics = person.topicsOff.filter((key) => !options.topicKeys.has(key));
-  return { ok: true, person, advice: adviseOnAddress(parsed), withoutConsent, unknownZone, unknownTopics };
+  const advice = adviseOnAddress(parsed);
+  return { ok: true, person, advice, withoutConsent, unknownZone, unknownLocale, unknownTopics };
 }
 
 /**

@@ -198,6 +198,7 @@ class RowsOfImport {
     role: 0,
     withoutConsent: 0,
     unknownZone: 0,
+    unknownLocale: 0,
     unknownTopic: 0,
     onlyNoes: 0,
   };
@@ -231,12 +232,13 @@ class RowsOfImport {
     }
     const read = readRow(record.cells, options);
     if (!read.ok) return this.#lineOfRefused(place, read, record.cells);
-    const { person, advice, withoutConsent, unknownZone, unknownTopics } = read;
+    const { person, advice, withoutConsent, unknownZone, unknownLocale, unknownTopics } = read;
     if (advice.suggestion !== null) this.advice.suspect += 1;
     if (advice.disposable) this.advice.disposable += 1;
     if (advice.role) this.advice.role += 1;
     if (withoutConsent) this.advice.withoutConsent += 1;
     if (unknownZone) this.advice.unknownZone += 1;
+    if (unknownLocale) this.advice.unknownLocale += 1;
     this.#noteTopics(unknownTopics);
     return personLine(place, person, addressHashHex(this.secret, person.emailKey));
   }

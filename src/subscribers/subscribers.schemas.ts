@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { pageOf, pageQuery } from '../infra/http/page.js';
 import { parseEmailAddress, type EmailAddressParse } from '../values/email-address.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../values/header-text.js';
+import { canonicalLocale } from '../values/locale.js';
 import { canonicalTimeZone } from '../values/zoned-time.js';
 import type { Subscriber, Suppression } from './subscriber.js';
 import { SUBSCRIBER_STATUSES } from './subscription-status.js';
@@ -34,6 +35,17 @@ const timeZoneSchema = z
     context.addIssue({ code: 'custom', message: 'use an IANA time zone, such as Europe/Berlin' });
     return z.NEVER;
   });
+
+const localeSchema = z
+  .string()
+  .max(35)
+  .transform((text, context) => {
+    const locale = canonicalLocale(text);
+    if (locale !== null) return locale;
+    context.addIssue({ code: 'custom', message: 'use a language of BCP 47, such as de or pt-BR' });
+    return z.NEVER;
+  })
+  .meta({ description: 'The language they read, as BCP 47 writes it: `de`, `pt-BR`.' });
 
 export const fieldKey = z
   .string()
@@ -89,7 +101,7 @@ export const createSubscriberSchema = z.strictObject({
   email: emailSchema,
   name: nameSchema.optional(),
   timeZone: timeZoneSchema.optional(),
-  locale: z.string().max(35).optional(),
+  locale: localeSchema.optional(),
   fields: fieldsSchema.optional(),
   tags: z.array(tagName).max(50).default([]),
   consent: z
@@ -112,6 +124,7 @@ export const createSubscriberSchema = z.strictObject({
 export const updateSubscriberSchema = z.strictObject({
   name: nameSchema.nullable().optional(),
   timeZone: timeZoneSchema.nullable().optional(),
+  locale: localeSchema.nullable().optional(),
   fields: fieldsSchema
     .optional()
     .meta({ description: 'Merged into the present ones; null removes a field.' }),

@@ -277,14 +277,16 @@ export class SubscribersService {
     change: {
       name?: string | null | undefined;
       timeZone?: string | null | undefined;
+      locale?: string | null | undefined;
       fields?: SubscriberFields | undefined;
     },
   ): Promise<Pick<LockedSubscriber, 'fields' | 'timeZone'>> {
     const before = await this.lock(manager, subscriberId);
-    const { name, timeZone, fields } = change;
+    const { name, timeZone, locale, fields } = change;
     await manager.query(
       `update subscriber set name = case when $2 then $3 else name end, time_zone = case when $4 then $5 else time_zone end,
-         fields = jsonb_strip_nulls(fields || $6::jsonb), updated_at = $7 where id = $1`,
+         locale = case when $8 then $9 else locale end, fields = jsonb_strip_nulls(fields || $6::jsonb), updated_at = $7
+       where id = $1`,
       [
         subscriberId,
         name !== undefined,
@@ -293,6 +295,8 @@ export class SubscribersService {
         timeZone ?? null,
         JSON.stringify(fields ?? {}),
         this.clock.now(),
+        locale !== undefined,
+        locale ?? null,
       ],
     );
     return before;

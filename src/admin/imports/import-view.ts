@@ -52,6 +52,7 @@ const REPORTED = ['skipped', 'left', 'keptOut', 'suppressed', ...UNREADABLE];
 const ADVICE: readonly (readonly [name: keyof ImportJob['advice'], words: string])[] = [
   ['withoutConsent', 'marked active without a word on what was agreed to: pending, and no mail'],
   ['unknownZone', 'with a time zone that is none: mails by the zone of the sequence, or UTC'],
+  ['unknownLocale', 'with a language that is none, such as one in words: they have none'],
   [
     'unknownTopic',
     'of people who want no mails about a topic, while no funnel here has its key: that is kept, and holds once one has it',

@@ -23,6 +23,7 @@ export class SubscriberChangesService {
     change: {
       name?: string | null | undefined;
       timeZone?: string | null | undefined;
+      locale?: string | null | undefined;
       fields?: SubscriberFields | undefined;
     },
   ): Promise<void> {

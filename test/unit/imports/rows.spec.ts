@@ -211,6 +211,14 @@ describe('a row', () => {
     expect(row(headers, cells)).toMatchObject({ ok: false, problem: expect.stringContaining(problem) });
   });
 
+  it.each([
+    ['pt_br', 'pt-BR', false],
+    ['English (US)', null, true],
+    ['', null, false],
+  ])('of the language %j speaks %j', (cell, locale, unknownLocale) => {
+    expect(row('email|locale', `a@example.com|${cell}`)).toMatchObject({ person: { locale }, unknownLocale });
+  });
+
   it('was made in the year 1 where .NET had written that it does not know', () => {
     expect(row('email|created_at', 'a@example.com|0001-01-01 00:00:00')).toMatchObject({
       ok: true,
