@@ -84,8 +84,11 @@ function checkFirst({ id, state, plannedAt, split, decision, resendOf, resentBy 
 /** Its audience are those who have got the first mail when it begins, and there is no third. */
 function checkWaiting(id: string, waiting: number): void {
   if (waiting === 0) return;
-  const mails = waiting === 1 ? 'One of its mails still waits' : `${waiting} of its mails still wait`;
-  const message = `${mails} to go for the first time. Who gets it later would not get this one: send it once more when they have gone, or leave those people out`;
+  const [mails, end] =
+    waiting === 1
+      ? ['One of its mails still waits', 'it has gone, or leave that person out']
+      : [`${waiting} of its mails still wait`, 'they have gone, or leave those people out'];
+  const message = `${mails} to go for the first time. Who gets it later would not get this one: send it once more when ${end}`;
   throw new DomainError('BROADCAST_WAITING_CONFLICT', message, { id, waiting });
 }
 

@@ -151,6 +151,7 @@ describe('the owner’s pages of broadcasts', () => {
       await post(`/${id}/resend`, { resendSubject: 'Did you see this?', unless: 'clicked' }).expect(422)
     ).text;
     expect(waits).toContain('One of its mails still waits');
+    expect(waits).toContain('when it has gone, or leave that person out');
     expect(waits).toContain('name="leaveOutWaiting"');
     const again = await post(`/${id}/resend`, {
       ...{ resendSubject: 'Did you see this?', unless: 'clicked', leaveOutWaiting: 'on' },
