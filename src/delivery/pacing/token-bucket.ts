@@ -37,8 +37,8 @@ const ROUNDING = 1e-9;
 const RESERVE_PERCENT = 5;
 const RESERVE_LEAST = 20;
 const RESERVE_PERCENT_AT_MOST = 20;
-/** From so many a day on, the last is for what the owner is told of: that others wait. */
-const OWNERS_FROM = 20;
+/** Of these, the last of a day are for what each owner is told of, that others wait: so many, but no more than half. */
+const OWNERS_SHARE = 3;
 
 /** Mails on the first day of a warm-up, their growth from one day of sending to the next, and its length: 100, 140, 196 ... 880,000. */
 const RAMP_FIRST_DAY = 100;
@@ -119,7 +119,7 @@ export function refill(bucket: Bucket, nowMs: number): Bucket {
   };
 }
 
-/** Who asks: a bulk mail leaves the reserve, one that somebody waits for the last of a day, which is the owner's. */
+/** Who asks: a bulk mail leaves the reserve, one that somebody waits for the last of a day, which are the owners'. */
 export type Urgency = 'owner' | 'urgent' | 'bulk';
 
 /** At priority 0 somebody waits, below it the owner is told of what cannot. */
@@ -134,7 +134,8 @@ export function quotaFor(bucket: Bucket, urgency: Urgency, day = dayOf(bucket)):
   if (urgency === 'owner' || (dailyQuota === null && bucket.rampStartedOn === null)) return dailyQuota;
   const ramp = quotaOn({ ...bucket, dailyQuota: null }, day);
   const isBulk = urgency === 'bulk';
-  const kept = dailyQuota === null ? 0 : isBulk ? reserveOf(dailyQuota) : Number(dailyQuota >= OWNERS_FROM);
+  const reserve = dailyQuota === null ? 0 : reserveOf(dailyQuota);
+  const kept = isBulk ? reserve : Math.min(OWNERS_SHARE, Math.floor(reserve / 2));
   const quotas = [
     ...(dailyQuota === null ? [] : [dailyQuota - kept]),
     ...(ramp === null ? [] : [isBulk ? ramp : ramp * RAMP_FOR_AWAITED]),

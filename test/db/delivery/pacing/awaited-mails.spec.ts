@@ -64,7 +64,7 @@ describe('confirmations behind a broadcast that has used up the mails of the day
     for (let n = 0; n < 85; n++) await t.plan(`reader${people++}@example.org`);
     expect(await t.sendDue()).toBe(80);
     await signUps(25);
-    expect(await t.sendDue()).toBe(19);
+    expect(await t.sendDue()).toBe(17);
     expect(await t.sendDue()).toBe(0);
   });
 
@@ -72,7 +72,7 @@ describe('confirmations behind a broadcast that has used up the mails of the day
     'are told of when a limit keeps them for minutes, by a mail that it has room for: nobody was',
     MIDNIGHT,
     async () => {
-      await limit({ global: { perDay: 100 } }, 98);
+      await limit({ global: { perDay: 100 } }, 96);
       await signUps(3);
       expect(await t.sendDue()).toBe(1);
       expect(await told()).toEqual([]);
@@ -90,6 +90,34 @@ describe('confirmations behind a broadcast that has used up the mails of the day
       await limit({}, 0);
       await t.sendDue();
       expect(await told()).toEqual([]);
+    },
+  );
+
+  it(
+    'are told of to each owner, and of ten mails a day as well: the second was told on the next day, and of ten both were',
+    MIDNIGHT,
+    async () => {
+      const second = 'second@example.com';
+      await t.db.query(
+        `insert into owner (email, email_key, password_hash, created_at) values ($1, $1, 'none', $2) on conflict do nothing`,
+        [second, t.clock.now()],
+      );
+      const toldTo = async (perDay: number, used: number): Promise<string[]> => {
+        await limit({ global: { perDay } }, used);
+        await signUps(1);
+        expect(await t.sendDue()).toBe(0);
+        t.clock.advance(60 * 60_000);
+        await told();
+        t.sink.mails.splice(0);
+        await new AlertMails(t.db, alerts, t.messages, t.templates, t.config, t.clock).sendWaiting();
+        await t.sendDue();
+        return t.sink.mails.flatMap(({ to }) => to).toSorted();
+      };
+      await t.broadcast();
+      expect(await toldTo(100, 97)).toEqual([OWNER, second]);
+      await empty(t.db, 'message, send_bucket, alert');
+      expect(await toldTo(10, 9)).toHaveLength(1);
+      await t.db.query('delete from owner where email = $1', [second]);
     },
   );
 
