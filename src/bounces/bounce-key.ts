@@ -10,6 +10,14 @@ export function trustedKey(messageId: string, mta: string | null, found: Finding
   );
 }
 
+/**
+ * One that may be forged: it takes no true one's place, and whatever servers and codes are made up, a mail has one a day for
+ * each reason. Whoever was passed a mail could fill the disk by it.
+ */
+export function doubtedKey(messageId: string, found: Finding, at: Date): string {
+  return `link:${trustedKey(messageId, null, { ...found, status: null }, at)}`;
+}
+
 /** A report without a token of ours: kept once a day for what it says, and changes nothing. */
 export function untrustedKey(mta: string | null, found: Finding, at: Date): string {
   const said = [mta, found.recipient, found.verdict, found.status, found.reason, found.diagnostic].join('\0');

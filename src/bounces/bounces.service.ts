@@ -17,7 +17,7 @@ import { refusedFor } from '../delivery/replies/sender-refusal.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { sameAddress } from './addresses.js';
-import { trustedKey, untrustedKey, withoutAddresses } from './bounce-key.js';
+import { doubtedKey, trustedKey, untrustedKey, withoutAddresses } from './bounce-key.js';
 import { BouncesQueries, type BounceFilter, type BounceRow, type NewBounce } from './bounces.queries.js';
 import type { Finding, JudgedMail } from './judged-mail.js';
 import { OutcomesService } from './outcomes.service.js';
@@ -61,7 +61,7 @@ export type Taken = 'counted' | 'repeated' | 'untrusted' | 'nothing';
  */
 type ReportProof = 'server' | 'shown';
 
-/** Anybody can send reports that prove nothing: they may not fill the disk. */
+/** Anybody can send reports that name no mail: they may not fill the disk. */
 const UNTRUSTED_A_DAY = 1_000;
 const MAX_MTA_CHARS = 255;
 /** Servers try for five days as a rule (RFC 5321 §4.5.4.1). */
@@ -257,15 +257,11 @@ export class BouncesService {
     // Somebody is away, or has the mail: that proves that it arrived, and nothing has come back.
     if (found.reason === 'auto_reply' || found.reason === 'delivered') return 'nothing';
     const trusted = isOfServer && !isDoubted(found, report);
-    // Whoever was shown the mail can write as many of these as they like: only the leaving is heeded without end.
-    if (!isOfServer && (await this.isFlooded(manager))) {
-      await this.outcomes.leave(manager, message, found);
-      return 'untrusted';
-    }
     const row = { ...this.row(found, source, judged.reportingMta), ...ofMessage(message), trusted };
-    const key = trustedKey(message.id, judged.reportingMta, found, report.signedAt ?? dayOf(report, row));
-    // A forged report takes no true one's place.
-    const dedupeKey = trusted ? key : `link:${key}`;
+    const day = report.signedAt ?? dayOf(report, row);
+    const dedupeKey = trusted
+      ? trustedKey(message.id, judged.reportingMta, found, day)
+      : doubtedKey(message.id, found, day);
     if ((await this.bounces.insert(manager, { ...row, dedupeKey })) === null) return 'repeated';
     if (trusted) await this.outcomes.apply(manager, message, found);
     else await this.outcomes.leave(manager, message, found);

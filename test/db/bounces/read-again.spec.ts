@@ -53,6 +53,33 @@ it('so does a complaint of the day before yesterday: it was counted once more on
   expect(rows).toEqual([{ count: 1 }]);
 });
 
+it('so does one that comes on a day with a thousand other reports that prove nothing: it was not known again', async () => {
+  await t.dataSource.query(
+    `insert into bounce (dedupe_key, verdict, reason, source, trusted, received_at)
+     select 'flood:' || n || $1, 'hard', 'user_unknown', 'smtp', false, $1::timestamptz + n % 4 * interval '1 day' from generate_series(1, 4000) n`,
+    [t.clock.now().toISOString()],
+  );
+  const reader = await newReader(t, 'flooded@example.com');
+  const link = `http://localhost:3000${reader.unsubscribe}`;
+  await readTwice(reader, complaintQuoting(`Subject: Hello\nList-Unsubscribe: <${link}>`));
+  expect(await statusOf(reader.email)).toBe('active');
+  // However many servers they are said to come from, they do not fill the disk.
+  const kept = async (): Promise<number> => {
+    const [row]: { count: number }[] = await t.dataSource.query(
+      `select count(*)::int as count from bounce where dedupe_key not like 'flood:%'`,
+    );
+    return row?.count ?? 0;
+  };
+  const before = await kept();
+  for (const mta of ['one', 'two', 'three']) {
+    const raw = Buffer.from(
+      complaintQuoting(`List-Unsubscribe: <${link}>`, `Reporting-MTA: dns; ${mta}.example\n`),
+    );
+    await t.app.get(BounceIntake, { strict: false }).receive({ raw, envelopeTo: [], source: 'smtp' });
+  }
+  expect(await kept()).toBe(before + 1);
+});
+
 it('a mail to leave that came after its reader had confirmed counts also where the clock of the mailbox is behind: they stayed on the list', async () => {
   const { email, unsubscribe } = await newReader(t, 'behind@example.com');
   const address = unsubscribeAddress(unsubscribe.split('/').at(-1) ?? '', BOUNCE_DOMAIN);
