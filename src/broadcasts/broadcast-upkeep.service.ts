@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { BroadcastMailsQueries } from '../delivery/planning/broadcast-mails.queries.js';
-import { REPORTS_ALERT } from '../delivery/guards/broadcast-guard.service.js';
+import { REPORTS_ALERT } from '../delivery/guards/broadcast-pause.queries.js';
 import { OverdueService } from '../delivery/waiting/overdue.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';

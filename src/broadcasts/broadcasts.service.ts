@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { toldOfReports } from '../delivery/guards/broadcast-pause.queries.js';
 import { isOfReports } from '../delivery/guards/sending-health.js';
 import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import type { PreflightReport } from '../delivery/preflight/preflight.service.js';
@@ -135,9 +136,10 @@ export class BroadcastsService {
       if (isRepeated(broadcast, action)) return;
       const state = nextState(broadcast, action);
       if (state === null) throw notNow(broadcast, action);
-      // Whoever lets one go on that they have paused by hand has judged nothing of what came back.
+      // Whoever lets one go on that they have paused by hand has judged nothing of what came back, but where they were told of it.
       const judged =
-        action === 'resume' && broadcast.stateReason !== null && isOfReports(broadcast.stateReason);
+        action === 'resume' &&
+        (isOfReports(broadcast.stateReason ?? '') || (await toldOfReports(manager, id)));
       await this.queries.setState(manager, id, { state, reason, now: this.clock.now(), judged });
       await this.wake.notify(manager, PLAN_BROADCASTS);
     });

@@ -11,14 +11,13 @@ import {
 } from './sending-health.js';
 import {
   pauseBroadcast,
+  REPORTS_ALERT,
   SAMPLE,
   sayOfPause,
   standOfBroadcast,
   tallyBroadcast,
 } from './broadcast-pause.queries.js';
 
-/** Of one with too many reports. */
-export const REPORTS_ALERT = 'bounces:broadcast:';
 const TODO =
   'The rest of its mails wait. See under Bounces and complaints what came back, then go on with it or cancel it.';
 

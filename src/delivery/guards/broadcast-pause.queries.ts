@@ -6,6 +6,9 @@ import { type ComplainedDomain, receiverTallies } from './small-receivers.querie
 import { HARD_REASONS } from '../replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS, senderRefusal } from '../replies/sender-refusal.js';
 
+/** Of one with too many reports. */
+export const REPORTS_ALERT = 'bounces:broadcast:';
+
 /** Enough to tell a rotten list; more would make each look at a broadcast of a million slow. */
 export const SAMPLE = 20_000;
 
@@ -53,6 +56,16 @@ export async function sayOfPause(
     `update broadcast set state_reason = $3 where id = $1 and state = 'paused' and state_reason = $2`,
     [id, was, reason],
   );
+}
+
+/** Whether the owner was told, since it was paused, for what came back that it is. Reads `alert` by its key. */
+export async function toldOfReports(manager: EntityManager, id: string): Promise<boolean> {
+  const rows: unknown[] = await manager.query(
+    `select 1 from broadcast k join alert a on a.key = $2 || k.id and a.resolved_at is null
+     where k.id = $1 and a.last_seen_at >= k.paused_at and a.facts ->> 'isPaused' = 'true'`,
+    [id, REPORTS_ALERT],
+  );
+  return rows.length > 0;
 }
 
 /** As they are counted, and over how many mails at most. */

@@ -55,6 +55,18 @@ describe('complaints about a broadcast that the owner let go on', () => {
     expect(await isPaused(id)).toBe(true);
   });
 
+  it('are not judged anew where they came while it stood still by hand, and its alert told of them: it was paused once more', async () => {
+    const id = await opened();
+    const ids = await mails(id, 1_000);
+    await broadcasts.pause(id);
+    for (const one of ids.slice(0, 3)) await office.complains(one);
+    expect(await office.alertKeys()).toContain(`bounces:broadcast:${id}`);
+    await broadcasts.resume(id);
+    await look();
+    expect(await isPaused(id)).toBe(false);
+    await broadcasts.cancel(id);
+  });
+
   it('never paused it for what its provider has had in all, when they were about mails of before', async () => {
     const [id, other] = [await opened(), await opened()];
     const [ids, others] = [await mails(id, 1_000), await mails(other, 10)];
