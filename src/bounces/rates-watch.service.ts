@@ -21,6 +21,7 @@ import {
   type ProviderComplaints,
 } from './complaints.queries.js';
 import { restAfter } from './rates-rest.js';
+import { tallySequence } from './sequence-tally.queries.js';
 import { DAY_MS } from '../values/time-units.js';
 
 const COMPLAINT_DAYS = 7;
@@ -126,11 +127,11 @@ export class RatesWatch {
 
   private async lookAtSequences(since: Date): Promise<void> {
     const paused = new Set((await this.pauses.all()).map(({ funnelKey }) => funnelKey));
-    const resumptions = await this.pauses.resumptions();
+    const judgements = await this.pauses.judgements();
     for (const funnelKey of await this.queries.reportedSequences(since)) {
       if (paused.has(funnelKey)) continue;
-      const resumedAt = resumptions.get(funnelKey) ?? since;
-      const tally = await this.queries.sequenceTally(funnelKey, resumedAt > since ? resumedAt : since);
+      const judgedAt = judgements.get(funnelKey) ?? null;
+      const tally = await tallySequence(this.dataSource.manager, funnelKey, { since, judgedAt });
       const { action, reason } = sequenceHealth(tally);
       if (action === 'none' || reason === null) {
         await this.pauses.allIsWell(funnelKey);

@@ -12,6 +12,8 @@ import { SEND_DUE } from '../ledger/send-due.js';
 const BATCH = 5_000;
 /** Lets go, in batches, of what was held for a pause that is over. */
 export const RELEASE_PAUSED = 'delivery.release-paused';
+/** Who pauses by hand has judged nothing of what came back. */
+const BY_OWNER = 'paused by the owner';
 const alertKey = (funnelKey: string): string => `bounces:sequence:${funnelKey}`;
 
 /** What is wrong, for people, and the numbers behind it. */
@@ -46,10 +48,10 @@ export class SequencePauses {
     );
   }
 
-  /** When the owner last let each go on: what was known then does not pause it again. */
-  async resumptions(): Promise<Map<string, Date>> {
+  /** When the owner last let each go on that was paused for what came back: they have judged that, and it does not pause it again. */
+  async judgements(): Promise<Map<string, Date>> {
     const rows: { funnelKey: string; at: Date }[] = await this.dataSource.query(
-      `select funnel_key as "funnelKey", resumed_at as at from sequence_pause where resumed_at is not null`,
+      `select funnel_key as "funnelKey", judged_at as at from sequence_pause where judged_at is not null`,
     );
     return new Map(rows.map(({ funnelKey, at }) => [funnelKey, at]));
   }
@@ -72,7 +74,7 @@ export class SequencePauses {
   /** As `pause`, by the owner. Throws `FUNNEL_NOT_FOUND`. */
   async pauseByOwner(funnelKey: string): Promise<void> {
     await this.requireFunnel(funnelKey);
-    await this.pause(funnelKey, 'paused by the owner');
+    await this.pause(funnelKey, BY_OWNER);
   }
 
   /** Throws `FUNNEL_NOT_FOUND`. */
@@ -89,8 +91,9 @@ export class SequencePauses {
     const now = this.clock.now();
     const waited = await this.dataSource.transaction(async (manager) => {
       const [ended]: [{ pausedAt: Date }[], number] = await manager.query(
-        `update sequence_pause set resumed_at = $2 where funnel_key = $1 and resumed_at is null returning paused_at as "pausedAt"`,
-        [funnelKey, now],
+        `update sequence_pause set resumed_at = $2, judged_at = case when reason <> $3 then $2 else judged_at end
+         where funnel_key = $1 and resumed_at is null returning paused_at as "pausedAt"`,
+        [funnelKey, now, BY_OWNER],
       );
       for (const { pausedAt } of ended) {
         await this.lengthenWaits(manager, funnelKey, { pausedAt, now });

@@ -104,6 +104,7 @@ import { PausesLeft1765990200000 } from './migrations/1765990200000-pauses-left.
 import { LeavingsKnown1766100000000 } from './migrations/1766100000000-leavings-known.js';
 import { JudgedReports1766130000000 } from './migrations/1766130000000-judged-reports.js';
 import { MessagesByState1766150000000 } from './migrations/1766150000000-messages-by-state.js';
+import { JudgedSequences1766190100000 } from './migrations/1766190100000-judged-sequences.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -213,4 +214,5 @@ export const migrations = [
   LeavingsKnown1766100000000,
   JudgedReports1766130000000,
   MessagesByState1766150000000,
+  JudgedSequences1766190100000,
 ];

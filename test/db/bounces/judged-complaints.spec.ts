@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
+import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
 import { complaintHealth, gravest } from '../../../src/delivery/guards/sending-health.js';
 import { acceptedMails, broadcastState } from './broadcast-mails.js';
 import { openBounceOffice, type BounceOffice } from './bounce-office.js';
@@ -80,6 +81,28 @@ describe('complaints about a broadcast that the owner let go on', () => {
     await office.complains(ids[4] ?? '');
     await look();
     expect(await isPaused(id)).toBe(false);
+  });
+
+  it('about a sequence count also where the owner has paused it by hand meanwhile, and about mails of before where they come later: they never did', async () => {
+    const pauses = office.app.get(SequencePauses, { strict: false });
+    const ids: string[] = [];
+    for (let n = 0; n < 20; n++) ids.push(await office.sent(`of${n}@example.org`, { funnelKey: 'niches' }));
+    const complain = async (from: number, to: number): Promise<unknown[]> => {
+      for (const one of ids.slice(from, to)) await office.complains(one);
+      await look();
+      return (await pauses.all()).map(({ reason }) => reason);
+    };
+    expect(await complain(0, 4)).toEqual([]);
+    await pauses.pause('niches', 'paused by the owner');
+    office.clock.advance(60_000);
+    await pauses.resume('niches');
+    office.clock.advance(60_000);
+    expect(await complain(4, 5)).toEqual(['5 of 20 recipients complained (25.00 %)']);
+    await pauses.resume('niches');
+    office.clock.advance(60_000);
+    expect(await complain(5, 9)).toEqual([]);
+    expect(await complain(9, 10)).toEqual(['5 of 20 recipients complained (25.00 %)']);
+    await pauses.resume('niches');
   });
 
   /** What happens to one broadcast, one after the other. */
