@@ -1,9 +1,16 @@
 import type { EntityManager } from 'typeorm';
-import { ENOUGH_FOR, type ProviderTally } from '../delivery/guards/sending-health.js';
+import { atWorst, loudest, organisationOf } from '../delivery/guards/organisations.js';
+import {
+  complaintHealth,
+  ENOUGH_FOR,
+  type OfOne,
+  type ProviderTally,
+} from '../delivery/guards/sending-health.js';
 import {
   type ComplainedDomain,
   complainedReceivers,
   domainsOf,
+  hostedAt,
 } from '../delivery/guards/small-receivers.queries.js';
 import { takenBy } from '../delivery/message/recipient-group.js';
 import { domainSql } from '../values/email-address.js';
@@ -56,8 +63,8 @@ async function complainedDomains(
 export async function complaintsByGroup(db: EntityManager, since: Date): Promise<ProviderComplaints[]> {
   const found: ProviderComplaints[] = [];
   const groups = new Map<string, number>();
-  for (const { group, complaints } of await complainedDomains(db, since))
-    groups.set(group, (groups.get(group) ?? 0) + complaints);
+  const complained = await complainedDomains(db, since);
+  for (const { group, complaints } of complained) groups.set(group, (groups.get(group) ?? 0) + complaints);
   for (const [group, complaints] of groups) {
     if (complaints < GROUP_LEAST) continue;
     const rows: { accepted: number }[] = await db.query(
@@ -66,9 +73,40 @@ export async function complaintsByGroup(db: EntityManager, since: Date): Promise
       [since, group, complaints * ENOUGH_FOR.complaint + 1],
     );
     const tally = { group, complaints, accepted: rows[0]?.accepted ?? 0 };
-    found.push({ provider: { group, receiver: null }, tally });
+    const ofOne = mayBeOfOne(tally)
+      ? await loudestOf(
+          db,
+          { since, all: tally.accepted },
+          complained.filter((one) => one.group === group),
+        )
+      : undefined;
+    found.push({ provider: { group, receiver: null }, tally: { ...tally, ofOne } });
   }
   return found;
+}
+
+function mayBeOfOne(tally: ProviderTally): boolean {
+  if (complaintHealth(tally).action !== 'pause') return false;
+  return complaintHealth({ ...tally, ofOne: atWorst(tally.complaints) }).action !== 'pause';
+}
+
+/** Reads all mails since then, where a single organisation may have made a rate too high. Served by `message_accepted`. */
+async function loudestOf(
+  db: EntityManager,
+  { since, all }: { since: Date; all: number },
+  complained: readonly ComplainedDomain[],
+): Promise<OfOne | undefined> {
+  const some = complained.filter(({ domain }) => organisationOf(domain) !== null);
+  if (some.length === 0) return undefined;
+  const rows: { domain: string; count: number }[] = await db.query(
+    `select d.domain, count(*)::int as count
+     from message m cross join lateral (select ${domainSql('lower(m.address)')} as domain) d
+     where m.state = 'accepted' and m.accepted_at > $1 and d.domain = any($2::text[]) group by 1`,
+    [since, some.map(({ domain }) => domain)],
+  );
+  const mails = new Map(rows.map(({ domain, count }) => [domain, count]));
+  const said = some.map(({ domain, complaints }) => ({ domain, count: complaints }));
+  return loudest(said, { mails, all });
 }
 
 /**
@@ -80,28 +118,33 @@ export async function complaintsByReceiver(
   db: EntityManager,
   sinces: readonly Date[],
 ): Promise<ProviderComplaints[][]> {
-  const complained: [string, number][][] = [];
+  const complained: { others: ComplainedDomain[]; receivers: [string, number][] }[] = [];
   for (const since of sinces) {
     const others = (await complainedDomains(db, since)).filter(({ group }) => group === 'other');
-    complained.push(complainedReceivers(others));
+    complained.push({ others, receivers: complainedReceivers(others) });
   }
-  const names = [...new Set(complained.flat().map(([receiver]) => receiver))];
+  const names = [...new Set(complained.flatMap(({ receivers }) => receivers.map(([receiver]) => receiver)))];
   if (names.length === 0) return sinces.map(() => []);
-  const accepted = await acceptedByReceiver(db, names, sinces);
-  return complained.map((receivers, span) =>
-    receivers.map(([receiver, complaints]) => ({
-      provider: { group: 'other', receiver },
-      tally: { group: receiver, complaints, accepted: accepted.get(receiver)?.[span] ?? 0 },
-    })),
-  );
+  const { accepted, byDomain } = await acceptedByReceiver(db, names, sinces);
+  return complained.map(({ others, receivers }, span) => {
+    const mails = new Map([...byDomain].map(([domain, counts]) => [domain, counts[span] ?? 0]));
+    return receivers.map(([receiver, complaints]) => {
+      const all = accepted.get(receiver)?.[span] ?? 0;
+      const ofOne = loudest(hostedAt(receiver, others), { mails, all });
+      return {
+        provider: { group: 'other', receiver },
+        tally: { group: receiver, complaints, accepted: all, ofOne },
+      };
+    });
+  });
 }
 
-/** By name, a number for each time. */
+/** By name, and by domain, a number for each time. */
 async function acceptedByReceiver(
   db: EntityManager,
   receivers: readonly string[],
   sinces: readonly Date[],
-): Promise<Map<string, number[]>> {
+): Promise<Record<'accepted' | 'byDomain', Map<string, number[]>>> {
   const taken = await domainsOf(db, receivers);
   const times = sinces.map((_, n) => `$${n + 2}::timestamptz`);
   const address = domainSql('lower(m.address)');
@@ -124,7 +167,7 @@ async function acceptedByReceiver(
       sinces.map((_, span) => (before[span] ?? 0) + (more[span] ?? 0)),
     );
   }
-  return found;
+  return { accepted: found, byDomain };
 }
 
 /**

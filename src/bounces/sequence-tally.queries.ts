@@ -1,9 +1,11 @@
 import type { EntityManager } from 'typeorm';
 import { readersOf } from '../delivery/guards/doubted-reports.js';
+import { mayBeOne, type SaidOf, withLoudest } from '../delivery/guards/organisations.js';
 import {
   ENOUGH_FOR,
   NO_TALLY,
   SEQUENCE_LEAST,
+  sequenceHealth,
   type RefusedTally,
 } from '../delivery/guards/sending-health.js';
 import { type ComplainedDomain, receiverTallies } from '../delivery/guards/small-receivers.queries.js';
@@ -91,7 +93,37 @@ async function tallyOf(db: EntityManager, tallied: Tallied): Promise<RefusedTall
   if (rows[0] === undefined) return NO_TALLY;
   const { others, ...tally } = rows[0];
   const ofReceivers = await receiverTallies(db, others, async (domains) => acceptedAt(db, tallied, domains));
-  return { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
+  const found = { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
+  return mayBeOne(found, sequenceHealth) ? weighed(db, found, tallied) : found;
+}
+
+/** With the loudest organisation of each kind, which costs a second look at all mails. */
+async function weighed(
+  db: EntityManager,
+  tally: RefusedTally,
+  { funnelKey, since, reportedSince }: Tallied,
+): Promise<RefusedTally> {
+  const said: (SaidOf & { refused: number })[] = await db.query(
+    `select ${domainSql('lower(m.address)')} as domain, split_part(m.lane_key, '|', 2) as provider, b.verdict as kind,
+       count(distinct b.message_id)::int as count,
+       (count(distinct b.message_id) filter (where b.source = 'smtp_reply'))::int as refused
+     from bounce b join message m on m.id = b.message_id
+     where b.trusted and b.received_at > $3 and m.kind = 'sequence' and m.funnel_key = $1
+       and coalesce(m.accepted_at, b.received_at) > $2
+       and (b.verdict in ('hard', 'sender') or b.verdict = 'complaint' and b.reason <> 'opt_out')
+     group by 1, 2, 3`,
+    [funnelKey, since, reportedSince],
+  );
+  const rows: { domain: string; count: number }[] = await db.query(
+    `select d.domain, count(*)::int as count
+     from message m cross join lateral (select ${domainSql('lower(m.address)')} as domain) d
+     where m.funnel_key = $1 and m.state = 'accepted' and m.kind = 'sequence' and m.accepted_at > $2
+       and d.domain = any($3::text[]) group by 1`,
+    [funnelKey, since, [...new Set(said.map(({ domain }) => domain))]],
+  );
+  const mails = new Map(rows.map(({ domain, count }) => [domain, count]));
+  for (const { domain, refused } of said) mails.set(domain, (mails.get(domain) ?? 0) + refused);
+  return withLoudest(tally, said, { mails, all: tally.tried });
 }
 
 /** Readers of these very mails of whose a report says that may be forged that it was refused because of us. Served by `bounce_untrusted`. */

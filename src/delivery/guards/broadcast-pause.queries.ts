@@ -1,7 +1,8 @@
 import { domainSql } from '../../values/email-address.js';
 import type { EntityManager } from 'typeorm';
 import { readersOf } from './doubted-reports.js';
-import { NO_TALLY, type RefusedTally } from './sending-health.js';
+import { mayBeOne, type SaidOf, withLoudest } from './organisations.js';
+import { broadcastHealth, NO_TALLY, type RefusedTally } from './sending-health.js';
 import { type ComplainedDomain, receiverTallies } from './small-receivers.queries.js';
 import { HARD_REASONS } from '../replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS, senderRefusal } from '../replies/sender-refusal.js';
@@ -157,7 +158,49 @@ async function tallyOf(db: EntityManager, { id, sample, of }: Tallied): Promise<
     acceptedAt(db, { id, sample, of, domains }),
   );
   const doubted = readersOf(doubtedAddresses);
-  return { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
+  const found = { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
+  return mayBeOne(found, broadcastHealth) ? weighed(db, found, { id, sample, of }) : found;
+}
+
+/** With the loudest organisation of each kind, which costs a second look at all mails. */
+async function weighed(db: EntityManager, tally: RefusedTally, tallied: Tallied): Promise<RefusedTally> {
+  const said = await saidOf(db, tallied);
+  const got = await mailsTo(db, tallied.id, [...new Set(said.map(({ domain }) => domain))]);
+  return withLoudest(tally, said, got);
+}
+
+/** The reports that `tallyOf` counts, by domain. Served as that. */
+async function saidOf(db: EntityManager, { id, sample, of }: Tallied): Promise<SaidOf[]> {
+  return db.query(
+    `with ended as materialized (
+       select id, state, state_reason, ${domainSql('lower(address)')} as domain, split_part(lane_key, '|', 2) as provider from ${ended('$4', of)} e),
+     said as (
+       select id, domain, provider, case state when 'held' then 'sender' else 'hard' end as kind from ended
+       where state = 'held' or state = 'rejected' and state_reason = any($2::text[])
+       union
+       select e.id, e.domain, e.provider, case when b.verdict in ('sender', 'complaint') then b.verdict else 'hard' end
+       from bounce b join ended e on e.id = b.message_id
+       where b.broadcast_id = $1 and b.trusted and b.source <> 'smtp_reply' ${since(of)}
+         and (b.verdict in ('hard', 'sender') or b.verdict = 'soft' and b.reason = any($2::text[]) or b.verdict = 'complaint' and b.reason <> 'opt_out'))
+     select domain, provider, kind, count(*)::int as count from said group by 1, 2, 3`,
+    [id, HARD_REASONS, sample, SENDER_REFUSALS],
+  );
+}
+
+/** How many of all mails of a broadcast, also of those to come, go to each of the domains. Served by `message_broadcast_mailbox`. */
+async function mailsTo(
+  db: EntityManager,
+  id: string,
+  domains: readonly string[],
+): Promise<{ mails: Map<string, number>; all: number }> {
+  const rows: { domain: string | null; count: number }[] = await db.query(
+    `select case when d.domain = any($2::text[]) then d.domain end as domain, count(*)::int as count
+     from message m cross join lateral (select ${domainSql('lower(m.address)')} as domain) d
+     where m.broadcast_id = $1 group by 1`,
+    [id, domains],
+  );
+  const mails = new Map(rows.flatMap(({ domain, count }) => (domain === null ? [] : [[domain, count]])));
+  return { mails, all: rows.reduce((sum, { count }) => sum + count, 0) };
 }
 
 /** What the domains, of small receivers, took of the same mails. */

@@ -1,7 +1,6 @@
-import { getDomain } from 'tldts';
 import { domainOf } from '../../values/email-address.js';
 import { mailboxOf } from '../../values/mailbox.js';
-import { recipientGroup } from '../message/recipient-group.js';
+import { organisationOf } from './organisations.js';
 
 /**
  * How many readers the mails went to of which a report speaks that anyone who has the mail may have written. Whoever has a
@@ -12,6 +11,5 @@ export function readersOf(addresses: readonly string[]): number {
 }
 
 function readerOf(address: string): string {
-  const domain = domainOf(address);
-  return recipientGroup(domain) === 'other' ? (getDomain(domain) ?? domain) : mailboxOf(address);
+  return organisationOf(domainOf(address)) ?? mailboxOf(address);
 }

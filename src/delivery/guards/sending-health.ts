@@ -12,11 +12,19 @@ interface BroadcastTally {
   complaints: number;
 }
 
+/** An organisation, and how many reports of a kind are about mails to it. */
+export interface OfOne {
+  name: string;
+  count: number;
+}
+
 /** How the mails to one group of receivers fare. */
 export interface ProviderTally {
   group: string;
   accepted: number;
   complaints: number;
+  /** The organisation with the most of the complaints, where they might pause anything and it got few of the mails. */
+  ofOne?: OfOne | undefined;
 }
 
 /** Also whom the refusals because of us speak of, which are all among `sender`, and where the complaints come from. */
@@ -29,7 +37,11 @@ export interface RefusedTally extends BroadcastTally {
   senderDomains: number;
   /** Readers of whose mails a report says so that may be forged; not among `sender`. */
   doubted: number;
+  /** Of each kind, as `ofOne` of a provider. */
+  loudest?: Partial<Record<ReportKind, OfOne | undefined>>;
 }
+
+export type ReportKind = 'hard' | 'sender' | 'complaint';
 
 export const NO_TALLY: RefusedTally = {
   ...{ accepted: 0, tried: 0, hard: 0, sender: 0, complaints: 0 },
@@ -68,6 +80,9 @@ const SENDER_PAUSE = 0.003;
 const SENDER_DOMAINS_MIN = 2;
 const SENDER_MIN = 3;
 
+/** Whose servers refuse us without a word that names us, or names us at one small one, may be one person: two have to agree. */
+const SENDER_AGREED_MIN = 2;
+
 const SEQUENCE_SENDER_MIN = 3;
 /** Of a sequence, reports that are fewer of every kind call for nothing, whatever the number of its mails. */
 export const SEQUENCE_LEAST = {
@@ -92,22 +107,39 @@ export function broadcastHealth({ plainlyUs, senderDomains, ...tally }: RefusedT
   return health(isUs ? tally : { ...tally, sender: 0 });
 }
 
-function health(tally: BroadcastTally & Pick<RefusedTally, 'providers' | 'doubted'>): HealthVerdict {
-  const { tried, hard, sender, doubted } = tally;
+type Judged = BroadcastTally & Pick<RefusedTally, 'providers' | 'doubted' | 'loudest'>;
+
+function health(tally: Judged): HealthVerdict {
+  const { tried, hard, sender, doubted, accepted, complaints, loudest = {} } = tally;
+  const refused = `of ${tried} mails were refused because of the sender`;
+  const found: HealthVerdict[] = [];
   if (hard >= HARD_MIN && hard >= tried * HARD_PAUSE) {
-    return { action: 'pause', reason: `${hard} of ${tried} addresses do not exist` };
+    const need = Math.max(HARD_MIN, Math.ceil(tried * HARD_PAUSE));
+    found.push(agreed(`${hard} of ${tried} addresses do not exist`, { count: hard, need }, loudest.hard));
   }
-  const complained = gravest([tally, ...tally.providers].map(complaintHealth));
-  if (complained.action === 'pause') return complained;
+  const overall = { accepted, complaints, ofOne: loudest.complaint };
+  found.push(gravest([overall, ...tally.providers].map(complaintHealth)));
   if (sender > 0 && sender >= tried * SENDER_PAUSE) {
-    return { action: 'pause', reason: `${sender} of ${tried} mails were refused because of the sender` };
+    const need = Math.max(SENDER_AGREED_MIN, Math.ceil(tried * SENDER_PAUSE));
+    found.push(agreed(`${sender} ${refused}`, { count: sender, need }, loudest.sender));
   }
   // Whoever has so many mailboxes can stop it by dead addresses as well.
-  if (doubted >= HARD_MIN && doubted >= tried * HARD_PAUSE) {
-    const words = `${doubted} of ${tried} mails were refused because of the sender`;
-    return { action: 'pause', reason: `by reports that may be forged, ${words}` };
-  }
-  return complained;
+  if (doubted >= HARD_MIN && doubted >= tried * HARD_PAUSE)
+    found.push({ action: 'pause', reason: `by reports that may be forged, ${doubted} ${refused}` });
+  return gravest(found);
+}
+
+/**
+ * A pause, where half of the reports that it needs are about other organisations than the loudest: whoever has a domain has any
+ * number of mailboxes, and what their server and they say of them is one voice. Else the owner is told.
+ */
+function agreed(
+  reason: string,
+  { count, need }: { count: number; need: number },
+  ofOne: OfOne | undefined,
+): HealthVerdict {
+  if (ofOne === undefined || count - ofOne.count >= Math.floor(need / 2)) return { action: 'pause', reason };
+  return { action: 'warn', reason: `${reason}, ${ofOne.count} of them at ${ofOne.name} alone` };
 }
 
 /**
@@ -137,6 +169,7 @@ export function complaintHealth({
   complaints,
   accepted,
   group,
+  ofOne,
 }: Omit<ProviderTally, 'group'> & { group?: string }): HealthVerdict {
   const rate = accepted === 0 ? 0 : complaints / accepted;
   if (complaints < COMPLAINTS_MIN || rate < COMPLAINTS_WARN) return { action: 'none', reason: null };
@@ -144,5 +177,8 @@ export function complaintHealth({
   const reason = `${complaints} of ${accepted} recipients complained${where} (${(rate * 100).toFixed(2)} %)`;
   const isReceiver = group !== undefined && !RECIPIENT_GROUPS.some((one) => one === group);
   const isEnough = accepted >= FEW_ACCEPTED || (complaints >= COMPLAINTS_MIN_OF_FEW && !isReceiver);
-  return { action: isEnough && rate >= COMPLAINTS_PAUSE ? 'pause' : 'warn', reason };
+  if (!isEnough || rate < COMPLAINTS_PAUSE) return { action: 'warn', reason };
+  const least = accepted < FEW_ACCEPTED ? COMPLAINTS_MIN_OF_FEW : COMPLAINTS_MIN;
+  const need = Math.max(least, Math.ceil(accepted * COMPLAINTS_PAUSE));
+  return agreed(reason, { count: complaints, need }, ofOne);
 }

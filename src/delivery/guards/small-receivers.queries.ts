@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { ERASED } from '../../subscribers/erased.js';
 import { receiverOf, takenBy } from '../message/recipient-group.js';
+import { loudest, organisationOf, type Said } from './organisations.js';
 import type { ProviderTally } from './sending-health.js';
 
 /** Of so few complaints at one of all others nothing is made: they are many, and two angry readers meet at some by chance. */
@@ -23,6 +24,15 @@ export function complainedReceivers(domains: readonly ComplainedDomain[]): [stri
     sums.set(receiver, (sums.get(receiver) ?? 0) + complaints);
   }
   return [...sums].filter(([, complaints]) => complaints >= RECEIVER_LEAST);
+}
+
+/** Complaints at a receiver of readers under domains of others, which it takes the mail of: its own domain is all that is judged. */
+export function hostedAt(receiver: string, domains: readonly ComplainedDomain[]): Said[] {
+  return domains
+    .filter(
+      ({ domain, mxHost }) => receiverOf(domain, mxHost) === receiver && organisationOf(domain) !== receiver,
+    )
+    .map(({ domain, complaints }) => ({ domain, count: complaints }));
 }
 
 /** Each domain whose mail one of the receivers takes, as far as that is known. Reads `mail_domain`. */
@@ -52,10 +62,11 @@ export async function receiverTallies(
   );
   const rows = await acceptedAt([...new Set(taken.map(({ domain }) => domain))]);
   const accepted = new Map(rows.map((row) => [row.domain, row.accepted]));
-  return receivers.map(([group, complaints]) => ({
-    ...{ group, complaints },
-    accepted: taken
+  return receivers.map(([group, complaints]) => {
+    const all = taken
       .filter(({ receiver }) => receiver === group)
-      .reduce((sum, { domain }) => sum + (accepted.get(domain) ?? 0), 0),
-  }));
+      .reduce((sum, { domain }) => sum + (accepted.get(domain) ?? 0), 0);
+    const ofOne = loudest(hostedAt(group, complained), { mails: accepted, all });
+    return { group, complaints, accepted: all, ofOne };
+  });
 }

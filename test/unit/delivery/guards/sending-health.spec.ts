@@ -5,6 +5,8 @@ import {
   complaintHealth,
   ENOUGH_FOR,
   sequenceHealth,
+  type OfOne,
+  type RefusedTally,
 } from '../../../../src/delivery/guards/sending-health.js';
 
 /** The ledger is counted no further: what so many reports call for must not hang on how many mails there were beyond. */
@@ -31,6 +33,30 @@ it('calls for nothing where more mails were taken than are counted', () => {
         };
         expect(sequenceHealth(tally).action).toBe('none');
         expect(complaintHealth({ complaints, accepted: complaints * complaint + 1 }).action).toBe('none');
+      }
+    }),
+  );
+});
+
+/** Whoever has a domain has any number of mailboxes. */
+it('pauses nothing by what comes from one organisation alone, and as before when half of it comes from others', () => {
+  const some = fc.integer({ min: 0, max: 400 });
+  const given = fc.record({ accepted: some, hard: some, sender: some, complaints: some });
+  fc.assert(
+    fc.property(given, ({ accepted, ...reports }) => {
+      const { hard, sender, complaints } = reports;
+      const tally = {
+        ...{ accepted, tried: accepted + hard + sender, doubted: 0, providers: [], ...reports },
+        ...{ plainlyUs: sender, senderDomains: Math.min(sender, 2) },
+      };
+      const ofOne = (share: number): NonNullable<RefusedTally['loudest']> => {
+        const one = (count: number): OfOne => ({ name: 'eve.example', count: Math.ceil(count * share) });
+        return { hard: one(hard), sender: one(sender), complaint: one(complaints) };
+      };
+      for (const health of [broadcastHealth, sequenceHealth]) {
+        expect(health({ ...tally, loudest: ofOne(1) }).action).not.toBe('pause');
+        const isUs = sender !== 1;
+        if (isUs) expect(health({ ...tally, loudest: ofOne(0.5) }).action).toBe(health(tally).action);
       }
     }),
   );
