@@ -300,7 +300,7 @@ function outsideHours({ message, sequence, broadcastTime }: MessageFacts): strin
   const opening = instantText(message.dueAt, zone);
   return broadcastTime === null
     ? `When its turn came, the hours in which it may go were over; they open again at ${opening}.`
-    : `When its turn came, it was too long behind the hour of its broadcast, and not to go at night; that hour comes again at ${opening}.`;
+    : `When its turn came, it was too long behind the hour of its broadcast, and not to go at night; it goes from ${opening}.`;
 }
 
 function waits(facts: MessageFacts): Rule[] {

@@ -7,7 +7,7 @@ import { broadcastMailKey, topicOf, type Broadcast } from './broadcast.js';
 import { armOfWords, drawing, endOf, hasHours, isTimed, type Drawn } from './split.js';
 import type { SplitDecision } from './split-results.js';
 import { DAY_MS, MINUTE_MS } from '../values/time-units.js';
-import { WHOLE_WEEK } from '../values/week-hours.js';
+import { opensAt, WHOLE_WEEK, type OpenHours } from '../values/week-hours.js';
 import { keptHours } from './kept-hours.js';
 import {
   AT_ONCE,
@@ -17,6 +17,7 @@ import {
   SOON_BEHIND_MS,
   spreadOffsetMs,
   timingAt,
+  type LocalHour,
   type MailTime,
 } from './timing.js';
 
@@ -49,6 +50,7 @@ export function broadcastBatch(
     broadcast,
     { shared: sharedOf(broadcast), places: drawn.map((one) => placeOf(broadcast, one)) },
     timeZones,
+    (nth) => (typeof drawn[nth] === 'number' ? times?.[nth] : undefined),
   );
   if (before !== undefined) {
     const dueAt = (nth: number): Date => times?.[nth]?.dueAt ?? before.now;
@@ -116,23 +118,26 @@ function placeOf({ split }: Broadcast, drawn: Drawn): number {
 
 /**
  * Where mails go at an hour of the readers, the shared ones once for each clock, and the place of each recipient's among them.
- * Those that keep no hours have all of the week: by that the ledger knows their clock, should it change before they go.
+ * Those that keep no hours have all of the week: by that the ledger knows their clock, should it change before they go. So have
+ * those that the owner wants at once where it is night.
  */
 function byClock(
   broadcast: Broadcast,
   given: { shared: SharedMail[]; places: number[] },
   timeZones: readonly (string | null)[],
+  timeOf: (nth: number) => MailTime | undefined,
 ): { shared: SharedMail[]; places: number[] } {
   const local = broadcast.timing?.local ?? null;
   const kept = keptHours(broadcast);
   if (local === null || (kept === null && local.timezone !== undefined)) return given;
-  const spans = kept ?? WHOLE_WEEK;
   const shared: SharedMail[] = [];
   const known = new Map<string, number>();
   const places = given.places.map((place, nth) => {
     const mail = given.shared[place];
     const { zone: timeZone } = clockOf(local, timeZones[nth] ?? null);
-    const name = `${place} ${timeZone}`;
+    const spans =
+      kept === null || isWantedAtNight(local, { spans: kept, timeZone }, timeOf(nth)) ? WHOLE_WEEK : kept;
+    const name = `${place} ${timeZone} ${spans === kept}`;
     const before = known.get(name);
     if (before !== undefined || mail === undefined) return before ?? -1;
     const made = shared.push({ ...mail, hours: { spans, timeZone } }) - 1;
@@ -140,6 +145,14 @@ function byClock(
     return made;
   });
   return { shared, places };
+}
+
+function isWantedAtNight(
+  { ifPassed }: LocalHour,
+  hours: OpenHours,
+  time: Pick<MailTime, 'passed' | 'dueAt'> | undefined,
+): boolean {
+  return ifPassed === 'send' && time?.passed === true && opensAt(hours, time.dueAt) !== null;
 }
 
 function sharedOf(broadcast: Broadcast): SharedMail[] {

@@ -117,7 +117,7 @@ export const startBody = z
       .meta({ description: 'With `atLocal`: the clock of those whose zone is not known; left out: UTC.' }),
     ifPassed: z.enum(IF_PASSED).optional().meta({
       description:
-        'With `atLocal`: for those whose clock is past it when the broadcast begins. `nextDay`, at the same hour a day later (when left out); `send`, at once; `skip`, not at all, which the ledger keeps as expired. With `nextDay` and `skip`, also for those whom a pause made over six hours late. With `nextDay` no mail goes at night that a limit, the frequency cap or a relay has kept: it goes until 22:00 on that clock, or for two hours behind its hour and spread where that is later, then at the same hour of the next day; but at once where it would expire before, or arms of a split test have hours of their own.',
+        'With `atLocal`: for those whose clock is past it when the broadcast begins. `nextDay`, at the same hour a day later (when left out); `send`, at once; `skip`, not at all, which the ledger keeps as expired. With `nextDay` and `skip`, also for those whom a pause made over six hours late. No mail goes at night that a limit, the frequency cap or a relay has kept, nor what goes on behind a pause: it goes until 22:00 on that clock, or for two hours behind its hour and spread where that is later; then with `nextDay` at the same hour of the next day, and with the others, or where arms of a split test have hours of their own, from 08:00; but at once where it would expire before. Those who get it at once as it begins get it by night as well.',
     }),
     spreadMinutes: z
       .number()

@@ -11,9 +11,9 @@ const SOON_MINUTES = 120;
 /**
  * The hours, on the reader's clock, in which a mail goes that something has kept behind its time: a limit of the day, the
  * frequency cap, a relay that was out. Those of the day, and for two hours whatever hour its owner has given it, with its place in the
- * spread and the delay of its arm; by day not before the hour, which it then has on a later day, as behind a pause. Null where it goes at
- * any: what has no hour, or is wanted at once where that has passed, what is spread over most of the day, and a split test whose arms
- * have their own, as its mails may get the words of another.
+ * spread and the delay of its arm. With `nextDay` not before the hour, which it then has on a later day, as behind a pause; arms with
+ * hours of their own go by day, as their mails may get the words of another. Null where it goes at any: what has no hour, and what is
+ * spread over most of the day.
  */
 export function keptHours({
   timing,
@@ -23,13 +23,14 @@ export function keptHours({
   split: Split | null;
 }): readonly WeekSpan[] | null {
   const local = timing?.local ?? null;
-  if (timing === null || local === null || local.ifPassed !== 'nextDay') return null;
-  if (split !== null && hasHours(split)) return null;
+  if (timing === null || local === null) return null;
   const hour = parseLocalTime(local.atLocal.slice(-'09:30'.length));
-  const delays = split?.arms.map(({ delayMinutes = 0 }) => delayMinutes) ?? [];
-  const own = [0, ...delays].map((delay) => ({
-    ...{ start: hour + delay, end: hour + delay + timing.spreadMinutes + SOON_MINUTES },
-  }));
-  const spans = daily([...own, { ...DAY, start: Math.max(DAY.start, hour) }]);
+  const ofArms = (split?.arms ?? []).map(({ at, delayMinutes = 0 }) =>
+    at === undefined ? hour + delayMinutes : parseLocalTime(at),
+  );
+  const own = [hour, ...ofArms].map((start) => ({ start, end: start + timing.spreadMinutes + SOON_MINUTES }));
+  const waitsForHour = local.ifPassed === 'nextDay' && (split === null || !hasHours(split));
+  const byDay = waitsForHour ? { ...DAY, start: Math.max(DAY.start, hour) } : DAY;
+  const spans = daily([...own, byDay]);
   return isWholeWeek(spans) ? null : spans;
 }

@@ -132,8 +132,9 @@ export function lateText({
   split,
   startedAt,
 }: Pick<BroadcastReport, 'timing' | 'split' | 'startedAt'>): string | null {
-  const ifPassed = timing?.local?.ifPassed ?? 'send';
-  if (startedAt === null || ifPassed === 'send' || (split !== null && hasHours(split))) return null;
+  const { ifPassed } = timing?.local ?? {};
+  if (startedAt === null || ifPassed === undefined || (split !== null && hasHours(split))) return null;
+  if (ifPassed === 'send') return 'Readers for whom it is night when it goes on get it in the morning.';
   return `Readers whom the pause makes over six hours late ${IF_PASSED_WORDS[ifPassed]}.`;
 }
 

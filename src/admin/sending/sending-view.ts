@@ -53,7 +53,7 @@ interface SendingPage {
 }
 
 const AT_ONCE =
-  'Those of a broadcast go at once, whatever hour it is for their readers, and so do those of a step that has a time of day alone. Window, quiet hours and days of a step are kept, and by night what a broadcast sends at an hour of its readers, or a day later, waits for that hour, unless arms of its split test have their own.';
+  'Those of a broadcast go at once, whatever hour it is for their readers, and so do those of a step that has a time of day alone. Window, quiet hours and days of a step are kept, and by night what a broadcast sends at an hour of its readers waits for the morning, or for that hour where those past it get it a day later.';
 
 /** What is to be done before mails that were held for `reason` are sent; null: nothing. */
 function adviceOn(reason: string): string | null {

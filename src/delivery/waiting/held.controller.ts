@@ -12,7 +12,7 @@ export class HeldController {
   @ApiRoute({
     summary: 'Send messages that were held',
     description:
-      'Those of a broadcast go at once, and so do those of a step that has an `at` alone; window, quiet hours and days of a step are kept, and the hours behind that of a broadcast with `atLocal`, `ifPassed: nextDay` and no arms with hours of their own: by night its mails wait for that hour. Left out, and ended, are those that are of no use any more, and late steps of which a later one has gone.',
+      'Those of a broadcast go at once, and so do those of a step that has an `at` alone; window, quiet hours and days of a step are kept, and so are the hours of a broadcast with `atLocal`: by night its mails wait for 08:00, or with `nextDay` for its hour. Left out, and ended, are those that are of no use any more, and late steps of which a later one has gone.',
     tag: 'messages',
     response: releasedResponse,
     status: 200,

@@ -146,10 +146,33 @@ describe('a broadcast at an hour on each reader’s clock', () => {
     expect(await at('04T19:00')).toHaveLength(2);
   });
 
-  it('goes at any hour rather than never, and where its owner has said so', async () => {
+  it('goes at any hour rather than never', async () => {
     expect(await keptUntil('04T01:00', { expiresAt: new Date('2026-03-04T10:00:00Z') })).toHaveLength(1);
-    await desk.clear();
-    expect(await keptUntil('04T01:00', { ifPassed: 'send' })).toHaveLength(1);
+  });
+
+  it.each<[string, Parameters<typeof keptUntil>[1]]>([
+    ['which those past it get at once', { ifPassed: 'send' }],
+    ['behind which nobody is to get it', { ifPassed: 'skip' }],
+    [
+      'of the arms of its test',
+      { split: { ...SPLIT, testPercent: 90, arms: [{ at: '12:00' }, { at: '13:00' }] } },
+    ],
+  ])(
+    'went at 02:00 in the night with an hour %s, when a relay was out for the evening: it goes in the morning',
+    async (_, given) => {
+      expect(await keptUntil('04T01:00', given)).toEqual([]);
+      expect(await at('04T06:59')).toEqual([]);
+      expect(await at('04T07:00')).toEqual(['berlin@example.com']);
+    },
+  );
+
+  it('goes at once to whom its owner wants it at once, also where it is night', async () => {
+    await berliner();
+    await desk.t.subscriber('tokyo@example.com', { timeZone: 'Asia/Tokyo' });
+    await at('03T16:00');
+    // In Berlin it is 17:00, in Tokyo 01:00 of the next day.
+    await broadcast('12:00', { ifPassed: 'send' });
+    expect(await at('03T16:01')).toEqual(['berlin@example.com', 'tokyo@example.com']);
   });
 
   it('went at 02:00 in the night when its owner sent then what an outage had made late', async () => {
@@ -237,7 +260,7 @@ describe('a broadcast at an hour on each reader’s clock', () => {
 
   it('goes at the hour of its arm by the clock that its reader has by then, a day later where that has passed', async () => {
     const ids = await Promise.all(
-      Array.from({ length: 8 }, async (_, nth) =>
+      Array.from({ length: 24 }, async (_, nth) =>
         desk.t.subscriber(`r${nth}@example.com`, { timeZone: 'Europe/Berlin' }),
       ),
     );

@@ -148,7 +148,7 @@ describe('each reason that the ledger can hold is told by its cause', () => {
     const message = { kind: 'broadcast', stateReason: named.OUTSIDE_HOURS, dueAt: LATER };
     const { answer } = explainMessage(factsWith({ message, sequence: null, broadcastTime }));
     expect(answer).toBe(
-      'When its turn came, it was too long behind the hour of its broadcast, and not to go at night; that hour comes again at Wed 7 Jan 2026, 16:00 Europe/Berlin.',
+      'When its turn came, it was too long behind the hour of its broadcast, and not to go at night; it goes from Wed 7 Jan 2026, 16:00 Europe/Berlin.',
     );
   });
 

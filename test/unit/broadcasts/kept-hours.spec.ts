@@ -57,9 +57,8 @@ describe('what is kept behind the hour of its broadcast', () => {
   });
 
   it.each([
-    ['those past the hour get it at once', spans('12:00', { ifPassed: 'send' })],
-    ['those past the hour do not get it', spans('12:00', { ifPassed: 'skip' })],
-    ['its spread takes most of a day', spans('12:00', { spreadMinutes: 22 * 60 })],
+    ['those past the hour get it at once', spans('12:00', { ifPassed: 'send' }), '8'],
+    ['those past the hour do not get it', spans('23:00', { ifPassed: 'skip' }), '0 8', '23'],
     [
       'arms of its split test have hours of their own',
       keptHours({
@@ -67,9 +66,17 @@ describe('what is kept behind the hour of its broadcast', () => {
           local: { atLocal: '2026-03-05T12:00', fallbackZone: 'UTC', ifPassed: 'nextDay' },
           spreadMinutes: 0,
         },
-        split: { ...TEST, arms: [{}, { at: '20:00' }] },
+        split: { ...TEST, arms: [{}, { at: '06:00' }] },
       }),
+      '6 7 8',
     ],
+  ])('goes by day where %s', (_, given, morning, night = '') => {
+    const open = [morning, '9 10 11 12 13 14 15 16 17 18 19 20 21', night].join(' ').trim();
+    expect(openOn(given)).toBe(`${open} | ${open}`);
+  });
+
+  it.each([
+    ['its spread takes most of a day', spans('12:00', { spreadMinutes: 22 * 60 })],
     ['it has no hour', keptHours({ split: null, timing: { local: null, spreadMinutes: 60 } })],
   ])('goes at any time where %s', (_, given) => {
     expect(given).toBeNull();
