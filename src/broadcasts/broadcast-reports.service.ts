@@ -6,12 +6,10 @@ import { SendingService, type PendingTest } from '../delivery/pacing/sending.ser
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { readableBps } from '../experiments/test-options.js';
 import { notFound } from '../values/not-found.js';
-import { opensAt } from '../values/week-hours.js';
 import { timesAfterTest } from './broadcast-batch.js';
 import type { Broadcast, BroadcastReport, BroadcastResults } from './broadcast.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { countedUntil, holdoutResults } from './holdout.js';
-import { keptHours } from './kept-hours.js';
 import { broadcastResults } from './results.queries.js';
 import { SplitQueries } from './split.queries.js';
 
@@ -71,14 +69,7 @@ export class BroadcastReports {
       id,
       more,
     );
-    const whenOpen = completesAt && (await this.whenOpen(report, completesAt));
-    return { remaining, unwritten, waitsForTest, completesAt: whenOpen, perSecond, limitedBy };
-  }
-
-  /** What would go last at a time at which its hours are over goes when they open. */
-  private async whenOpen(broadcast: Broadcast, at: Date): Promise<Date> {
-    const hours = keptHours(broadcast) && (await this.mails.lastHours(broadcast.id));
-    return (hours && opensAt(hours, at)) ?? at;
+    return { remaining, unwritten, waitsForTest, completesAt, perSecond, limitedBy };
   }
 
   /** Less those of them who are held out, as far as a share tells. */

@@ -55,6 +55,20 @@ export function opensAt({ spans, timeZone }: OpenHours, at: Date): Date | null {
   return opening === at.getTime() || isInSkipped(spans, at.getTime(), timeZone) ? null : new Date(opening);
 }
 
+/** When hours that are open at `at`, and not all of the week, close next. */
+export function closesAt({ spans, timeZone }: OpenHours, at: Date): Date {
+  const ends = [0, ...spans.map(({ end }) => end)];
+  const starts = [...spans.map(({ start }) => start), WEEK_MINUTES];
+  const closed = ends.map((start, place) => ({ start, end: starts[place] ?? start }));
+  return new Date(
+    firstAllowed(
+      closed.filter(({ start, end }) => start < end),
+      at.getTime(),
+      timeZone,
+    ),
+  );
+}
+
 /**
  * Whether a clock that was not put forward would still show skipped hours that are allowed, or come to them: what is due
  * at the end of the gap, for them, is never looked at in that very millisecond. For an hour at most.

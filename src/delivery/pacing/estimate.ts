@@ -1,10 +1,6 @@
-import { quotaFor, rateOf, refill, spend, utcDay, type Bucket } from './token-bucket.js';
-import { DAY_MS } from '../../values/time-units.js';
-
-/** Nobody plans further ahead; beyond it a bucket counts as one that lets nothing through. */
-const LONGEST_MS = 3_650 * DAY_MS;
-/** Parts of mails add up to a little more than the mails. */
-const ROUNDING = 1e-6;
+import type { OpenHours } from '../../values/week-hours.js';
+import { passMs, type Arrival } from './passing.js';
+import { rateOf, type Bucket } from './token-bucket.js';
 
 /** Mails of one queue that come up at about the same time. */
 export interface QueueLoad {
@@ -15,6 +11,8 @@ export interface QueueLoad {
   ready: number;
   /** Other mails, which may go before them. */
   ahead: number;
+  /** In which those that are asked about go alone; null or left out: at any. */
+  hours?: OpenHours | null | undefined;
 }
 
 export interface Estimate {
@@ -50,51 +48,6 @@ export function withUnwritten(
  */
 export type Stop = 'relay' | 'ledger' | 'leavings' | 'signing';
 
-export interface Arrival {
-  inMs: number;
-  count: number;
-}
-
-/**
- * Milliseconds until the bucket, refilled now, has let all through that comes up, first come first served; null: never. Goes
- * from day to day and not from mail to mail, so that a million take no longer to count than one.
- */
-export function passMs(bucket: Bucket, arrivals: readonly Arrival[]): number | null {
-  const startMs = bucket.refilledAtMs;
-  let now = bucket;
-  for (const { inMs, count } of arrivals.toSorted((a, b) => a.inMs - b.inMs)) {
-    now = refill(now, Math.max(now.refilledAtMs, startMs + inMs));
-    for (let left = count; left > ROUNDING;) {
-      const endMs = (Math.floor(now.refilledAtMs / DAY_MS) + 1) * DAY_MS;
-      const today = passedToday(now, left, endMs);
-      left -= today.passed;
-      now = left > ROUNDING ? refill(today.bucket, endMs) : today.bucket;
-      if (now.refilledAtMs - startMs > LONGEST_MS) return null;
-    }
-  }
-  return now.refilledAtMs - startMs;
-}
-
-/** What goes of `count` mails until the day ends, and the bucket at the moment at which the last of it has gone. */
-function passedToday(bucket: Bucket, count: number, endMs: number): { passed: number; bucket: Bucket } {
-  // Bulk mails, which an estimate is about, leave the reserve.
-  const quota = quotaFor(bucket, 'bulk', utcDay(bucket.refilledAtMs));
-  const byDay = quota === null ? count : Math.max(0, quota - bucket.usedToday);
-  const rate = rateOf(bucket);
-  if (rate === null) {
-    const passed = Math.min(count, byDay);
-    return { passed, bucket: spend(bucket, passed) };
-  }
-  const { tokens } = bucket;
-  // The mail that midnight comes upon is one of the next day.
-  const byRate = Math.floor(tokens + (rate / 1000) * (endMs - bucket.refilledAtMs) + ROUNDING);
-  const passed = Math.max(0, Math.min(count, byDay, byRate));
-  const tookMs = passed === 0 ? 0 : Math.max(0, ((passed - tokens) / rate) * 1000);
-  const filled = tokens + (tookMs / 1000) * rate;
-  const refilledAtMs = Math.min(endMs, bucket.refilledAtMs + tookMs);
-  return { passed, bucket: spend({ ...bucket, tokens: filled, refilledAtMs }, passed) };
-}
-
 /** As fast as the relays took mails lately, as a bucket. */
 function relayBucket(perSecond: number, nowMs: number): Bucket {
   const none = { dailyQuota: null, quotaDay: null, usedToday: 0, rampStartedOn: null, rampDaysUsed: 0 };
@@ -107,7 +60,11 @@ function arrivalsOf(loads: readonly QueueLoad[]): Arrival[] {
   const lastMs = lastOf(loads);
   return loads
     .filter(({ inMs }) => inMs <= lastMs)
-    .map(({ inMs, ready, ahead }) => ({ inMs, count: ready + ahead }));
+    .flatMap(({ inMs, ready, ahead, hours }) =>
+      hours
+        ? [...(ahead > 0 ? [{ inMs, count: ahead }] : []), { inMs, count: ready, hours }]
+        : [{ inMs, count: ready + ahead }],
+    );
 }
 
 function lastOf(loads: readonly QueueLoad[]): number {
@@ -144,7 +101,7 @@ export function estimate(
     .filter(({ through }) => through.some(({ ready }) => ready > 0))
     .map(({ bucket, through }) => ({
       key: bucket.key,
-      ms: passMs(bucket, arrivalsOf(through)),
+      ms: passMs(bucket, arrivalsOf(through), nowMs),
       lastMs: lastOf(through),
     }));
   const paced = new Set(buckets.filter((bucket) => rateOf(bucket) !== null).map(({ key }) => key));
@@ -158,7 +115,9 @@ export function estimate(
   const lastMs = lastOf(loads);
   if (unpaced) {
     const ms =
-      observedPerSecond === null ? null : passMs(relayBucket(observedPerSecond, nowMs), arrivalsOf(loads));
+      observedPerSecond === null
+        ? null
+        : passMs(relayBucket(observedPerSecond, nowMs), arrivalsOf(loads), nowMs);
     times.push({ key: 'relay', ms, lastMs });
   }
   const never = times.find(({ ms }) => ms === null);

@@ -4,9 +4,11 @@ import { silentKeepers, type SilentKeeper } from '../../subscribers/keepers.serv
 import { takesWrites } from '../../infra/database/takes-writes.queries.js';
 import { REPLY_REASONS } from '../replies/reply-reason.js';
 import { WAITS_FOR_KEY, WAITS_FOR_TEST } from '../message/state-reasons.js';
+import type { OpenHours } from '../../values/week-hours.js';
 import type { QueueLoad } from './estimate.js';
 
 interface LoadRow extends QueueLoad {
+  hours?: OpenHours | null;
   /** Of `ready`: their last try was refused for want of a good DKIM key. */
   unsigned: number;
 }
@@ -19,6 +21,7 @@ interface WaitingLoad {
   /** As planned: the last of their places in the spread. */
   dueAt: Date;
   count: number;
+  hours: OpenHours | null;
 }
 
 const UNSIGNED = `count(*) filter (where starts_with(state_reason, '${WAITS_FOR_KEY}'))`;
@@ -26,6 +29,7 @@ const UNSIGNED = `count(*) filter (where starts_with(state_reason, '${WAITS_FOR_
 const SPAN = `interval '5 minutes'`;
 /** Of what is due by now the one before $1. */
 const SLOT = `date_bin(${SPAN}, greatest(due_at, $1::timestamptz) - interval '1 microsecond', $1::timestamptz)`;
+const HOURS = `(select json_build_object('spans', h.spans, 'timeZone', h.time_zone) from send_hours h where h.id = send_hours_id) as hours`;
 const IN_MS = (at: string): string =>
   `date_part('epoch', greatest(${at}, $1::timestamptz) - $1::timestamptz) * 1000`;
 
@@ -74,18 +78,21 @@ export class SendingQueries {
   }
 
   /**
-   * Ready mails by queue and time: those of the broadcast, and all others that are due until its last, but not before `until`
+   * Ready mails by queue and time: those of the broadcast, by their hours as well, and all others that are due until its last, but not before `until`
    * where it has mails that wait. Over half a second for a million of its own, a second with a million of others. Served by `message_broadcast_open` and `message_ready`.
    */
   async broadcastLoad(broadcastId: string, now: Date, until: Date | null): Promise<LoadRow[]> {
     return this.dataSource.query(
-      `with own as (select lane_key, ${SLOT} as slot, count(*) as n, max(due_at) as last, ${UNSIGNED} as unsigned
-         from message where broadcast_id = $2 and state = 'ready' group by lane_key, slot),
+      `with own as (select lane_key, ${SLOT} as slot, send_hours_id, count(*) as n, max(due_at) as last, ${UNSIGNED} as unsigned
+         from message where broadcast_id = $2 and state = 'ready' group by lane_key, slot, send_hours_id),
+       in_slot as (select *, sum(n) over slots as of_slot, row_number() over (slots order by send_hours_id) as place
+         from own window slots as (partition by lane_key, slot)),
        due as (select lane_key, ${SLOT} as slot, count(*) as n, max(due_at) as last
          from message where state = 'ready' and due_at <= (select greatest($1, $3::timestamptz, max(last)) from own) group by lane_key, slot)
        select lane_key as "queueKey", ${IN_MS('greatest(own.last, due.last)')} as "inMs", coalesce(own.n, 0)::float8 as ready,
-         (coalesce(due.n, 0) - coalesce(own.n, 0))::float8 as ahead, coalesce(own.unsigned, 0)::float8 as unsigned
-       from own full join due using (lane_key, slot)`,
+         case when coalesce(own.place, 1) = 1 then coalesce(due.n, 0) - coalesce(own.of_slot, 0) else 0 end::float8 as ahead,
+         coalesce(own.unsigned, 0)::float8 as unsigned, ${HOURS}
+       from in_slot own full join due using (lane_key, slot)`,
       [now, broadcastId, until],
     );
   }
@@ -95,9 +102,9 @@ export class SendingQueries {
     const zone = byZone ? 's.time_zone' : 'null::text';
     const readers = byZone ? 'left join subscriber s on s.id = m.subscriber_id' : '';
     return this.dataSource.query(
-      `select lane_key as "queueKey", ${zone} as "timeZone", max(due_at) as "dueAt", count(*)::float8 as count
+      `select lane_key as "queueKey", ${zone} as "timeZone", max(due_at) as "dueAt", count(*)::float8 as count, ${HOURS}
        from message m ${readers}
-       where m.broadcast_id = $2 and m.state = 'held' and m.state_reason = $3 group by lane_key, 2, ${SLOT}`,
+       where m.broadcast_id = $2 and m.state = 'held' and m.state_reason = $3 group by lane_key, 2, send_hours_id, ${SLOT}`,
       [now, broadcastId, WAITS_FOR_TEST],
     );
   }

@@ -135,8 +135,8 @@ export class SendingService {
     const decidedAt = new Date(Math.max(now.getTime(), decidedAtMs));
     const inMs = (mail: MailThatWaits): number =>
       Math.max(0, (test?.dueAfter(decidedAt, mail) ?? mail.dueAt).getTime() - now.getTime());
-    const freed = waiting.map(({ queueKey, count, ...mail }) => ({
-      ...{ queueKey, inMs: inMs(mail), ready: count, ahead: 0 },
+    const freed = waiting.map(({ queueKey, count, hours, ...mail }) => ({
+      ...{ queueKey, inMs: inMs(mail), ready: count, ahead: 0, hours },
     }));
     const untilMs = now.getTime() + Math.max(0, ...freed.map((one) => one.inMs));
     const load = await this.queries.broadcastLoad(broadcastId, now, new Date(untilMs));

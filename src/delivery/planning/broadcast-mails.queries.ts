@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Wake } from '../../infra/jobs/wake.js';
-import type { OpenHours } from '../../values/week-hours.js';
 import { HELD_OUT } from '../../segments/held-out.js';
 import type { MailTimes } from '../message/mail-batch.js';
 import { SHOWN_STATE, withoutSending } from '../message/message.js';
@@ -66,16 +65,6 @@ export class BroadcastMailsQueries {
       [broadcastId],
     );
     return rows[0]?.count ?? 0;
-  }
-
-  /** The hours of what is ready and due last; null where it goes at any. As `counts`, for one that keeps hours. */
-  async lastHours(broadcastId: string): Promise<OpenHours | null> {
-    const rows: OpenHours[] = await this.dataSource.query(
-      `select h.spans, h.time_zone as "timeZone" from (select send_hours_id from message
-         where broadcast_id = $1 and state = 'ready' order by due_at desc limit 1) m join send_hours h on h.id = m.send_hours_id`,
-      [broadcastId],
-    );
-    return rows[0] ?? null;
   }
 
   /** As `resendOfBroadcast`; they go at once. */

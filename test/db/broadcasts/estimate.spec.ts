@@ -100,4 +100,32 @@ describe('the estimate of a broadcast', () => {
     // Tested until nine on Hawaii, which is 19:00 UTC, judged two hours later, and then the next day at nine there.
     expect(estimate?.completesAt?.toISOString()).toMatch(/^2026-03-04T19:00:/);
   });
+
+  it('takes as many evenings as its mails do: at a low pace it was to be through in the first night', async () => {
+    await desk.people(90);
+    await desk.t.db.query(`update subscriber set time_zone = 'Europe/Berlin'`);
+    const { id } = await desk.broadcasts.create(desk.draft());
+    const timing = { local: { ...LOCAL, atLocal: '2026-03-03T12:00' }, spreadMinutes: 0 };
+    await desk.broadcasts.start(id, null, timing);
+    desk.t.clock.set('2026-03-02T23:00:00Z');
+    await desk.planner.run(FOREVER);
+    // In the ten hours from twelve to ten go 36.
+    await limit(0.001);
+    const hours = (await endHours(id)) - Date.parse('2026-03-05T11:00:00Z') / 3_600_000;
+    expect(hours).toBeGreaterThan(4);
+    expect(hours).toBeLessThan(5.1);
+  });
+
+  it('knows the same of the rest of its split test', async () => {
+    await desk.people(60);
+    const { id } = await desk.broadcasts.create(desk.draft({ split: SPLIT }));
+    const timing = { local: { ...LOCAL, atLocal: '2026-03-03T21:00' }, spreadMinutes: 0 };
+    await desk.broadcasts.start(id, null, timing);
+    desk.t.clock.set('2026-03-03T08:00:00Z');
+    await desk.planner.run(FOREVER);
+    // Thirty take four evenings, in each of which it is nine in an hour and eight in the second, the test and the rest.
+    await limit(0.0011);
+    const { estimate } = await desk.broadcasts.get(id);
+    expect(estimate?.completesAt?.toISOString()).toMatch(/^2026-03-1\dT2[12]:/);
+  });
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { estimate, passMs, type Arrival } from '../../../../src/delivery/pacing/estimate.js';
+import { estimate } from '../../../../src/delivery/pacing/estimate.js';
+import { passMs, type Arrival } from '../../../../src/delivery/pacing/passing.js';
 import { bucketKeysOf } from '../../../../src/delivery/pacing/bucket-keys.js';
 import {
   available,
@@ -9,6 +10,7 @@ import {
   waitMs,
   type Bucket,
 } from '../../../../src/delivery/pacing/token-bucket.js';
+import { daily } from '../../../../src/values/week-hours.js';
 
 const NOW = Date.parse('2026-03-02T18:00:00Z');
 const HOUR_MS = 3_600_000;
@@ -122,6 +124,27 @@ describe('when all will have gone out', () => {
     const others = [{ ...other, inMs: HOUR_MS, ready: 0, ahead: 15 * 3_600 }];
     expect(of([many, ...others], buckets).completesAtMs).toBe(NOW + 26 * HOUR_MS - 1_000);
     expect(of([many, { ...others[0]!, inMs: tomorrow + 1 }], buckets).completesAtMs).toBe(endMs);
+  });
+
+  it('takes several evenings where mails go by day alone: all were said to go in the first night', () => {
+    const spans = daily([{ start: 12 * 60, end: 22 * 60 }]);
+    const hours = { spans, timeZone: 'Europe/Berlin' };
+    const buckets = [bucket('global', { ratePerSecond: 0.01 })];
+    const day = 360;
+    // In Berlin it is 19:00: three hours of today, all of tomorrow, and one of the day after.
+    const many = { ...gmail, ready: 0.3 * day + day + 0.1 * day, hours };
+    const endsAt = (loads: Parameters<typeof of>[0]): string =>
+      new Date(Math.round((of(loads, buckets).completesAtMs ?? 0) / HOUR_MS) * HOUR_MS).toISOString();
+    expect(endsAt([many])).toBe('2026-03-04T12:00:00.000Z');
+    // While it is night there it is evening in New York.
+    const york = { ...gmail, ready: 0.6 * day, hours: { spans, timeZone: 'America/New_York' } };
+    expect(endsAt([many, york])).toBe('2026-03-04T12:00:00.000Z');
+    // What others have to send goes first.
+    expect(endsAt([{ ...many, ahead: 0.1 * day }])).toBe('2026-03-04T13:00:00.000Z');
+    // A quota of the day is used up in the hours of that day.
+    const quota = [bucket('global', { dailyQuota: 1_000, ratePerSecond: 100, usedToday: 1_000 })];
+    const { completesAtMs } = of([{ ...gmail, ready: 1_900, hours }], quota);
+    expect(new Date(completesAtMs ?? 0).toISOString()).toMatch(/^2026-03-04T11:00:0/);
   });
 
   it('is not before the last one is due, however fast they go', () => {
