@@ -49,7 +49,7 @@ const key = z
 
 const priority = z.number().int().min(1).max(9).meta({
   description:
-    'Of mails that are due at once, of sequences too, and of those that the frequency cap lets through: 1 goes first, 5 is usual, 9 last. What a sequence sends the moment somebody joins has 4, where its file names no other.',
+    'Of mails that are due at once, of sequences too, and of those that the frequency cap lets through: 1 goes first, 5 is usual, 9 last. What a sequence sends the moment somebody joins has 4, where its file names no other and no 50 join at once.',
 });
 
 export const broadcastBody = z.strictObject({

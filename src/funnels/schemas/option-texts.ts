@@ -42,7 +42,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   quietHours: 'Hours in which nothing is sent.',
   fallbackTimezone: 'IANA time zone of people whose own is not known; UTC when it is left out.',
   priority:
-    'Of mails that are due at once: 1 goes first, 9 last. Left out: 5, and 4 for what somebody gets the moment they join.',
+    'Of mails that are due at once: 1 goes first, 9 last. Left out: 5, and 4 for what somebody gets the moment they join, unless 50 do at once, as by an import.',
   enterOn:
     'What makes active subscribers join, besides the form. A mail counts once; a field, when it comes to hold.',
   reentry:

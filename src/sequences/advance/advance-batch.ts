@@ -14,6 +14,9 @@ import { HOUR_MS } from '../../values/time-units.js';
 /** Whoever is stuck at a step, which cannot be made now, is looked at again after this. */
 export const POSTPONED_MS = HOUR_MS;
 
+/** Of so many who begin a sequence in one turn nobody has just asked for it: they were imported. Who has would stand behind all of them. */
+const CROWD = 50;
+
 /** An offer as it is sold now. */
 export interface OfferNow extends OfferSnapshot {
   productId: string;
@@ -57,6 +60,8 @@ interface Batch {
   versions: ReadonlyMap<string, RunningVersion>;
   answers: Answers;
   now: Date;
+  /** Versions that a crowd begins. */
+  crowded: ReadonlySet<string>;
 }
 
 /**
@@ -69,7 +74,7 @@ export function planBatch(
   answers: Answers,
   now: Date,
 ): BatchPlan {
-  const batch: Batch = { plan: emptyPlan(), versions, answers, now };
+  const batch: Batch = { plan: emptyPlan(), versions, answers, now, crowded: crowdedIn(due, versions) };
   const known = new Map<string, Peers>();
   const peersAt = (place: Place, start: string): Peers => {
     const key = start + answersText(place, batch);
@@ -107,7 +112,7 @@ function answersText({ group, index }: Place, { versions, answers }: Batch): str
   return ` ${JSON.stringify(needs.map((need) => own?.get(needKey(need)) ?? false))}`;
 }
 
-function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batch): Peers {
+function peersOf({ group, index }: Place, { plan, versions, answers, now, crowded }: Batch): Peers {
   const { status, versionId, stepKey, timeZone, wait, lateSinceMs, hoursOf, had } = group;
   const peers: Peers = {
     mailsDueAt: lateSinceMs === null ? now : new Date(lateSinceMs),
@@ -141,7 +146,8 @@ function peersOf({ group, index }: Place, { plan, versions, answers, now }: Batc
     });
     peers.state = plan.states.push(stateAfter(progress)) - 1;
     const priority =
-      version.sequence.definition.priority ?? (isBeginning(group, version) ? BEGINNING_PRIORITY : undefined);
+      version.sequence.definition.priority ??
+      (isBeginning(group, version) && !crowded.has(versionId) ? BEGINNING_PRIORITY : undefined);
     return Object.assign(peers, { version, progress, priority });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -163,6 +169,19 @@ function timeOf(answer: unknown): Date | null {
 function isBeginning({ stepKey, wait }: DueGroup, { sequence }: RunningVersion): boolean {
   const first = sequence.nodes.get(stepKey);
   return stepKey === sequence.definition.first && wait === 'new' && first !== undefined && isAtOnce(first);
+}
+
+function crowdedIn(
+  due: readonly DueGroup[],
+  versions: ReadonlyMap<string, RunningVersion>,
+): ReadonlySet<string> {
+  const beginners = new Map<string, number>();
+  for (const group of due) {
+    const version = versions.get(group.versionId);
+    if (version !== undefined && isBeginning(group, version))
+      beginners.set(group.versionId, (beginners.get(group.versionId) ?? 0) + group.people.ids.length);
+  }
+  return new Set([...beginners].filter(([, people]) => people >= CROWD).map(([versionId]) => versionId));
 }
 
 function isAtOnce(node: SequenceNode): boolean {

@@ -169,7 +169,7 @@ export interface SequenceDefinition {
   enterOn?: EntryTrigger[];
   /** Never, when it is left out. */
   reentry?: Reentry;
-  /** Of its mails among those due at the same time: 1 goes first. Left out: 5, and 4 of what it begins with at once. */
+  /** Of its mails among those due at the same time: 1 goes first. Left out: 5, and 4 of what it begins with at once, for fewer than a crowd. */
   priority?: number;
   first: string | null;
   nodes: SequenceNode[];

@@ -74,6 +74,24 @@ describe('what a sequence begins with, beside a broadcast that a quota spreads o
     expect(await steps()).toEqual({ welcome: 'accepted' });
   });
 
+  it(
+    'goes before what sixty others who were imported get: who had asked for it got it behind all of them',
+    MIDNIGHT,
+    async () => {
+      await settings({ global: { perDay: 2 } });
+      const welcome = '- { key: welcome, email: emails/welcome }';
+      await t.publish(welcome);
+      for (let n = 0; n < 60; n++) await t.enroll(await t.person(`imported${n}@example.com`));
+      await t.test.runDue();
+      await joins(welcome);
+      await aDayOn();
+      const [{ state }]: [{ state: string }] = await t.db.query(
+        `select state from message where address = 'new@example.com'`,
+      );
+      expect(state).toBe('accepted');
+    },
+  );
+
   it.each([
     ['a later step of it', '- { key: mail, email: emails/welcome, delay: 1 hour }', '', {}],
     [
