@@ -77,6 +77,10 @@ const inARow = (which: string, arrival = 'true'): string => `
   in_a_row as (
     select r.* from reports r cross join arrived a where a.at is null or coalesce(r.accepted_at, r.received_at) > a.at)`;
 
+/** Of a report `r` of `inARow`: a person has read that mail, or any since it came. What is read has a mailbox that takes it. */
+const WAS_READ = `exists (select 1 from message h join tracking_event t on t.message_id = h.id
+  where h.subscriber_id = $2 and t.class = 'human' and (t.at > r.received_at or h.id::text = r.mail))`;
+
 /** The SQL of `bounce`. */
 @Injectable()
 export class BouncesQueries {
@@ -113,14 +117,14 @@ export class BouncesQueries {
   /**
    * Mails to the address that failed softly since `since`, since the last one that arrived, and that were sent since its
    * owner confirmed: a relay may tell days later of those from before. Without those that ask to confirm: a stranger may
-   * have them sent.
+   * have them sent; and without those that were read, or something was since: whoever was passed them on can write of them.
    */
   async softInARow(manager: EntityManager, about: ReportsOf): Promise<number> {
     const sent = 'coalesce((select m.accepted_at from message m where m.id = b.message_id), b.received_at)';
     const kind = '(select m.kind from message m where m.id = b.message_id)';
     const confirmed = `coalesce((select s.confirmed_at from subscriber s where s.id = $2), '-infinity')`;
     const rows: { count: number }[] = await manager.query(
-      `${inARow(`b.verdict = 'soft' and ${sent} > ${confirmed} and ${kind} is distinct from 'confirmation'`)} select count(distinct mail)::int as count from in_a_row`,
+      `${inARow(`b.verdict = 'soft' and ${sent} > ${confirmed} and ${kind} is distinct from 'confirmation'`)} select count(distinct r.mail)::int as count from in_a_row r where not ${WAS_READ}`,
       [about.addressHash, about.subscriberId, about.since, about.now],
     );
     return rows[0]?.count ?? 0;
@@ -134,9 +138,7 @@ export class BouncesQueries {
   async wasDoubted(manager: EntityManager, about: ReportsOf & { id: string }): Promise<boolean> {
     const rows: unknown[] = await manager.query(
       `${inARow(`b.verdict = 'soft' and b.reason = any($5::text[]) and b.message_id <> $6`, 'm.id <> $6')}
-       select 1 from in_a_row r where r.received_at - r.accepted_at < interval '7 days'
-         and not exists (select 1 from message h join tracking_event t on t.message_id = h.id
-           where h.subscriber_id = $2 and t.class = 'human' and (t.at > r.received_at or h.id::text = r.mail)) limit 1`,
+       select 1 from in_a_row r where r.received_at - r.accepted_at < interval '7 days' and not ${WAS_READ} limit 1`,
       [about.addressHash, about.subscriberId, about.since, about.now, HARD_REASONS, about.id],
     );
     return rows.length > 0;

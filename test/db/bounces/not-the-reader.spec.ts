@@ -51,6 +51,36 @@ describe('five returned mails in a row that are not about the reader', () => {
     expect(await office.status(email)).toBe('active');
   });
 
+  it.each([
+    ['each mail', 0],
+    ['something since', 4],
+  ])(
+    'gave up a reader who has read %s: whoever is passed their mails on can write of them',
+    async (_, from) => {
+      const email = `reads${from}@example.org`;
+      for (let count = 0; count < 5; count++) {
+        const id = await office.sent(email);
+        office.clock.advance(DAY_MS);
+        const { status, diagnostic } = FULL;
+        const fields = `Final-Recipient: rfc822; bob@example.org\nAction: failed\nStatus: ${status}\nDiagnostic-Code: smtp; ${diagnostic}`;
+        const forged = {
+          raw: Buffer.from(report({ words: '', fields })),
+          source: 'smtp',
+          client: '203.0.113.9',
+        } as const;
+        if (count >= from)
+          await office.db.query(
+            `insert into tracking_event (kind, message_id, class, reason, rule_version, at) values ('click', $1, 'human', 'as the test says', 1, $2)`,
+            [id, office.clock.now()],
+          );
+        const envelopeTo = [verpAddress(SECRET, id, BOUNCE_DOMAIN)];
+        expect(await office.intake.receive({ ...forged, envelopeTo })).toBe('counted');
+      }
+      expect(await office.status(email)).toBe('active');
+      expect(await office.suppressed(email)).toEqual([]);
+    },
+  );
+
   /** The text of the mail, with nothing in its head that says what it is. */
   const answers = async (messageId: string, body: string): Promise<string> =>
     office.intake.receive({
