@@ -105,6 +105,7 @@ import { LeavingsKnown1766100000000 } from './migrations/1766100000000-leavings-
 import { JudgedReports1766130000000 } from './migrations/1766130000000-judged-reports.js';
 import { MessagesByState1766150000000 } from './migrations/1766150000000-messages-by-state.js';
 import { JudgedSequences1766190100000 } from './migrations/1766190100000-judged-sequences.js';
+import { HoursOfPlanned1766200100000 } from './migrations/1766200100000-hours-of-planned.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -215,4 +216,5 @@ export const migrations = [
   JudgedReports1766130000000,
   MessagesByState1766150000000,
   JudgedSequences1766190100000,
+  HoursOfPlanned1766200100000,
 ];
