@@ -23,6 +23,7 @@ import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from './infra/database/embedded-postgres.js';
+import { KeptSignups } from './signup/kept-signups.service.js';
 import { KeptLeavings } from './subscribers/kept-leavings.service.js';
 import { awaitedDataSource } from './infra/database/awaited-data-source.js';
 import { DatabaseWatch } from './infra/database/database-watch.service.js';
@@ -67,6 +68,7 @@ export async function startApplication(env: EnvConfig, print: (line: string) => 
     if (!config.demo) undo.push(time.keep(clockAlert(app.get(AlertsService, { strict: false }))));
     await app.get(DatabaseWatch, { strict: false }).look();
     await app.get(KeptLeavings, { strict: false }).start();
+    await app.get(KeptSignups, { strict: false }).start();
     await app.get(IntakeWatch, { strict: false }).start();
     const offset = new ClockOffset(dataSource, clock);
     await offset.load();

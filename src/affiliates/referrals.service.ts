@@ -74,19 +74,26 @@ export class ReferralsService {
   /**
    * A sign-up by somebody with a touch waits for the confirmation, in the transaction of the sign-up: whoever types
    * other people's addresses into a form must not become the affiliate of them all. Nor does it count who types the
-   * address once more from another browser while it waits: the mail that asks goes to the first one's address.
+   * address once more from another browser while it waits: the mail that asks goes to the first one's address. `at`: when
+   * they signed up, if that was not now.
    */
   async signedUp(
     manager: EntityManager,
-    signup: { signupId: string; funnelKey: string; visitorId: Buffer; source: TouchSource },
+    signup: {
+      signupId: string;
+      funnelKey: string;
+      visitorId: Buffer;
+      source: TouchSource;
+      at?: Date | undefined;
+    },
   ): Promise<void> {
-    const { signupId, funnelKey, visitorId, source } = signup;
-    const touches = await this.browserTouches(manager, source);
+    const { signupId, funnelKey, visitorId, source, at = this.clock.now() } = signup;
+    const touches = await this.browserTouches(manager, source, at);
     if (touches.length === 0) return;
     const { cookie: window } = (await this.terms.of(funnelKey, manager)) ?? USUAL_WAY;
     // Of somebody paused the click does not hide one before it, which a funnel that pays the first looks for.
     const active = await activeOf(manager, touches);
-    const touch = creditedTouch(active, { at: this.clock.now(), window, attribution: 'last' });
+    const touch = creditedTouch(active, { at, window, attribution: 'last' });
     if (touch === null) return;
     await manager.query(
       `insert into signup_referral (signup_id, affiliate_id, touched_at, touches)
@@ -124,7 +131,7 @@ export class ReferralsService {
     const { orderId, funnelKey, emailKey, readerId, source } = order;
     const now = this.clock.now();
     const { cookie: window, attribution } = (await this.terms.of(funnelKey, manager)) ?? USUAL_WAY;
-    const browser = await this.browserTouches(manager, source);
+    const browser = await this.browserTouches(manager, source, now);
     const people = await touchesOf(manager, { subscriberIds: readerId === null ? [] : [readerId], emailKey });
     const touches: OrderTouch[] = [
       ...browser.map((touch) => ({ ...touch, via: 'checkout' as const })),
@@ -187,7 +194,11 @@ export class ReferralsService {
         await this.reactions.happened(manager, [subscriberId], { kind: 'affiliate', whose });
   }
 
-  private async browserTouches(manager: EntityManager, { cookie, code }: TouchSource): Promise<Touch[]> {
+  private async browserTouches(
+    manager: EntityManager,
+    { cookie, code }: TouchSource,
+    at: Date,
+  ): Promise<Touch[]> {
     const touches = readTouches(this.config.secretKey, cookie);
     const named = code === undefined ? null : readCode(code);
     if (named !== null) {
@@ -195,7 +206,7 @@ export class ReferralsService {
         `select id from affiliate where code = $1 and state = 'active'`,
         [named],
       );
-      if (rows[0]) touches.push({ affiliateId: rows[0].id, at: this.clock.now() });
+      if (rows[0]) touches.push({ affiliateId: rows[0].id, at });
     }
     return touches;
   }

@@ -52,7 +52,7 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
       const rows: { server_version: string }[] = await dataSource.query('show server_version');
       if (!(await takesWrites(dataSource.manager)))
         throw new Error(
-          'it can be read and takes no writes, as a standby: nothing is sent, and nobody can sign up or in',
+          'it can be read and takes no writes, as a standby: nothing is sent, and nobody can buy or sign in',
         );
       return `PostgreSQL ${rows[0]?.server_version}`;
     }),

@@ -41,6 +41,10 @@ const signUpAnswer = z.object({
     description:
       '`check_inbox`: a mail asks for confirmation. The same for everybody, also for who is known already.',
   }),
+  delayed: z.literal(true).optional().meta({
+    description:
+      'The sign-up is kept, and the mail of either status comes shortly: the database takes nothing right now.',
+  }),
   suggestion: z.string().optional().meta({ description: 'An address that was likely meant.' }),
 });
 
@@ -109,8 +113,7 @@ export class EmbeddedFormController {
   ): Promise<void> {
     const found = await this.served.find(slug);
     if (!found) throw notFound('form', slug, 'slug');
-    const { form, asked } = found;
-    const outcome = await this.intake.take(form, asked, typed, request);
+    const outcome = await this.intake.take(found, typed, request);
     if (outcome.kind === 'limited') {
       throw new DomainError('SIGNUP_RATE_LIMITED', 'Too many sign-ups came from your network.', {
         retryAfterSeconds: outcome.retryAfterSeconds,
@@ -122,7 +125,11 @@ export class EmbeddedFormController {
       throw invalid([...Object.entries(own), ...ofFields]);
     }
     const suggestion = suggestionFor(outcome.email);
-    await reply.status(202).send({ status: statusOf(form), ...(suggestion === null ? {} : { suggestion }) });
+    await reply.status(202).send({
+      status: statusOf(found.form),
+      ...(outcome.isLate ? { delayed: true } : {}),
+      ...(suggestion === null ? {} : { suggestion }),
+    });
   }
 }
 

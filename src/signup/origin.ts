@@ -3,4 +3,6 @@ export interface Origin {
   ip: string;
   userAgent: string;
   pageUrl: string;
+  /** When it was pressed, where that may be a while ago. */
+  at?: Date;
 }

@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { ProcessLimits } from '../infra/rate-limits/process-limits.js';
 import { RateLimits, type RateLimit } from '../infra/rate-limits/rate-limits.service.js';
 import { isLoopback } from '../tracking/hit-class.js';
 import { addressBlock } from '../values/address-block.js';
@@ -26,20 +28,37 @@ type SignupVerdict = { kind: 'ok' } | { kind: 'block'; retryAfterSeconds: number
 /** Counts sign-ups per mailbox and per block of network addresses. */
 @Injectable()
 export class SignupLimits {
+  readonly #here: ProcessLimits;
+
   constructor(
     private readonly limits: RateLimits,
     @Inject(CONFIG) private readonly config: Config,
-  ) {}
+    @Inject(CLOCK) clock: Clock,
+  ) {
+    this.#here = new ProcessLimits(clock);
+  }
 
   /** Counts one more. */
-  async take({ ip, emailKey, hasToken }: Attempt): Promise<SignupVerdict> {
+  async take(attempt: Attempt): Promise<SignupVerdict> {
+    return this.takeOf(this.limits, attempt);
+  }
+
+  /** As `take`, while the database does not count: this process does, by itself. */
+  async takeHere(attempt: Attempt): Promise<SignupVerdict> {
+    return this.takeOf(this.#here, attempt);
+  }
+
+  private async takeOf(
+    limits: Pick<RateLimits, 'take'>,
+    { ip, emailKey, hasToken }: Attempt,
+  ): Promise<SignupVerdict> {
     const loopback = isLoopback(ip);
     const weight = hasToken || loopback ? 1 : WITHOUT_TOKEN_WEIGHT;
-    const place = await this.limits.take(loopback ? PER_LOOPBACK : PER_BLOCK, addressBlock(ip), weight);
+    const place = await limits.take(loopback ? PER_LOOPBACK : PER_BLOCK, addressBlock(ip), weight);
     if (!place.allowed) return { kind: 'block', retryAfterSeconds: place.retryAfterSeconds };
     // Every spelling of an address that reaches one mailbox, but for whoever tries things out at home.
     const mailbox = loopback && this.config.mailboxOn ? emailKey : mailboxOf(emailKey);
     const hash = createHmac('sha256', this.config.secretKey).update(`limit\0${mailbox}`).digest('hex');
-    return (await this.limits.take(PER_ADDRESS, hash)).allowed ? { kind: 'ok' } : { kind: 'address' };
+    return (await limits.take(PER_ADDRESS, hash)).allowed ? { kind: 'ok' } : { kind: 'address' };
   }
 }

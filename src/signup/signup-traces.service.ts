@@ -15,8 +15,8 @@ export class SignupTraces {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  visitorId({ ip, userAgent }: Origin): Buffer {
-    return this.tracking.visitorId(ip, userAgent, this.clock.now());
+  visitorId({ ip, userAgent, at }: Origin): Buffer {
+    return this.tracking.visitorId(ip, userAgent, at ?? this.clock.now());
   }
 
   async signedUp(
@@ -28,6 +28,7 @@ export class SignupTraces {
       subscriberId,
       visitorId,
       source,
+      at,
     }: {
       form: Form;
       signupId: string;
@@ -36,6 +37,7 @@ export class SignupTraces {
       subscriberId: string;
       visitorId: Buffer;
       source: TouchSource;
+      at: Date | undefined;
     },
   ): Promise<void> {
     await this.tracking.recordConversion(manager, {
@@ -45,7 +47,7 @@ export class SignupTraces {
       subscriberId,
       visitorId,
     });
-    if (mayRefer) await this.referrals.signedUp(manager, { signupId, funnelKey, visitorId, source });
+    if (mayRefer) await this.referrals.signedUp(manager, { signupId, funnelKey, visitorId, source, at });
   }
 
   async confirmed(

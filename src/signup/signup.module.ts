@@ -13,7 +13,9 @@ import { EmbeddedFormController } from './embedded-form.controller.js';
 import { FormsController } from './forms.controller.js';
 import { FormsService } from './forms.service.js';
 import { FormIntake } from './form-intake.service.js';
+import { KeptSignups } from './kept-signups.service.js';
 import { ServedForms } from './served-forms.service.js';
+import { SignupHandIn } from './signup-hand-in.service.js';
 import { SignupLimits } from './signup-limits.service.js';
 import { SignupTraces } from './signup-traces.service.js';
 import { SignupService } from './signup.service.js';
@@ -44,6 +46,8 @@ import { UnsubscribeService } from './unsubscribe.service.js';
   providers: [
     FormsService,
     ServedForms,
+    KeptSignups,
+    SignupHandIn,
     SignupService,
     SignupTraces,
     ConfirmationService,
@@ -52,6 +56,6 @@ import { UnsubscribeService } from './unsubscribe.service.js';
     SignupLimits,
     UnsubscribeService,
   ],
-  exports: [FormsService, UnsubscribeService],
+  exports: [FormsService, KeptSignups, UnsubscribeService],
 })
 export class SignupModule {}

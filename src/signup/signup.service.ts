@@ -12,6 +12,13 @@ import type { Origin } from './origin.js';
 import { SignupTraces } from './signup-traces.service.js';
 import type { Submission } from './submission.js';
 
+interface Press {
+  form: Form;
+  submission: Submission;
+  origin: Origin;
+  source: TouchSource;
+}
+
 /** A visitor becomes a subscriber. One transaction: person, consent, sign-up, confirmation mail, or nothing. */
 @Injectable()
 export class SignupService {
@@ -26,52 +33,82 @@ export class SignupService {
 
   /** Answers nothing about the address: known, new or suppressed, the visitor sees the same page. */
   async signUp(form: Form, submission: Submission, origin: Origin, source: TouchSource = {}): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
-      const person = await this.subscribers.upsert(manager, submission);
-      await this.subscribers.recordConsent(manager, {
-        subscriberId: person.id,
-        kind: 'granted',
-        purpose: 'marketing',
-        consentText: form.consentText,
-        formSlug: form.slug,
-        ...origin,
-      });
-      const visitorId = this.traces.visitorId(origin);
-      const left =
-        (person.status !== 'active' && person.status !== 'pending') ||
-        (await hasOptedOut(manager, person.id, form.funnelKey));
-      const signup = await this.join(manager, {
-        formId: form.id,
-        subscriberId: person.id,
-        visitorId,
-        reopen: left,
-        answers: submission.answers,
-      });
-      await this.traces.signedUp(manager, {
-        form,
-        signupId: signup.id,
-        // Without a mail that asks, whoever types an address must not become the affiliate of somebody we know.
-        mayRefer: signup.status === 'pending' && (form.optIn === 'double' || person.created),
-        subscriberId: person.id,
-        visitorId,
-        source,
-      });
-      if (person.status === 'complained') return;
-      // A mailbox that was full may have room again; a dead one gets no mail.
-      if (
-        person.status === 'bounced' &&
-        !(await this.suppressions.mayComeBack(submission.email.key, manager))
-      )
-        return;
-      // Who has left, all mails or this topic, or is suppressed, is asked first: with single opt-in anybody could put
-      // them back on the list.
-      const isFree = !left && (await this.suppressions.of(submission.email.key, manager)).length === 0;
-      if (form.optIn === 'single' && isFree && signup.status === 'pending')
-        await this.confirmation.confirmIn(manager, signup.id, origin, { isProven: false });
-      // Also who has confirmed before: the page promises a mail, and without its press anybody could begin their letters anew.
-      else
-        await this.confirmation.ask(manager, { form, signup, person: submission, subscriberId: person.id });
+    await this.dataSource.transaction(async (manager) =>
+      this.signUpIn(manager, { form, submission, origin, source, isLate: false }),
+    );
+  }
+
+  /**
+   * As `signUp`, of one that was kept when it came, `origin.at`: once, however often it is handed in, and not of somebody who was
+   * erased. False while the person's leaving waits to come into force, which was before it.
+   */
+  async signUpLate(
+    form: Form,
+    submission: Submission,
+    origin: Origin & { at: Date },
+    source: TouchSource,
+  ): Promise<boolean> {
+    return this.dataSource.transaction(async (manager) => {
+      const rows: { leaves: boolean; isErased: boolean }[] = await manager.query(
+        `select exists (select 1 from waiting_leaving l join subscriber s on s.id = l.reader_id where s.email_key = $1) as leaves,
+           not exists (select 1 from subscriber where email_key = $1)
+             and exists (select 1 from suppression where email_hash = $2 and scope = 'all' and reason <> 'manual') as "isErased"`,
+        [submission.email.key, this.suppressions.hash(submission.email.key)],
+      );
+      if (rows[0]?.leaves === true) return false;
+      if (rows[0]?.isErased !== true)
+        await this.signUpIn(manager, { form, submission, origin, source, isLate: true });
+      return true;
     });
+  }
+
+  private async signUpIn(
+    manager: EntityManager,
+    { form, submission, origin, source, isLate }: Press & { isLate: boolean },
+  ): Promise<void> {
+    const person = await this.subscribers.upsert(manager, submission);
+    // Under the lock of the person's row: another process may hand in the same one.
+    if (isLate && (await hasGranted(manager, person.id, form, origin))) return;
+    await this.subscribers.recordConsent(manager, {
+      subscriberId: person.id,
+      kind: 'granted',
+      purpose: 'marketing',
+      consentText: form.consentText,
+      formSlug: form.slug,
+      ...origin,
+    });
+    const visitorId = this.traces.visitorId(origin);
+    const left =
+      (person.status !== 'active' && person.status !== 'pending') ||
+      (await hasOptedOut(manager, person.id, form.funnelKey));
+    const signup = await this.join(manager, {
+      formId: form.id,
+      subscriberId: person.id,
+      visitorId,
+      reopen: left,
+      answers: submission.answers,
+    });
+    await this.traces.signedUp(manager, {
+      form,
+      signupId: signup.id,
+      // Without a mail that asks, whoever types an address must not become the affiliate of somebody we know.
+      mayRefer: signup.status === 'pending' && (form.optIn === 'double' || person.created),
+      subscriberId: person.id,
+      visitorId,
+      source,
+      at: origin.at,
+    });
+    if (person.status === 'complained') return;
+    // A mailbox that was full may have room again; a dead one gets no mail.
+    if (person.status === 'bounced' && !(await this.suppressions.mayComeBack(submission.email.key, manager)))
+      return;
+    // Who has left, all mails or this topic, or is suppressed, is asked first: with single opt-in anybody could put
+    // them back on the list.
+    const isFree = !left && (await this.suppressions.of(submission.email.key, manager)).length === 0;
+    if (form.optIn === 'single' && isFree && signup.status === 'pending')
+      await this.confirmation.confirmIn(manager, signup.id, origin, { isProven: false });
+    // Also who has confirmed before: the page promises a mail, and without its press anybody could begin their letters anew.
+    else await this.confirmation.ask(manager, { form, signup, person: submission, subscriberId: person.id });
   }
 
   private async join(
@@ -106,4 +143,19 @@ export class SignupService {
     if (!signup) throw new Error('the sign-up was neither made nor found');
     return signup;
   }
+}
+
+/** Whether that very press is in the database: it stands there to the millisecond. Served by consent_event_subscriber. */
+async function hasGranted(
+  manager: EntityManager,
+  subscriberId: string,
+  { slug }: Form,
+  { at }: Origin,
+): Promise<boolean> {
+  const rows: unknown[] = await manager.query(
+    `select 1 from consent_event
+     where subscriber_id = $1 and purpose = 'marketing' and kind = 'granted' and form_slug = $2 and at = $3 limit 1`,
+    [subscriberId, slug, at],
+  );
+  return rows.length > 0;
 }

@@ -61,7 +61,7 @@ export class SqueezePageController {
     const found = await this.served.find(slug);
     if (!found) return this.missing(reply);
     const { form, asked } = found;
-    const outcome = await this.intake.take(form, asked, body ?? {}, request);
+    const outcome = await this.intake.take(found, body ?? {}, request);
     const timeZone = typeof body?.timeZone === 'string' ? body.timeZone : '';
     if (outcome.kind === 'bad') {
       sendPage(reply, 422, await this.page(form, asked, { ...outcome.values, timeZone }, outcome.errors));
@@ -82,7 +82,8 @@ export class SqueezePageController {
       signedUp: true,
       ...(this.config.mailboxOn ? { mailboxUrl: '/mailbox' } : {}),
     };
-    const page = form.optIn === 'double' ? 'pages/check-inbox' : 'pages/confirmed';
+    const done = form.optIn === 'double' ? 'pages/check-inbox' : 'pages/confirmed';
+    const page = outcome.isLate ? 'pages/mail-comes' : done;
     sendPage(reply, 200, await this.pages.render(pages, page, view));
   }
 

@@ -1,12 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { z } from 'zod';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
-import { writeDurably } from '../infra/files/durable-file.js';
+import { KeptFiles } from '../infra/files/kept-files.js';
 import { DomainError } from '../values/domain-error.js';
 import { DAY_MS } from '../values/time-units.js';
 import { Keepers, WORD_MS } from './keepers.service.js';
@@ -43,7 +43,7 @@ type KeptVia = Kept['via'];
 @Injectable()
 export class KeptLeavings implements OnApplicationShutdown {
   readonly #log = new Logger('Leavings');
-  readonly #folder: string;
+  readonly #files: KeptFiles;
   #timer: NodeJS.Timeout | undefined;
   #takingUp: Promise<boolean> | null = null;
   #saidKept = false;
@@ -63,7 +63,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
-    this.#folder = join(config.dataDir, 'leavings');
+    this.#files = new KeptFiles(join(config.dataDir, 'leavings'));
   }
 
   /** Once, by a process that serves requests or sends, before it does either. Rejects when nobody could wait for its word. */
@@ -74,6 +74,10 @@ export class KeptLeavings implements OnApplicationShutdown {
     if (this.#isKeeper) await this.keepers.appear(this.#folder);
     this.#timer = setInterval(() => void this.takeUp(), LOOK_MS);
     this.#timer.unref();
+  }
+
+  get #folder(): string {
+    return this.#files.folder;
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -96,11 +100,9 @@ export class KeptLeavings implements OnApplicationShutdown {
   async keep(token: string, via: KeptVia): Promise<Leaving> {
     if (this.leave.read(token) === null) return { kind: 'not_ours' };
     const name = `${createHash('sha256').update(token).digest('hex')}.json`;
-    const path = join(this.#folder, name);
     const kept = { token, via, at: this.clock.now() };
     try {
-      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      await writeDurably(path, JSON.stringify(kept), `${path}.${randomUUID()}`);
+      await this.#files.put(name, JSON.stringify(kept));
       this.#kept.set(name, kept);
     } catch (error) {
       this.#log.error(`A leaving cannot be kept on disk: ${wordsOf(error)}`);
@@ -162,8 +164,7 @@ export class KeptLeavings implements OnApplicationShutdown {
     });
     for (const name of names.filter((one) => NAME.test(one) || (isStart && FAILED.test(one))))
       try {
-        const text = await readFile(join(this.#folder, name), 'utf8').catch(nullIfMissing);
-        // Another process has handed it in.
+        const text = await this.#files.read(name);
         if (text !== null) found.set(name, readKept(text));
       } catch (error) {
         problems.push(error);
@@ -181,12 +182,10 @@ export class KeptLeavings implements OnApplicationShutdown {
 
   /** Where one is to be waited for, the folder is there then and has a name. */
   private async names(): Promise<string[]> {
-    const names = (await readdir(this.#folder).catch(nullIfMissing)) ?? [];
+    const names = await this.#files.names();
     if (!this.#isKeeper || names.some((name) => FOLDER.test(name))) return names;
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const path = join(this.#folder, `${randomUUID()}.folder`);
-    await writeDurably(path, '', `${path}.${randomUUID()}`);
-    return readdir(this.#folder);
+    await this.#files.put(`${randomUUID()}.folder`, '');
+    return this.#files.names();
   }
 
   /** Two processes may hand in the same one: leaving twice is leaving once. Those of whom the database knows nothing are put aside. */
@@ -199,21 +198,22 @@ export class KeptLeavings implements OnApplicationShutdown {
     const known = new Set(leavings.filter((_, at) => isKnown[at]).map(({ name }) => name));
     for (const name of found.keys()) {
       this.#kept.delete(name);
-      if (known.has(name)) await unlink(join(this.#folder, name)).catch(nullIfMissing);
-      else if (!FAILED.test(name)) await this.putAside(join(this.#folder, name));
+      if (known.has(name)) await this.#files.remove(name);
+      else if (!FAILED.test(name)) await this.putAside(name);
     }
   }
 
-  private async putAside(path: string): Promise<void> {
+  private async putAside(name: string): Promise<void> {
+    const path = join(this.#folder, name);
     this.#log.error(`${path} cannot be taken up; it is kept as .failed`);
     // The owner is told of it for a week from now; where the time cannot be set, from when it was kept.
     const now = this.clock.now();
-    if (!path.endsWith('.again.json')) await utimes(path, now, now).catch(() => undefined);
-    await rename(path, path.replace(/(?:\.again)?\.json$/, '.json.failed')).catch(nullIfMissing);
+    if (!name.endsWith('.again.json')) await utimes(path, now, now).catch(() => undefined);
+    await this.#files.rename(name, name.replace(/(?:\.again)?\.json$/, '.json.failed'));
   }
 
   private async tellOfFailed(folder: string): Promise<void> {
-    const names = (await readdir(this.#folder).catch(nullIfMissing)) ?? [];
+    const names = await this.#files.names();
     const times = await Promise.all(
       names
         .filter((name) => FAILED.test(name))
@@ -245,12 +245,6 @@ function readKept(text: string): Kept | null {
   } catch {
     return null;
   }
-}
-
-/** Of the file system's own errors alone: a database behind a Unix socket that is away fails with the same code. */
-function nullIfMissing(error: unknown): null {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-  throw error;
 }
 
 function byName(a: string, b: string): number {

@@ -14,10 +14,13 @@ export const LEAVINGS_SILENT = 'leavings:silent';
 /** Open while somebody's leaving lies in a folder who is unknown to the database. */
 export const LEAVINGS_FAILED = 'leavings:failed';
 
-type Key = typeof LEAVINGS_WAIT | typeof LEAVINGS_SILENT | typeof LEAVINGS_FAILED;
+/** Open while sign-ups that came while the database took none are not in it, though it takes them. */
+export const SIGNUPS_WAIT = 'signups:waiting';
+
+type Key = typeof LEAVINGS_WAIT | typeof LEAVINGS_SILENT | typeof LEAVINGS_FAILED | typeof SIGNUPS_WAIT;
 
 /**
- * What the owner is told of leavings. What cannot be written now is written later. What is about a folder each process knows of its own
+ * What the owner is told of leavings, and of sign-ups that are kept like them. What cannot be written now is written later. What is about a folder each process knows of its own
  * only: such an alert ends by whoever has raised it, by who finds that very folder empty, as the next process there, or when
  * nobody says any more that it is so.
  */
@@ -44,7 +47,7 @@ export class LeavingsAlerts {
       if (message !== null)
         await this.alerts.raise({
           key,
-          severity: 'critical',
+          severity: key === SIGNUPS_WAIT ? 'warning' : 'critical',
           message,
           facts: folder === '' ? {} : { folder },
         });

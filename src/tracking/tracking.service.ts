@@ -17,6 +17,8 @@ export interface Visit {
   subscriberId?: string;
   messageId?: string;
   request: RequestFacts;
+  /** When it was, if that was not now. */
+  at?: Date;
 }
 
 export interface Conversion {
@@ -41,13 +43,13 @@ export class TrackingService {
   ) {}
 
   /** Who most likely stands behind a request for one of our pages. */
-  classifyVisit(request: RequestFacts): HitVerdict {
+  classifyVisit(request: RequestFacts, at = this.clock.now()): HitVerdict {
     return classifyHit({
       kind: 'visit',
       ...headerFacts(request),
       network: null,
       local: this.config.mailboxOn && isLoopback(request.ip),
-      at: this.clock.now(),
+      at,
       acceptedAt: null,
     });
   }
@@ -56,10 +58,9 @@ export class TrackingService {
    * A look at one of our pages. Link checkers ask by HEAD and see no page: nothing is recorded for them. Of whoever does
    * not want to be seen it is a look by anybody: the token of their mail is for the price it promised, and no more.
    */
-  async recordVisit({ request, ...visit }: Visit): Promise<void> {
+  async recordVisit({ request, at = this.clock.now(), ...visit }: Visit): Promise<void> {
     if (request.method === 'HEAD') return;
-    const at = this.clock.now();
-    const verdict = this.classifyVisit(request);
+    const verdict = this.classifyVisit(request, at);
     const { referrer, utm } = visitSource(request, this.config.baseUrl);
     await this.asSeen(visit.subscriberId, async (manager) =>
       manager.query(

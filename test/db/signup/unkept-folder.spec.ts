@@ -6,7 +6,7 @@ import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 
 const READER = 'leaver@example.com';
 
-describe('leaving while the database takes nothing, with a data folder that is not kept', () => {
+describe('while the database takes nothing, a data folder that is not kept', () => {
   let t: TestApp;
   beforeAll(async () => {
     t = await startTestApp({ variables: { DATA_DIR_KEPT: 'false' } });
@@ -14,7 +14,7 @@ describe('leaving while the database takes nothing, with a data folder that is n
   });
   afterAll(async () => t.close());
 
-  it('is done as soon as it can be, and told to nobody as done: it was forgotten when the container was replaced', async () => {
+  it('has who leaves done as soon as it can be, and told to nobody as done: it was forgotten when the container was replaced', async () => {
     const { unsubscribe: link } = await newReader(t, READER);
     await refuseWrites(t.dataSource, '53100', ['suppression']);
     const answers = [
@@ -28,5 +28,12 @@ describe('leaving while the database takes nothing, with a data folder that is n
     await takeWrites(t.dataSource);
     expect(await t.app.get(KeptLeavings, { strict: false }).takeUp()).toBe(true);
     expect(await t.dataSource.query('select status from subscriber')).toEqual([{ status: 'unsubscribed' }]);
+  });
+
+  it('has who signs up try again, as what is kept may be gone', async () => {
+    await refuseWrites(t.dataSource, '53100', ['subscriber']);
+    const answer = await t.http.post('/p/niches').type('form').send({ email: 'comes@example.com' });
+    await takeWrites(t.dataSource);
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '60']);
   });
 });

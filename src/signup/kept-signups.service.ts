@@ -1,0 +1,195 @@
+import { join } from 'node:path';
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
+import { CLOCK, type Clock } from '../infra/clock.js';
+import { CONFIG, type Config } from '../infra/config.js';
+import { takesNoWrites } from '../infra/database/lost-connection.js';
+import { KeptFiles } from '../infra/files/kept-files.js';
+import { KeptLeavings } from '../subscribers/kept-leavings.service.js';
+import { LeavingsAlerts, SIGNUPS_WAIT } from '../subscribers/leavings-alerts.service.js';
+import { DAY_MS, MINUTE_MS } from '../values/time-units.js';
+import { type KeptSignup, nameOfKept, readKeptSignup, writeKeptSignup } from './kept-signup.js';
+import { SignupHandIn } from './signup-hand-in.service.js';
+
+/** With the size below 80 MB at most: whoever floods a form must not fill the disk. */
+const MOST_FILES = 10_000;
+const MOST_BYTES = 8_192;
+const LOOK_MS = 1_000;
+/** So long after a try in vain the next one is made. */
+const AGAIN_MS = MINUTE_MS;
+/** So long the owner has to put a form back. */
+const FORM_GONE_MS = 7 * DAY_MS;
+const NAME = /^[0-9a-f]{64}\.json$/;
+
+interface Found {
+  name: string;
+  text: string;
+  kept: KeptSignup;
+}
+
+/**
+ * Sign-ups that came while the database took none. Each stands in a file of its own in `DATA_DIR/signups`, on disk before the
+ * visitor is told that a mail comes, until it is in the database. Any process on that folder hands them in within a second of the
+ * database's return, behind the leavings that were kept: whoever left and came back has come back. A restored backup is handed
+ * none before the owner's word, as it may not be the one that stays.
+ */
+@Injectable()
+export class KeptSignups implements OnApplicationShutdown {
+  readonly #log = new Logger('SignUps');
+  readonly #files: KeptFiles;
+  /** As the last look has found it, and what came since. */
+  #count = 0;
+  /** When those that could not be done were tried last. */
+  readonly #triedMs = new Map<string, number>();
+  #reason: string | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #takingUp: Promise<void> | null = null;
+  #isEnding = false;
+  #saidKept = false;
+
+  constructor(
+    private readonly leavings: KeptLeavings,
+    private readonly guard: GenerationGuard,
+    private readonly handIn: SignupHandIn,
+    private readonly said: LeavingsAlerts,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {
+    this.#files = new KeptFiles(join(config.dataDir, 'signups'));
+  }
+
+  /** Once, by a process that serves requests or sends. What an earlier one has left is handed in beside the first requests. */
+  async start(): Promise<void> {
+    await this.#files.removeUnfinished().catch((error: unknown) => this.complain(error));
+    this.#timer = setInterval(() => void this.takeUp(), LOOK_MS);
+    this.#timer.unref();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#isEnding = true;
+    await this.#takingUp;
+  }
+
+  /** On disk when it resolves. False when there is no more room, or the disk does not take it, or may be gone at the next start. */
+  async keep(kept: KeptSignup): Promise<boolean> {
+    if (!this.config.dataDirKept || this.#count >= MOST_FILES) return false;
+    const text = writeKeptSignup(kept);
+    if (Buffer.byteLength(text) > MOST_BYTES) return false;
+    try {
+      await this.#files.put(nameOfKept(this.config.secretKey, kept), text);
+    } catch (error) {
+      this.complain(error);
+      return false;
+    }
+    this.#count++;
+    // Once for each outage.
+    if (!this.#saidKept) this.#log.warn('The database takes no sign-ups: they are kept on disk');
+    this.#saidKept = true;
+    return true;
+  }
+
+  /** How many lie there. Rejects where the folder cannot be read. */
+  async waiting(): Promise<number> {
+    return (await this.names()).length;
+  }
+
+  /** Hands in what lies there, the oldest first, until the database takes no more. Never rejects. */
+  async takeUp(): Promise<void> {
+    this.#takingUp ??= this.look()
+      .catch((error: unknown) => {
+        if (!takesNoWrites(error)) this.complain(error);
+      })
+      .finally(() => {
+        this.#takingUp = null;
+      });
+    await this.#takingUp;
+  }
+
+  private async names(): Promise<string[]> {
+    return (await this.#files.names()).filter((name) => NAME.test(name));
+  }
+
+  private async look(): Promise<void> {
+    const names = await this.names();
+    this.#count = names.length;
+    for (const name of this.#triedMs.keys()) if (!names.includes(name)) this.#triedMs.delete(name);
+    if (this.#triedMs.size === 0) await this.tell(null);
+    const since = this.clock.now().getTime() - AGAIN_MS;
+    const due = names.filter((name) => (this.#triedMs.get(name) ?? -Infinity) <= since);
+    if (due.length === 0 || !(await this.guard.state()).ok) return;
+    // Anew where a look was under way that had begun while the database was away.
+    if (!(await this.leavings.takeUp())) await this.leavings.takeUp();
+    for (const found of await this.read(due)) {
+      if (this.#isEnding) return;
+      await this.takeUpOne(found);
+    }
+    this.#saidKept = false;
+    if (this.#reason !== null) await this.tell(this.#reason);
+  }
+
+  private async read(names: readonly string[]): Promise<Found[]> {
+    const found: Found[] = [];
+    for (const name of names) {
+      const text = await this.#files.read(name);
+      const kept = text === null ? null : readKeptSignup(text);
+      if (text !== null && kept !== null) found.push({ name, text, kept });
+      else if (text !== null) {
+        this.#log.error(`${join(this.#files.folder, name)} is no sign-up; it is kept as .failed`);
+        await this.#files.rename(name, `${name}.failed`);
+      }
+    }
+    return found.toSorted((one, other) => one.kept.at.getTime() - other.kept.at.getTime());
+  }
+
+  private async takeUpOne(found: Found): Promise<void> {
+    const { name } = found;
+    try {
+      const outcome = await this.handIn.take(found.kept);
+      if (outcome === 'done') await this.remove(found);
+      else if (outcome === 'no_form') await this.withoutForm(found);
+      else this.inVain(name, 'the leaving of their reader, which came before, waits');
+    } catch (error) {
+      // All others would fail as well.
+      if (takesNoWrites(error)) throw error;
+      this.inVain(name, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** What was pressed once more meanwhile is another one. */
+  private async remove({ name, text }: Found): Promise<void> {
+    if ((await this.#files.read(name)) === text) await this.#files.remove(name);
+    this.#triedMs.delete(name);
+  }
+
+  private async withoutForm(found: Found): Promise<void> {
+    const { name, kept } = found;
+    if (this.clock.now().getTime() - kept.at.getTime() < FORM_GONE_MS)
+      return this.inVain(name, `there is no form at /p/${kept.slug} any more`);
+    this.#log.error(`A sign-up of a week ago is given up: there is no form at /p/${kept.slug}`);
+    await this.remove(found);
+  }
+
+  private inVain(name: string, reason: string): void {
+    // A deadlock and the like is over by the next try: the owner is told of what fails then.
+    if (this.#triedMs.has(name)) this.#reason = reason;
+    this.#triedMs.set(name, this.clock.now().getTime());
+  }
+
+  private async tell(reason: string | null): Promise<void> {
+    if (reason === null) this.#reason = null;
+    const folder = this.#files.folder;
+    await this.said.say(SIGNUPS_WAIT, reason === null ? null : waits(reason, folder), folder);
+  }
+
+  private complain(error: unknown): void {
+    this.#log.error(`Sign-ups on disk: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function waits(reason: string, folder: string): string {
+  return (
+    'Sign-ups that came while the database took none are not in it yet, although it takes them now. Each is tried again every minute; ' +
+    `for one whose form is gone that goes on for a week, in which a form at its address takes it. They stand in ${folder}. The reason: ${reason}`
+  );
+}

@@ -1,0 +1,34 @@
+import { Injectable } from '@nestjs/common';
+import { TrackingService } from '../tracking/tracking.service.js';
+import { parseEmailAddress } from '../values/email-address.js';
+import { FormsService } from './forms.service.js';
+import type { KeptSignup } from './kept-signup.js';
+import { SignupService } from './signup.service.js';
+
+/** `no_form`: there is none at that address now. `leaves`: the person's leaving comes first, and waits. */
+export type HandedIn = 'done' | 'no_form' | 'leaves';
+
+/** What was kept when it came is done as if it came now, but for the time and the words of the consent. */
+@Injectable()
+export class SignupHandIn {
+  constructor(
+    private readonly forms: FormsService,
+    private readonly signups: SignupService,
+    private readonly tracking: TrackingService,
+  ) {}
+
+  /** Twice is once. */
+  async take(kept: KeptSignup): Promise<HandedIn> {
+    const { slug, at, name, timeZone, answers, source, consentText } = kept;
+    const email = parseEmailAddress(kept.email);
+    if (!email.ok) return 'done';
+    const found = await this.forms.findBySlug(slug);
+    if (found === null) return 'no_form';
+    const form = { ...found, consentText };
+    const submission = { email, name, timeZone, answers };
+    if (!(await this.signups.signUpLate(form, submission, { ...kept.origin, at }, source))) return 'leaves';
+    const request = { ip: kept.origin.ip, method: 'POST', headers: kept.headers, query: null };
+    await this.tracking.recordVisit({ page: 'squeeze', slug, funnelKey: form.funnelKey, request, at });
+    return 'done';
+  }
+}

@@ -1,0 +1,263 @@
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { CONFIG, type Config } from '../../../src/infra/config.js';
+import { freePort } from '../../../src/infra/free-port.js';
+import { KeptSignups } from '../../../src/signup/kept-signups.service.js';
+import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
+import { DatabaseFront } from '../../support/database-front.js';
+import { newReader } from '../../support/reader.js';
+import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
+
+const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
+
+let database: TestDatabase;
+let front: DatabaseFront;
+let t: TestApp;
+let folder: string;
+let count = 0;
+let reader: string;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const url = new URL(database.url);
+  const server = { host: url.hostname, port: Number(url.port) };
+  front = await new DatabaseFront(() => server, await freePort()).open();
+  [url.hostname, url.port] = ['127.0.0.1', String(front.port)];
+  t = await startTestApp({ databaseUrl: url.href });
+  t.app.useLogger(false);
+  folder = join(t.app.get<Config>(CONFIG).dataDir, 'signups');
+  await t.http.get('/p/niches').expect(200);
+});
+afterAll(async () => {
+  await t.close();
+  await front.close();
+  await database.drop();
+});
+beforeEach(() => {
+  reader = `comes${++count}@example.com`;
+});
+afterEach(async () => {
+  await takeWrites(t.dataSource);
+  await t.dataSource.query(`update form set archived_at = null, opt_in = 'double'`);
+  await rm(folder, { recursive: true, force: true });
+  await empty(t.dataSource, 'alert');
+});
+
+const signUp = (fields: object = {}) =>
+  t.http
+    .post('/p/niches')
+    .type('form')
+    .send({ email: reader, ...fields });
+const embedded = (fields: object = {}) =>
+  t.http.post('/api/public/forms/niches').send({ email: reader, ...fields });
+const kept = async (): Promise<string[]> => readdir(folder).catch(() => []);
+const takeUp = async (): Promise<void> => t.app.get(KeptSignups, { strict: false }).takeUp();
+const away = async <T>(work: () => Promise<T>): Promise<T> => {
+  await front.close();
+  try {
+    return await work();
+  } finally {
+    await front.open();
+  }
+};
+const rows = async (sql: string): Promise<Record<string, unknown>[]> =>
+  t.dataSource.query(sql.replaceAll('$person', `(select id from subscriber where email_key = '${reader}')`));
+const status = async (): Promise<unknown> =>
+  (await rows('select status from subscriber where id = $person'))[0]?.['status'];
+const asked = async (): Promise<number> => {
+  await t.runDue();
+  return (await t.mailsTo(reader)).filter(({ html }) => html.includes('/confirm/')).length;
+};
+const openAlerts = async (): Promise<unknown[]> =>
+  (await rows(`select key from alert where resolved_at is null order by key`)).map(({ key }) => key);
+
+describe('who signs up while the database is away', () => {
+  it('is told that a mail comes, and gets it when the database is back: they were turned away and lost', async () => {
+    const pressedAt = t.clock.now();
+    const page = await away(async () =>
+      signUp({ name: 'Ada', timeZone: 'Europe/Vienna' }).set('user-agent', 'Browser/1'),
+    );
+    expect([page.status, await kept()]).toEqual([200, [expect.stringMatching(/\.json$/)]]);
+    expect(page.text).toContain(`You will get a mail shortly at <strong class="break">${reader}</strong>`);
+    t.clock.advance(10 * MINUTE_MS);
+    await takeUp();
+    expect([await status(), await kept(), await asked()]).toEqual(['pending', [], 1]);
+    expect(await rows('select name, time_zone from subscriber where id = $person')).toEqual([
+      { name: 'Ada', time_zone: 'Europe/Vienna' },
+    ]);
+    const evidence = await rows('select * from consent_event where subscriber_id = $person');
+    expect(evidence).toMatchObject([
+      {
+        kind: 'granted',
+        at: pressedAt,
+        user_agent: 'Browser/1',
+        form_slug: 'niches',
+        ip: expect.stringContaining('127.0.0.1'),
+      },
+    ]);
+    expect(String(evidence[0]?.['consent_text'])).not.toBe('null');
+    expect(
+      await rows(
+        `select class from visit where at = '${pressedAt.toISOString()}' and user_agent = 'Browser/1'`,
+      ),
+    ).toHaveLength(1);
+  });
+
+  it('by the embedded form or by API is kept in the same way', async () => {
+    const answer = await away(async () => embedded());
+    expect([answer.status, answer.body]).toEqual([202, { status: 'check_inbox', delayed: true }]);
+    await takeUp();
+    expect([await status(), await asked()]).toEqual(['pending', 1]);
+  });
+
+  it('is on the list where the form asks no confirmation', async () => {
+    await t.dataSource.query(`update form set opt_in = 'single'`);
+    await t.http.get('/p/niches').expect(200);
+    const page = await away(async () => signUp());
+    expect(page.text).toContain('You will get a mail shortly');
+    await takeUp();
+    expect(await status()).toBe('active');
+    expect(
+      await rows(
+        `select kind from consent_event where subscriber_id = $person and purpose = 'marketing' order by id`,
+      ),
+    ).toEqual([{ kind: 'granted' }, { kind: 'confirmed' }]);
+  });
+
+  it('is one, who presses twice, and one where what was handed in is handed in once more, as after a crash', async () => {
+    await away(async () => [await signUp(), await embedded()]);
+    const [name = ''] = await kept();
+    const file = await readFile(join(folder, name), 'utf8');
+    expect((await kept()).length).toBe(1);
+    await takeUp();
+    await writeFile(join(folder, name), file);
+    await takeUp();
+    expect([await kept(), await asked()]).toEqual([[], 1]);
+    expect(await rows(`select 1 from consent_event where subscriber_id = $person`)).toHaveLength(1);
+  });
+
+  it('and was stored, though the answer of the database was lost, is there once', async () => {
+    await refuseWrites(t.dataSource, '25006', ['visit']);
+    const page = await signUp();
+    expect([page.status, (await kept()).length, await status()]).toEqual([200, 1, 'pending']);
+    await takeWrites(t.dataSource);
+    await takeUp();
+    expect([await kept(), await asked()]).toEqual([[], 1]);
+    expect(await rows(`select 1 from consent_event where subscriber_id = $person`)).toHaveLength(1);
+  });
+
+  it.each(['53100', '25006'])('or takes no writes (%s) is kept', async (code) => {
+    await refuseWrites(t.dataSource, code, ['subscriber', 'rate_limit']);
+    expect([(await signUp()).status, (await kept()).length]).toEqual([200, 1]);
+    await takeUp();
+    expect((await kept()).length).toBe(1);
+    await takeWrites(t.dataSource);
+    await takeUp();
+    expect([await status(), await kept()]).toEqual(['pending', []]);
+  });
+
+  it('fills in the trap, or is faster than a person can be, and is not kept', async () => {
+    const page = await away(async () => signUp({ website: 'https://example.com' }));
+    expect([page.status, await kept()]).toEqual([200, []]);
+  });
+
+  it('with one mailbox again and again has the same answer, and is written down five times an hour at most', async () => {
+    const codes = await away(async () => {
+      const found: number[] = [];
+      for (let n = 0; n < 7; n++) found.push((await signUp().set('user-agent', `Browser/${n}`)).status);
+      return found;
+    });
+    expect([codes, (await kept()).length]).toEqual([Array(7).fill(200), 5]);
+  });
+
+  it('is turned away where the disk does not take it either', async () => {
+    await writeFile(folder, '');
+    const [page, api] = await away(async () => [await signUp(), await embedded()]);
+    for (const answer of [page, api])
+      expect([answer?.status, answer?.headers['retry-after']]).toEqual([503, '60']);
+  });
+
+  it('with more than a form holds is turned away', async () => {
+    const page = await away(async () =>
+      signUp({ email: reader }).set('cookie', `ws_referral=${'x'.repeat(9_000)}`),
+    );
+    expect([page.status, await kept()]).toEqual([503, []]);
+  });
+});
+
+describe('a sign-up that was kept', () => {
+  it('comes behind a leaving that was kept before it: who came back stays', async () => {
+    const { unsubscribe, email } = await newReader(t, reader);
+    await away(async () => {
+      await t.http.post(unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+      t.clock.advance(MINUTE_MS);
+      await signUp().expect(200);
+    });
+    t.clock.advance(DAY_MS);
+    await takeUp();
+    expect(await status()).toBe('unsubscribed');
+    await t.runDue();
+    const { html = '' } = (await t.mailsTo(email)).at(-1) ?? {};
+    const [, link = ''] = /href="[^"]*(\/confirm\/[^"]+)"/.exec(html) ?? [];
+    await t.http.post(link).expect(200);
+    expect(await status()).toBe('active');
+  });
+
+  it('is not done for somebody who was erased since', async () => {
+    const { id } = await newReader(t, reader);
+    await away(async () => signUp().expect(200));
+    await t.http.delete(`/api/v1/subscribers/${id}`).set('Authorization', `Bearer ${API_KEY}`).expect(204);
+    await takeUp();
+    expect([await status(), await kept()]).toEqual([undefined, []]);
+  });
+
+  it('waits for its form, of which the owner is told, and is given up after a week', async () => {
+    await away(async () => signUp().expect(200));
+    await t.dataSource.query('update form set archived_at = now()');
+    await takeUp();
+    expect([(await kept()).length, await openAlerts()]).toEqual([1, []]);
+    t.clock.advance(MINUTE_MS);
+    await takeUp();
+    expect(await openAlerts()).toEqual(['signups:waiting']);
+    await t.dataSource.query('update form set archived_at = null');
+    t.clock.advance(MINUTE_MS);
+    await takeUp();
+    await takeUp();
+    expect([await status(), await kept(), await openAlerts()]).toEqual(['pending', [], []]);
+
+    reader = `late-${reader}`;
+    await t.http.get('/p/niches').expect(200);
+    await away(async () => signUp().expect(200));
+    await t.dataSource.query('update form set archived_at = now()');
+    t.clock.advance(7 * DAY_MS);
+    await takeUp();
+    expect([await kept(), await status()]).toEqual([[], undefined]);
+  });
+
+  it('waits while a restored backup waits for the owner', async () => {
+    await t.runDue();
+    await away(async () => signUp().expect(200));
+    // As the ledger of a backup: the data folder knows of more.
+    await t.dataSource.query(
+      `update setting set value = jsonb_set(value, '{counter}', '-1') where key = 'ledger.generation'`,
+    );
+    await takeUp();
+    expect([(await kept()).length, await status()]).toEqual([1, undefined]);
+    await t.http
+      .post('/api/v1/sending/confirm')
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .send({ unsent: 'keep' })
+      .expect((answer) => expect(answer.status).toBeLessThan(300));
+    await takeUp();
+    expect([await kept(), await status()]).toEqual([[], 'pending']);
+  });
+
+  it('that is broken is put aside, and the others are done', async () => {
+    await away(async () => signUp().expect(200));
+    await writeFile(join(folder, `${'0'.repeat(64)}.json`), '{"kind":');
+    await takeUp();
+    expect([await status(), await kept()]).toEqual(['pending', [`${'0'.repeat(64)}.json.failed`]]);
+  });
+});
