@@ -1,5 +1,4 @@
-import { isUtf8 } from 'node:buffer';
-import { StringDecoder } from 'node:string_decoder';
+import { MixedUtf8, type Utf8Count } from './mixed-utf8.js';
 
 export const ENCODINGS = ['utf-8', 'utf-16le', 'utf-16be', 'windows-1252'] as const;
 export type Encoding = (typeof ENCODINGS)[number];
@@ -18,56 +17,44 @@ export function encodingByMark(head: Uint8Array): Encoding | null {
   return even > head.length / 4 && odd < even / 4 ? 'utf-16be' : null;
 }
 
-/** Whether all that is pushed is UTF-8. What is not, and has no mark, is taken for Windows-1252: any bytes are. */
-export class Utf8Check {
-  #isValid = true;
-  /** The beginning of a character whose end comes with the next piece. */
-  #begun: Uint8Array = new Uint8Array();
-
-  push(bytes: Uint8Array): boolean {
-    if (!this.#isValid) return false;
-    const all = this.#begun.length === 0 ? bytes : Buffer.concat([this.#begun, bytes]);
-    const end = endOfCharacters(all);
-    this.#isValid = isUtf8(all.subarray(0, end));
-    this.#begun = Uint8Array.from(all.subarray(end));
-    return this.#isValid;
-  }
-
-  end(): boolean {
-    return this.#isValid && this.#begun.length === 0;
-  }
+/**
+ * Of a file that has no mark: what is not UTF-8 is taken for Windows-1252, as any bytes are. UTF-8 in which a few bytes are
+ * wrong stays UTF-8; each of its other names would else be read wrong for one that is.
+ */
+export function encodingByCount({ whole, odd }: Utf8Count): Encoding {
+  return odd === 0 || whole >= odd ? 'utf-8' : 'windows-1252';
 }
 
-/** Where a last character begins that is not whole (RFC 3629, section 3), else the end. */
-function endOfCharacters(bytes: Uint8Array): number {
-  const { length } = bytes;
-  for (let back = 1; back <= Math.min(3, length); back += 1) {
-    const byte = bytes[length - back] ?? 0;
-    if ((byte & 0xc0) === 0x80) continue;
-    const needs = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
-    return needs > back ? length - back : length;
-  }
-  return length;
+interface Decoder {
+  push(bytes: Buffer): string;
+  end(): string;
+  /** Lines read so far that are not all of the encoding. */
+  oddLines: () => number;
 }
 
 /**
  * Text of bytes that come in pieces, without the mark at its beginning. For UTF-8 not by a TextDecoder: of a stream it
  * gives text with two bytes for each character, and all that is done with a row of such text takes half as long again.
  */
-export function textDecoder(encoding: Encoding): { push(bytes: Buffer): string; end(): string } {
+export function textDecoder(encoding: Encoding): Decoder {
   if (encoding !== 'utf-8') {
     const decoder = new TextDecoder(encoding);
-    return { push: (bytes) => decoder.decode(bytes, { stream: true }), end: () => decoder.decode() };
+    return {
+      push: (bytes) => decoder.decode(bytes, { stream: true }),
+      end: () => decoder.decode(),
+      oddLines: () => 0,
+    };
   }
-  const decoder = new StringDecoder('utf8');
+  const decoder = new MixedUtf8();
   let isFirst = true;
   return {
     push: (bytes) => {
-      const text = decoder.write(bytes);
+      const text = decoder.push(bytes);
       if (!isFirst || text === '') return text;
       isFirst = false;
       return text.startsWith('\ufeff') ? text.slice(1) : text;
     },
     end: () => decoder.end(),
+    oddLines: () => decoder.oddLines,
   };
 }

@@ -65,6 +65,8 @@ export interface ImportAdvice {
   unknownZone: number;
   /** Languages that are none (BCP 47), as those in words. */
   unknownLocale: number;
+  /** In a table of UTF-8, lines with bytes that are none: read as Windows-1252, as of a name that was pasted from elsewhere. */
+  mixedEncoding: number;
   /** Topics that they want no mails about and that are no funnel here, or none yet: nothing stops until there is one. */
   unknownTopic: number;
   /** A cell of theirs cannot be read: nothing is taken but what they do not want. */

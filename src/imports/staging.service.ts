@@ -199,6 +199,7 @@ class RowsOfImport {
     withoutConsent: 0,
     unknownZone: 0,
     unknownLocale: 0,
+    mixedEncoding: 0,
     unknownTopic: 0,
     onlyNoes: 0,
   };
@@ -210,7 +211,7 @@ class RowsOfImport {
   ) {}
 
   async *lines(tables: readonly ReadableTable[]): AsyncGenerator<string> {
-    for (const { firstRows, batches, options } of tables) {
+    for (const { firstRows, batches, oddLines, options } of tables) {
       const before = this.#lastLine;
       this.before.push(before);
       yield firstRows.map((record) => this.#lineOf(record, before, options)).join('');
@@ -218,6 +219,7 @@ class RowsOfImport {
         yield batch.map((record) => this.#lineOf(record, before, options)).join('');
         this.onProgress(this.total);
       }
+      this.advice.mixedEncoding += oddLines();
     }
   }
 

@@ -4,7 +4,8 @@ import { pipeline } from 'node:stream';
 import { crc32, createInflateRaw } from 'node:zlib';
 import { DomainError } from '../values/domain-error.js';
 import { type CsvRecord, CsvReader, guessDelimiter, guessNewline } from './csv.js';
-import { type Encoding, encodingByMark, textDecoder, Utf8Check } from './encoding.js';
+import { type Encoding, encodingByCount, encodingByMark, textDecoder } from './encoding.js';
+import { Utf8Count } from './mixed-utf8.js';
 import {
   dataStart,
   findDirectory,
@@ -38,6 +39,8 @@ interface OpenTable {
   headers: string[];
   /** Records behind the header, a batch at a time. Close it with `return` when it is not read to its end. */
   batches: AsyncGenerator<CsvRecord[]>;
+  /** Lines read so far that are not all of the encoding: UTF-8 with letters of Windows-1252. */
+  oddLines: () => number;
 }
 
 /** The table of a file, or those of a ZIP archive. Throws `IMPORT_FILE_INVALID` and `IMPORT_FILE_TOO_LARGE`. */
@@ -109,19 +112,21 @@ export async function openTable(
 ): Promise<OpenTable & { firstRows: CsvRecord[] }> {
   const { encoding, head } = await look(file, said.encoding);
   const delimiter = said.delimiter ?? guessDelimiter(head);
-  const batches = batchesOf(file, encoding, new CsvReader(delimiter, guessNewline(head)));
+  const decoder = textDecoder(encoding);
+  const batches = batchesOf(file, decoder, new CsvReader(delimiter, guessNewline(head)));
   const [header, ...firstRows] = await nextBatch(batches);
   if (header === undefined || 'problem' in header) {
     await batches.return(undefined);
     const why = header === undefined ? 'it is empty' : `its first line cannot be read: ${header.problem}`;
     throw refused(`${file.name}: ${why}`);
   }
-  return { name: file.name, encoding, delimiter, headers: header.cells, batches, firstRows };
+  const { oddLines } = decoder;
+  return { name: file.name, encoding, delimiter, headers: header.cells, batches, oddLines, firstRows };
 }
 
 /** Encoding and beginning of a file. One look over all bytes: a first accent may come on the last line. */
 async function look(file: TableFile, said: Encoding | null): Promise<{ encoding: Encoding; head: string }> {
-  const check = new Utf8Check();
+  const count = new Utf8Count();
   let head: Buffer = Buffer.alloc(0);
   let encoding = said;
   for await (const piece of file.pieces()) {
@@ -129,18 +134,18 @@ async function look(file: TableFile, said: Encoding | null): Promise<{ encoding:
       head = Buffer.concat([head, piece.subarray(0, HEAD_BYTES - head.length)]);
       encoding ??= encodingByMark(head);
     }
-    if (encoding === null ? !check.push(piece) : head.length === HEAD_BYTES) break;
+    if (encoding === null) count.push(piece);
+    else if (head.length === HEAD_BYTES) break;
   }
-  encoding ??= check.end() ? 'utf-8' : 'windows-1252';
+  encoding ??= encodingByCount(count.end());
   return { encoding, head: new TextDecoder(encoding).decode(head, { stream: true }) };
 }
 
 async function* batchesOf(
   file: TableFile,
-  encoding: Encoding,
+  decoder: ReturnType<typeof textDecoder>,
   reader: CsvReader,
 ): AsyncGenerator<CsvRecord[]> {
-  const decoder = textDecoder(encoding);
   for await (const piece of file.pieces()) yield reader.push(decoder.push(piece));
   yield reader.push(decoder.end());
   yield reader.end();

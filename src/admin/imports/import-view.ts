@@ -52,6 +52,10 @@ const REPORTED = ['skipped', 'left', 'keptOut', 'suppressed', ...UNREADABLE];
 const ADVICE: readonly (readonly [name: keyof ImportJob['advice'], words: string])[] = [
   ['withoutConsent', 'marked active without a word on what was agreed to: pending, and no mail'],
   ['unknownZone', 'with a time zone that is none: mails by the zone of the sequence, or UTC'],
+  [
+    'mixedEncoding',
+    'with letters that are no UTF-8, as the rest is: they are read as Windows-1252, so look at their names',
+  ],
   ['unknownLocale', 'with a language that is none, such as one in words: they have none'],
   [
     'unknownTopic',

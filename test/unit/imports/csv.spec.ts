@@ -7,7 +7,8 @@ import {
   guessNewline,
   MAX_RECORD_CHARS,
 } from '../../../src/imports/csv.js';
-import { encodingByMark, textDecoder, Utf8Check } from '../../../src/imports/encoding.js';
+import { encodingByCount, encodingByMark, textDecoder } from '../../../src/imports/encoding.js';
+import { Utf8Count } from '../../../src/imports/mixed-utf8.js';
 
 function readAll(
   text: string,
@@ -125,30 +126,34 @@ describe('guesses', () => {
     expect(encodingByMark(Buffer.from(text, 'utf16le'))).toBe('utf-16le');
     expect(encodingByMark(swapped)).toBe('utf-16be');
     expect(encodingByMark(Buffer.from(text))).toBeNull();
-    const check = (bytes: Buffer): boolean => {
-      const one = new Utf8Check();
-      for (const byte of bytes) one.push(Buffer.of(byte));
-      return one.end();
+    const byCount = (bytes: Buffer): string => {
+      const count = new Utf8Count();
+      for (const byte of bytes) count.push(Buffer.of(byte));
+      return encodingByCount(count.end());
     };
-    expect([check(Buffer.from('é😀')), check(Buffer.from('é', 'latin1')), check(Buffer.of(0xc3))]).toEqual([
-      true,
-      false,
-      false,
+    expect([Buffer.from('é😀'), Buffer.from('é', 'latin1'), Buffer.of(0xc3)].map(byCount)).toEqual([
+      'utf-8',
+      'windows-1252',
+      'windows-1252',
     ]);
   });
 
   it('reads bytes as the whole text says, wherever a piece ends', () => {
-    const decode = (bytes: Buffer, sizes: readonly number[]): { text: string; isUtf8: boolean } => {
+    const decode = (
+      bytes: Buffer,
+      sizes: readonly number[],
+    ): { text: string; odd: number; lines: number } => {
       const decoder = textDecoder('utf-8');
-      const one = new Utf8Check();
+      const count = new Utf8Count();
       let [text, at] = ['', 0];
       for (const size of [...sizes, bytes.length]) {
         const piece = bytes.subarray(at, at + size);
         text += decoder.push(piece);
-        one.push(piece);
+        count.push(piece);
         at += size;
       }
-      return { text: text + decoder.end(), isUtf8: one.end() };
+      text += decoder.end();
+      return { text, odd: count.end().odd, lines: decoder.oddLines() };
     };
     const isUtf8 = (bytes: Buffer): boolean => Buffer.from(bytes.toString()).equals(bytes);
     const text = fc
@@ -160,8 +165,11 @@ describe('guesses', () => {
     fc.assert(
       fc.property(fc.oneof(text, odd), fc.array(fc.integer({ min: 0, max: 3 })), (bytes, sizes) => {
         const read = decode(bytes, sizes);
-        expect(read.isUtf8).toBe(isUtf8(bytes));
-        if (read.isUtf8) expect(read.text).toBe(new TextDecoder().decode(bytes));
+        expect(read.odd === 0).toBe(isUtf8(bytes));
+        expect(read.lines === 0).toBe(isUtf8(bytes));
+        expect(read.text).not.toContain('\ufffd');
+        if (read.odd === 0) expect(read.text).toBe(new TextDecoder().decode(bytes));
+        else expect(read).toEqual(decode(bytes, []));
       }),
     );
   });
