@@ -88,6 +88,15 @@ export function segmentsOf(audience: Audience): string[] {
   return [...new Set([...(named?.any ?? []), ...(named?.none ?? [])])];
 }
 
+/** The tags and the funnel that an audience names. */
+export function namesOf(audience: Audience): { tags: string[]; funnel: string | null } {
+  const { tags: named, funnel = null } = filterOf(audience);
+  return {
+    tags: [...new Set([...(named?.any ?? []), ...(named?.all ?? []), ...(named?.none ?? [])])],
+    funnel,
+  };
+}
+
 /**
  * Those in any segment and in none of the others, as one tree; null when no segment is named. Throws for a key without
  * conditions: the broadcast has frozen them at its start.

@@ -10,6 +10,7 @@ import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
 import type { Broadcast, BroadcastDraft, BroadcastReport } from './broadcast.js';
+import { checkFunnelOf, unknownNames } from './audience-names.queries.js';
 import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
@@ -33,11 +34,12 @@ export class BroadcastsService {
   ) {}
 
   /**
-   * With a key that is taken: the broadcast that has it, unchanged. Throws `TEMPLATE_NOT_FOUND`, `TEMPLATE_INVALID` and
-   * `BROADCAST_SPLIT_INVALID`.
+   * With a key that is taken: the broadcast that has it, unchanged. Throws `TEMPLATE_NOT_FOUND`, `TEMPLATE_INVALID`,
+   * `BROADCAST_SPLIT_INVALID`, `SEGMENT_NOT_FOUND` and `FUNNEL_NOT_FOUND`.
    */
   async create({ key = null, ...draft }: BroadcastDraft & { key?: string | null }): Promise<BroadcastReport> {
     const id = await this.dataSource.transaction(async (manager) => {
+      await checkFunnelOf(manager, draft.audience);
       const { templateId } = await this.preflight.publish(manager, draft);
       return this.queries.insert(manager, { ...draft, key, templateId }, this.clock.now());
     });
@@ -53,6 +55,7 @@ export class BroadcastsService {
         const message = 'audience: it goes to those whom the first mail did not reach, and to nobody else';
         throw new DomainError('BROADCAST_RESEND_INVALID', message, { field: 'audience' });
       }
+      if (change.audience !== undefined) await checkFunnelOf(manager, change.audience);
       const draft = { ...before, ...change };
       const { templateId } = await this.preflight.publish(manager, draft);
       await this.queries.updateDraft(manager, id, { ...draft, templateId });
@@ -120,14 +123,14 @@ export class BroadcastsService {
   async check(id: string): Promise<PreflightReport> {
     const broadcast = await this.found(id);
     const report = await this.preflight.report(broadcast);
-    const nobody = await this.nobody(broadcast);
-    return nobody === null ? report : { ...report, findings: [nobody, ...report.findings] };
+    return { ...report, findings: [...(await this.audienceFindings(broadcast)), ...report.findings] };
   }
 
-  /** That nobody would get it now, and why; null where somebody would. */
-  async nobody(broadcast: Pick<Broadcast, 'audience'>): Promise<PreflightFinding | null> {
-    const kept = await this.queries.keptFrom(broadcast);
-    return kept === null ? null : nobodyFinding(kept);
+  /** That nobody would get it now, and why, and which names of its audience are of nothing. */
+  async audienceFindings({ audience }: Pick<Broadcast, 'audience'>): Promise<PreflightFinding[]> {
+    const kept = await this.queries.keptFrom({ audience });
+    const unknown = await unknownNames(this.dataSource.manager, audience);
+    return [...(kept === null ? [] : [nobodyFinding(kept)]), ...unknown];
   }
 
   private async change(id: string, action: BroadcastAction, reason: string | null): Promise<BroadcastReport> {

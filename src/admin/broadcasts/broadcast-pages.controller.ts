@@ -132,7 +132,7 @@ export class BroadcastPagesController {
       }),
       resendable: begun ? await this.unknowns.resendable(report.id) : 0,
       heldForOwner: begun ? await this.held.countOf(report.id) : 0,
-      nobody: report.state === 'draft' ? ((await this.broadcasts.nobody(report))?.message ?? null) : null,
+      warnings: report.state === 'draft' ? await this.broadcasts.audienceFindings(report) : [],
       reader: previews[0]?.reader ?? null,
       start: startFormPage(typed, errors),
       resend: {

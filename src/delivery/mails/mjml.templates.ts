@@ -48,6 +48,13 @@ export async function compileMail(
   ownSubject: string | null = null,
 ): Promise<MailTemplate & { source: string }> {
   const path = join(folder, `${key}.mjml`);
+  const ownFault = liquidFault(ownSubject ?? '');
+  // In the file, at the line of the subject that it takes the place of, there is nothing wrong.
+  if (ownFault)
+    throw new DomainError('TEMPLATE_INVALID', `subject: “${ownSubject}”: ${ownFault.reason}`, {
+      field: 'subject',
+      reason: `the subject “${ownSubject}”: ${ownFault.reason}`,
+    });
   if (!KEY.test(key)) {
     throw new DomainError('TEMPLATE_INVALID', `"${key}" is no template key; use one like emails/welcome`, {
       key,
