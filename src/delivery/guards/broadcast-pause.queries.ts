@@ -169,20 +169,21 @@ async function weighed(db: EntityManager, tally: RefusedTally, tallied: Tallied)
   return withLoudest(tally, said, got);
 }
 
-/** The reports that `tallyOf` counts, by domain. Served as that. */
+/** The reports that `tallyOf` counts, by domain and, at the big providers, by address. Served as that. */
 async function saidOf(db: EntityManager, { id, sample, of }: Tallied): Promise<SaidOf[]> {
   return db.query(
     `with ended as materialized (
-       select id, state, state_reason, ${domainSql('lower(address)')} as domain, split_part(lane_key, '|', 2) as provider from ${ended('$4', of)} e),
+       select id, state, state_reason, lower(address) as address, split_part(lane_key, '|', 2) as provider from ${ended('$4', of)} e),
      said as (
-       select id, domain, provider, case state when 'held' then 'sender' else 'hard' end as kind from ended
+       select id, address, provider, case state when 'held' then 'sender' else 'hard' end as kind from ended
        where state = 'held' or state = 'rejected' and state_reason = any($2::text[])
        union
-       select e.id, e.domain, e.provider, case when b.verdict in ('sender', 'complaint') then b.verdict else 'hard' end
+       select e.id, e.address, e.provider, case when b.verdict in ('sender', 'complaint') then b.verdict else 'hard' end
        from bounce b join ended e on e.id = b.message_id
        where b.broadcast_id = $1 and b.trusted and b.source <> 'smtp_reply' ${since(of)}
          and (b.verdict in ('hard', 'sender') or b.verdict = 'soft' and b.reason = any($2::text[]) or b.verdict = 'complaint' and b.reason <> 'opt_out'))
-     select domain, provider, kind, count(*)::int as count from said group by 1, 2, 3`,
+     select ${domainSql('address')} as domain, case when provider <> 'other' then address end as address, provider, kind, count(*)::int as count
+     from said group by 1, 2, 3, 4`,
     [id, HARD_REASONS, sample, SENDER_REFUSALS],
   );
 }

@@ -1,10 +1,14 @@
 import { getDomain } from 'tldts';
+import { domainOf } from '../../values/email-address.js';
+import { mailboxOf } from '../../values/mailbox.js';
 import { RECIPIENT_GROUPS, recipientGroup } from '../message/recipient-group.js';
 import type { HealthVerdict, OfOne, RefusedTally, ReportKind } from './sending-health.js';
 
-/** Reports of one kind about the mails to one domain. */
+/** Reports of one kind about the mails to one domain, or to one address. */
 export interface Said {
   domain: string;
+  /** Where it is known, as that of a big provider: its mailbox may have many names. */
+  address?: string | null;
   count: number;
 }
 
@@ -13,7 +17,7 @@ const MANY_MAILS = 100;
 
 /**
  * Who reads at a domain, where reports are weighed: whoever has one has every mailbox under it, may have subscribed with any number,
- * and answers and signs for them as their server. Null at the big providers by name, where each mailbox is a reader.
+ * and answers and signs for them as their server. Null at the big providers by name, where a mailbox, under whichever of its names, is a reader.
  */
 export function organisationOf(domain: string): string | null {
   return recipientGroup(domain) === 'other' ? (getDomain(domain) ?? domain) : null;
@@ -28,19 +32,26 @@ export function loudest(
   { mails, all }: { mails: ReadonlyMap<string, number>; all: number },
 ): OfOne | undefined {
   const found = new Map<string, { count: number; domains: Set<string> }>();
-  for (const { domain, count } of said) {
-    const name = organisationOf(domain);
+  for (const { domain, address, count } of said) {
+    const organisation = organisationOf(domain);
+    const name = organisation ?? (address ? mailboxOf(address) : null);
     if (name === null) continue;
     const one = found.get(name) ?? { count: 0, domains: new Set() };
-    found.set(name, { count: one.count + count, domains: one.domains.add(domain) });
+    if (organisation !== null) one.domains.add(domain);
+    found.set(name, { ...one, count: one.count + count });
   }
   const mailsTo = (domains: ReadonlySet<string>): number =>
     [...domains].reduce((sum, domain) => sum + (mails.get(domain) ?? 0), 0);
   return [...found]
     .map(([name, { count, domains }]) => ({ name, count, got: mailsTo(domains) }))
     .filter(({ got }) => got < MANY_MAILS && 2 * got < all)
-    .map(({ name, count }) => ({ name, count }))
+    .map(({ name, count }) => ({ name: shown(name), count }))
     .toSorted((a, b) => b.count - a.count)[0];
+}
+
+/** An alert names no address. */
+function shown(name: string): string {
+  return name.includes('@') ? `one mailbox of ${domainOf(name)}` : name;
 }
 
 /** Reports of a kind about the mails to a domain of a provider. */

@@ -2,7 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
 import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
 import { acceptedMails, broadcastState } from './broadcast-mails.js';
-import { DEAD, openBounceOffice, UNSIGNED, type BounceOffice } from './bounce-office.js';
+import { verpAddress } from '../../../src/delivery/mails/verp.js';
+import { report } from '../../support/returned-mails.js';
+import { SECRET } from '../delivery/post-office.js';
+import { BOUNCE_DOMAIN, DEAD, openBounceOffice, UNSIGNED, type BounceOffice } from './bounce-office.js';
 
 /** Whoever has a domain has any number of mailboxes, and is their server: what all of them say is one voice. */
 describe('what comes back from a single small domain', () => {
@@ -84,6 +87,25 @@ describe('what comes back from a single small domain', () => {
     expect(await broadcastState(office, id)).toBe('running');
     await comeBack(rest.slice(9, 10), DEAD);
     expect(await broadcastState(office, id)).toBe('paused');
+  });
+
+  it('stops none by twenty names of a mailbox at Google, of which somebody writes that they are dead: each was one', async () => {
+    const { id, mails } = await sent(180, 20, 'gmail');
+    for (const [n, one] of mails.entries()) {
+      await office.db.query('update message set address = $2 where id = $1', [one, `e.ve+${n}@gmail.com`]);
+      const fields = `Final-Recipient: rfc822; x@gmail.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 User unknown`;
+      const envelopeTo = [verpAddress(SECRET, one, BOUNCE_DOMAIN)];
+      const raw = Buffer.from(report({ words: '', fields }));
+      await office.intake.receive({ raw, envelopeTo, source: 'smtp', client: '203.0.113.9' });
+    }
+    expect(await broadcastState(office, id)).toBe('running');
+    expect(await alertOf(id)).toEqual([
+      {
+        severity: 'warning',
+        message:
+          'The broadcast "News": 20 of 200 addresses do not exist, 20 of them at one mailbox of gmail.com alone',
+      },
+    ]);
   });
 
   it('stops no sequence: three mailboxes of one person stopped it', async () => {
