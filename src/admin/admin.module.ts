@@ -23,6 +23,7 @@ import { AffiliatePagesController } from './affiliates/affiliate-pages.controlle
 import { AnswerInterceptor } from './answers/answer.interceptor.js';
 import { BouncesPageController } from './sending/bounces-page.controller.js';
 import { BroadcastEditorController } from './broadcasts/broadcast-editor.controller.js';
+import { BroadcastWordsController } from './broadcasts/broadcast-words.controller.js';
 import { BroadcastPagesController } from './broadcasts/broadcast-pages.controller.js';
 import { DashboardController } from './dashboard/dashboard.controller.js';
 import { ExperimentPagesController } from './experiments/experiment-pages.controller.js';
@@ -94,6 +95,7 @@ import { WhyController } from './people/why.controller.js';
     FunnelHistoryController,
     MailPagesController,
     BroadcastEditorController,
+    BroadcastWordsController,
     BroadcastPagesController,
     ExperimentPagesController,
     WhyController,

@@ -28,6 +28,7 @@ import {
   type BroadcastSplitFacts,
   type SplitFacts,
 } from './explain-split.js';
+import { wordsRule, type WordsFacts } from './explain-words.js';
 import { useRules } from './explain-use.js';
 import {
   explanation,
@@ -85,6 +86,7 @@ export interface MessageFacts {
   broadcastSplit: BroadcastSplitFacts | null;
   sequence: { title: string; version: number; timing: StepTiming; zone: string } | null;
   broadcast: BroadcastFacts | null;
+  words?: WordsFacts | null;
   broadcastTime: BroadcastTimeFacts | null;
   attempts: AttemptFacts[];
   /** `source`: by which way; `smtp_reply` was said while the mail was handed over, and nothing came back. `trusted`: its reader cannot have written it. */
@@ -117,6 +119,7 @@ export function explainMessage(facts: MessageFacts): Explanation {
     ...splitRules(facts.splits),
     ...otherPathRules(facts.splits),
     ...(facts.broadcastSplit === null ? [] : [broadcastSplitRule(facts.broadcastSplit)]),
+    ...(facts.words ? [wordsRule(facts.words, facts.message)] : []),
     timing(facts),
     messageClass(facts),
     ...wants(facts),

@@ -9,12 +9,14 @@ import {
   unsignedSql,
   type OverdueParameters,
 } from '../delivery/message/overdue.js';
+import { WORDS_OF_MAIL } from '../delivery/message/new-words.js';
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/steps/definition.js';
 import { HOLD_MS } from '../subscribers/keepers.service.js';
 import { fieldDefinitions } from '../subscribers/subscribers.queries.js';
 import type { BroadcastAbsence } from './explain-broadcast.js';
+import type { WordsFacts } from './explain-words.js';
 import type { AttemptFacts } from './explain-attempts.js';
 import type { MessageFacts } from './explain-message.js';
 import type { BroadcastFacts, PersonFacts, SuppressionFacts } from './explain-rules.js';
@@ -130,6 +132,17 @@ export async function broadcastRow(db: EntityManager, id: string): Promise<Broad
 interface Chosen {
   audience: Audience;
   segments: Record<string, Condition> | null;
+}
+
+/** Null of a mail whose words are those that its broadcast began with, and which nobody has changed. By primary keys. */
+export async function wordsRow(db: EntityManager, messageId: string): Promise<WordsFacts | null> {
+  const rows: WordsFacts[] = await db.query(
+    `select t.id as "templateId", t.key as template, t.subject, not b.reworded ? t.id::text as "isCurrent", b.reworded_at as "changedAt"
+     from message m join broadcast b on b.id = m.broadcast_id join email_template t on t.id = ${WORDS_OF_MAIL}
+     where m.id = $1 and (b.reworded ? t.id::text or t.id::text in (select w.value from jsonb_each_text(b.reworded) w))`,
+    [messageId],
+  );
+  return rows[0] ?? null;
 }
 
 /** How far the planner of the broadcast has come, seen from the person. */

@@ -30,6 +30,7 @@ import {
   stepMails,
   suppressionRows,
   versionOfEnrollment,
+  wordsRow,
 } from './explain.queries.js';
 import { ExplainWaits } from './explain-waits.service.js';
 import type { Explanation } from './explanation.js';
@@ -132,6 +133,7 @@ export class ExplainService {
       broadcastSplit: broadcastId === null ? null : await splitOfBroadcastMail(db, row.id),
       sequence: await this.sequence(row, person),
       broadcast: broadcastId === null ? null : await broadcastRow(db, broadcastId),
+      words: broadcastId === null ? null : await wordsRow(db, row.id),
       broadcastTime: broadcastId === null ? null : await broadcastTimeOf(db, row.id),
       attempts: await attemptRows(db, row.id),
       reports: await reportRows(db, row.id),

@@ -11,7 +11,7 @@ export function toJson(
 ): Record<string, unknown> {
   const { id, key, title, template, subject, audience, sender, state, stateReason } = broadcast;
   const offer = broadcast.offer && offerJson(broadcast.offer);
-  const { resendOf, resentBy, priority } = broadcast;
+  const { resendOf, resentBy, priority, rewordedAt } = broadcast;
   const { scheduledAt, expiresAt, startedAt, plannedAt, endedAt, createdAt } = broadcast;
   return {
     ...{ id, key, title, template, subject, offer, split: splitJson(broadcast, arms), audience, sender },
@@ -23,7 +23,7 @@ export function toJson(
       scheduledAt,
       timing: timingJson(broadcast),
     },
-    ...{ resendOf, resentBy, expiresAt, startedAt, plannedAt, endedAt, createdAt },
+    ...{ rewordedAt, resendOf, resentBy, expiresAt, startedAt, plannedAt, endedAt, createdAt },
   };
 }
 

@@ -43,7 +43,8 @@ const BEYOND = 'the others are tried before its first mail leaves';
 /** More than anybody has readers. */
 const ALL_VALUES = 10_000_000;
 
-type Draft = Parameters<typeof wordsOf>[0];
+/** `offers`: as they were frozen when it began; null before. */
+type Draft = Parameters<typeof wordsOf>[0] & { offers?: Broadcast['offers'] | undefined };
 interface ArmReport {
   arm: number;
   report: PreflightReport;
@@ -78,7 +79,7 @@ export class BroadcastPreflight {
       const message = `split.arms: arms ${same[0] + 1} and ${same[1] + 1} are the same mail; give one of them another subject, template, offer, hour or delay`;
       throw new DomainError('BROADCAST_SPLIT_INVALID', message, { field: 'split.arms' });
     }
-    await checkOffers(manager, draft);
+    if (!draft.offers) await checkOffers(manager, draft);
     const { template, subject = null, split = null } = draft;
     const publishOne = async (one: Words): Promise<string> => this.publishOne(manager, one, draft.sender);
     const templateId = await publishOne({ template, subject });
@@ -169,7 +170,7 @@ export class BroadcastPreflight {
     const condition = await this.queries.conditionNow(content.audience);
     const now = this.clock.now();
     const arms = wordsOf(content);
-    const offers = await checkOffers(this.dataSource.manager, content);
+    const offers = content.offers ?? (await checkOffers(this.dataSource.manager, content));
     return arms.flatMap((words, arm) => {
       const { template, subject, offer } = words;
       // At another hour it is the same mail.
@@ -201,20 +202,30 @@ export class BroadcastPreflight {
    * Throws `BROADCAST_PREFLIGHT_INVALID`, naming file and line, for a broadcast that would reach its readers broken. Asks
    * pages of our own whether they are there; what others run does not keep a broadcast waiting.
    */
-  async pass({ template, subject, offer, split, sender, audience, topic }: Content): Promise<void> {
-    const content = { template, subject, offer, split, sender, audience, topic };
+  async pass({ template, subject, offer, offers, split, sender, audience, topic }: Content): Promise<void> {
+    const content = { template, subject, offer, offers, split, sender, audience, topic };
     const key = JSON.stringify(content);
     const report = this.#underWay.get(key) ?? this.report(content, { ownLinksOnly: true });
     this.#underWay.set(key, report);
     const { findings } = await report.finally(() => this.#underWay.delete(key));
-    const stopping = findings.filter(
-      ({ check, level }) => level === 'fail' && (check === 'links' || STOPS.has(check)),
+    refuseFor(
+      findings.filter(({ check, level }) => level === 'fail' && (check === 'links' || STOPS.has(check))),
     );
-    const [first] = stopping;
-    if (first === undefined) return;
-    const more = stopping.length > 1 ? ` (and ${stopping.length - 1} more)` : '';
-    throw new DomainError('BROADCAST_PREFLIGHT_INVALID', `${inWords(first)}${more}`, { findings: stopping });
   }
+
+  /** The same of words that were changed on the way, as they are stored, over what its readers have by now. */
+  async passStored(content: Frozen): Promise<void> {
+    const bounds = { untilMs: performance.now() + VALUES_MS, signal: new AbortController().signal };
+    const found = await this.valueFaults(content, bounds);
+    refuseFor(found.filter(({ level }) => level === 'fail'));
+  }
+}
+
+function refuseFor(stopping: readonly PreflightFinding[]): void {
+  const [first] = stopping;
+  if (first === undefined) return;
+  const more = stopping.length > 1 ? ` (and ${stopping.length - 1} more)` : '';
+  throw new DomainError('BROADCAST_PREFLIGHT_INVALID', `${inWords(first)}${more}`, { findings: stopping });
 }
 
 /** As `arm B: ...`. */

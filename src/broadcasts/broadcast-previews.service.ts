@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import type { DraftReader } from '../delivery/preflight/draft-reader.js';
 import { Drafts } from '../delivery/preflight/drafts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { DomainError } from '../values/domain-error.js';
 import { unmarkLinks } from '../delivery/mails/mail-links.js';
 import type { MailTemplate } from '../delivery/mails/mjml.templates.js';
 import { TemplatesService } from '../delivery/mails/templates.service.js';
@@ -11,6 +12,7 @@ import { begunAt, dataOf } from './broadcast-batch.js';
 import type { Before, FrozenOffer } from './broadcast-offer.js';
 import { checkOffers, promisedAbout } from './broadcast-offers.queries.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+import { armOfRest, waitingWords } from './new-words.js';
 import { wordsOf } from './split.js';
 
 const NOBODY: DraftReader = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
@@ -75,6 +77,20 @@ export class BroadcastPreviews {
     return { subject: mail.subject, html: mail.html, reader: reader?.email ?? null };
   }
 
+  /** Whether its mail says something else by now than its readers get: it was mended, and not taken over. */
+  async isWrittenAnew(broadcast: Broadcast): Promise<boolean> {
+    const { template, subject } = waitingWords(broadcast);
+    const arm = armOfRest(broadcast);
+    const id = (arm === null ? null : broadcast.armTemplateIds?.[arm]) ?? broadcast.templateId;
+    const [stored, now] = await Promise.all([
+      this.templates.compiled(id),
+      this.templates.compile(template, subject).catch(asRefused),
+    ]);
+    // Of a mail that is gone, or cannot be made any more, nothing is there to take over.
+    if (now === null) return false;
+    return stored.subject !== now.subject || stored.html !== now.html || stored.text !== now.text;
+  }
+
   /** A draft has those of its mail as it is now; a start freezes them. */
   private async words(broadcast: Broadcast, place: number): Promise<MailTemplate> {
     if (broadcast.state === 'draft') {
@@ -103,4 +119,9 @@ export class BroadcastPreviews {
     );
     return rows[0] ?? null;
   }
+}
+
+function asRefused(error: unknown): null {
+  if (error instanceof DomainError) return null;
+  throw error;
 }

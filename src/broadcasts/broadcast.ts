@@ -67,6 +67,10 @@ export interface Broadcast extends BroadcastProgress {
   pausedAt: Date | null;
   /** When the last pause ended. */
   letGoAt: Date | null;
+  /** When its words were changed last, after its start. */
+  rewordedAt: Date | null;
+  /** By version of its words, the one that mails which wait get in its place; null: they were not changed since it began. */
+  reworded: Record<string, string> | null;
 }
 
 /** What the owner writes, and may change until the start. */
@@ -126,6 +130,21 @@ export interface BroadcastReport extends Broadcast {
   arms: ArmFigures[] | null;
 }
 
+/** What the mails with one version of the words came to. */
+export interface WordsResults {
+  templateId: string;
+  template: string;
+  /** As it was written. */
+  subject: string;
+  /** Whether mails that wait go with it. */
+  isCurrent: boolean;
+  sent: number;
+  opened: number;
+  clicked: number;
+  bounced: number;
+  complained: number;
+}
+
 /** What a broadcast's mails came to, in mails. */
 export interface BroadcastResults {
   /** That a relay has taken, by its word or as something was fetched from them. */
@@ -144,6 +163,8 @@ export interface BroadcastResults {
   revenue: Money[];
   /** The same for each arm of a split test that has brought any; `null`: the rest, which was in no test. */
   ordersOfArms: { arm: number | null; orders: number; revenue: Money[] }[];
+  /** By the words that they went with, the first ones first; null where those were not changed on the way. */
+  words: WordsResults[] | null;
   /** What the mail is worth beside none at all; null where nobody was held out. */
   holdout: HoldoutResults | null;
 }

@@ -19,6 +19,7 @@ import {
 import { BroadcastResends } from './broadcast-resends.service.js';
 import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastUnknowns } from './broadcast-unknowns.service.js';
+import { BroadcastWords } from './broadcast-words.service.js';
 import { BroadcastsService } from './broadcasts.service.js';
 import { armKey } from './split.js';
 
@@ -32,6 +33,7 @@ export class BroadcastsController {
     private readonly reports: BroadcastReports,
     private readonly resends: BroadcastResends,
     private readonly unknowns: BroadcastUnknowns,
+    private readonly words: BroadcastWords,
   ) {}
 
   @Get()
@@ -105,7 +107,9 @@ export class BroadcastsController {
 
   @Patch(':id')
   @ApiRoute({
-    summary: 'Change a draft',
+    summary: 'Change a draft, or the words of a paused broadcast',
+    description:
+      'Of a draft all that is named. Of one that is paused `title`, `template` and `subject`, and nothing else: the mail is taken as it is written now, so naming its template once more takes over what was mended in it. It is checked as at the start; mails that wait, and those put off, go with the new words, and those that have gone or may have keep theirs. Of a split test that is decided these are the words that go to the rest; while one runs its words stay.',
     tag,
     response,
     idempotent: false,
@@ -113,6 +117,7 @@ export class BroadcastsController {
     errors: [
       'BROADCAST_NOT_FOUND',
       'BROADCAST_STATE_CONFLICT',
+      'BROADCAST_PREFLIGHT_INVALID',
       'BROADCAST_RESEND_INVALID',
       'TEMPLATE_NOT_FOUND',
       'TEMPLATE_INVALID',
@@ -127,7 +132,7 @@ export class BroadcastsController {
     @Body({ schema: broadcastChange }) body: z.output<typeof broadcastChange>,
   ): Promise<unknown> {
     const given = Object.entries(body).filter(([, value]) => value !== undefined);
-    return reportJson(await this.broadcasts.edit(id, Object.fromEntries(given)));
+    return reportJson(await this.words.edit(id, Object.fromEntries(given)));
   }
 
   @Post(':id/preflight')
@@ -237,7 +242,7 @@ export class BroadcastsController {
     response,
     status: 200,
     idempotent: false,
-    errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE_CONFLICT'],
+    errors: ['BROADCAST_NOT_FOUND', 'BROADCAST_STATE_CONFLICT', 'BROADCAST_PREFLIGHT_INVALID'],
   })
   async resume(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return reportJson(await this.broadcasts.resume(id));

@@ -16,6 +16,7 @@ import { BroadcastsController } from './broadcasts.controller.js';
 import { BroadcastsJobs } from './broadcasts.jobs.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { BroadcastsService } from './broadcasts.service.js';
+import { BroadcastWords } from './broadcast-words.service.js';
 import { SplitMails } from './split-mails.service.js';
 import { SplitQueries } from './split.queries.js';
 import { SplitTests } from './split-test.service.js';
@@ -26,6 +27,7 @@ import { SplitTests } from './split-test.service.js';
   controllers: [BroadcastsController],
   providers: [
     BroadcastsService,
+    BroadcastWords,
     BroadcastReports,
     BroadcastsQueries,
     BroadcastLastLook,
@@ -40,6 +42,13 @@ import { SplitTests } from './split-test.service.js';
     BroadcastPreflight,
     BroadcastsJobs,
   ],
-  exports: [BroadcastsService, BroadcastReports, BroadcastResends, BroadcastUnknowns, BroadcastPreviews],
+  exports: [
+    BroadcastsService,
+    BroadcastWords,
+    BroadcastReports,
+    BroadcastResends,
+    BroadcastUnknowns,
+    BroadcastPreviews,
+  ],
 })
 export class BroadcastsModule {}

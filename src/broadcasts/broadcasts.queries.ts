@@ -42,7 +42,7 @@ const BROADCAST = `select b.id, b.key, b.title, t.key as template, b.subject, b.
        'snapshot', o.content -> 'snapshot') order by o.place) from broadcast_offer o where o.broadcast_id = b.id) as offers,
     b.without_zone_count::int as "withoutZone", b.hour_passed_count::int as "hourPassed",
     b.created_at as "createdAt", b.started_at as "startedAt", b.planned_at as "plannedAt", b.ended_at as "endedAt",
-    b.paused_at as "pausedAt", b.let_go_at as "letGoAt"
+    b.paused_at as "pausedAt", b.let_go_at as "letGoAt", b.reworded, b.reworded_at as "rewordedAt"
   from broadcast b join email_template t on t.id = b.email_template_id`;
 
 /**

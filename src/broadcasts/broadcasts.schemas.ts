@@ -7,6 +7,7 @@ import { audienceSchema } from './audience.js';
 import { broadcastOfferSchema } from './broadcast-offer.js';
 import { USUAL_PRIORITY } from '../delivery/message/message.js';
 import { BROADCAST_STATES } from './broadcast-status.js';
+import { wordsResults } from './words-results.schemas.js';
 import { splitSchema, subjectSchema, templateSchema } from './split.js';
 import { IF_PASSED, isLocalReading, type BroadcastTiming } from './timing.js';
 
@@ -291,6 +292,10 @@ const broadcastResponse = z.object({
   stateReason: z.string().nullable(),
   scheduledAt: z.iso.datetime().nullable(),
   timing,
+  rewordedAt: z.iso
+    .datetime()
+    .nullable()
+    .meta({ description: 'When its words were changed last, in a pause.' }),
   resendOf: z.string().nullable().meta({ description: 'The broadcast that it sends once more.' }),
   resentBy: z.string().nullable().meta({ description: 'The broadcast that sends it once more.' }),
   expiresAt: z.iso.datetime().nullable(),
@@ -370,6 +375,7 @@ export const broadcastResults = z.object({
       }),
     )
     .meta({ description: 'The same by the arm whose mail it was; empty without a split test.' }),
+  words: wordsResults,
   holdout: z
     .object({
       mailed: group.meta({ description: 'All who were to get the mail.' }),

@@ -15,6 +15,7 @@ import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
+import { armOfRest, isReworded, waitingWords } from './new-words.js';
 import { nobodyFinding } from './reach.js';
 import { checkArmHours, startOf, type PublishedWords } from './split.js';
 import { AT_ONCE, beginOf, type BroadcastTiming } from './timing.js';
@@ -99,8 +100,17 @@ export class BroadcastsService {
     return this.change(id, 'pause', 'paused by the owner');
   }
 
-  /** Goes on where the pause came. Throws `BROADCAST_STATE_CONFLICT`. */
+  /**
+   * Goes on where the pause came. Throws `BROADCAST_STATE_CONFLICT`, and `BROADCAST_PREFLIGHT_INVALID` where words that were
+   * changed in the pause break on what a reader has by now.
+   */
   async resume(id: string): Promise<BroadcastReport> {
+    const looked = await this.found(id);
+    if (looked.state === 'paused' && isReworded(looked)) {
+      const arm = armOfRest(looked);
+      const templateId = (arm === null ? null : looked.armTemplateIds?.[arm]) ?? looked.templateId;
+      await this.preflight.passStored({ ...waitingWords(looked), templateId, armTemplateIds: null });
+    }
     return this.change(id, 'resume', null);
   }
 

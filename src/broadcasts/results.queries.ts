@@ -1,8 +1,8 @@
 import type { EntityManager } from 'typeorm';
 import type { Money } from '../values/money.js';
-import type { BroadcastResults } from './broadcast.js';
+import type { BroadcastResults, WordsResults } from './broadcast.js';
 
-type Mails = Omit<BroadcastResults, 'holdout' | 'orders' | 'revenue' | 'ordersOfArms'>;
+type Mails = Omit<BroadcastResults, 'holdout' | 'orders' | 'revenue' | 'ordersOfArms' | 'words'>;
 
 /** Called for one broadcast. Served by `message_broadcast_mailbox`, `tracking_event_message` and `bounce_broadcast`. */
 export async function broadcastResults(
@@ -30,7 +30,43 @@ export async function broadcastResults(
     [broadcastId],
   );
   const mails = rows[0] ?? { sent: 0, tried: 0, opened: 0, clicked: 0, bounced: 0, complained: 0, left: 0 };
-  return { ...mails, ...(await ordersByLinks(db, broadcastId)) };
+  return {
+    ...mails,
+    ...(await ordersByLinks(db, broadcastId)),
+    words: await resultsOfWords(db, broadcastId),
+  };
+}
+
+/** As above, of a broadcast whose words were changed on the way: only then are its mails read once more. */
+async function resultsOfWords(db: EntityManager, broadcastId: string): Promise<WordsResults[] | null> {
+  const [broadcast]: { versions: string[] }[] = await db.query(
+    `select (select array_agg(distinct v::text) from jsonb_each_text(b.reworded) w, unnest(array[w.key, w.value]) v) as versions
+     from broadcast b where b.id = $1 and b.reworded is not null`,
+    [broadcastId],
+  );
+  if (!broadcast) return null;
+  return db.query(
+    `with mail as (
+       select m.id, m.email_template_id as version from message m
+       where m.broadcast_id = $1 and m.email_template_id = any($2::bigint[]) and (m.state = 'accepted'
+         or (m.state = 'unknown' and exists (select from tracking_event e where e.message_id = m.id)))),
+     sent as (select version, count(*) as count from mail group by 1),
+     hit as (
+       select m.version, count(distinct e.message_id) filter (where e.kind = 'open' and e.class in ('human', 'unknown')) as opened,
+         count(distinct e.message_id) filter (where e.kind = 'click' and e.class = 'human') as clicked
+       from mail m join tracking_event e on e.message_id = m.id group by 1),
+     report as (
+       select m.email_template_id as version, count(distinct r.message_id) filter (where r.verdict in ('hard', 'soft')) as bounced,
+         count(distinct r.message_id) filter (where r.verdict = 'complaint') as complained
+       from bounce r join message m on m.id = r.message_id where r.broadcast_id = $1 and r.trusted group by 1)
+     select t.id as "templateId", t.key as template, t.subject, not b.reworded ? t.id::text as "isCurrent",
+       coalesce(s.count, 0)::int as sent, coalesce(h.opened, 0)::int as opened, coalesce(h.clicked, 0)::int as clicked,
+       coalesce(r.bounced, 0)::int as bounced, coalesce(r.complained, 0)::int as complained
+     from email_template t join broadcast b on b.id = $1
+       left join sent s on s.version = t.id left join hit h on h.version = t.id left join report r on r.version = t.id
+     where t.id = any($2::bigint[]) order by (select min(m.id) from mail m where m.version = t.id) nulls last, t.id`,
+    [broadcastId, broadcast.versions],
+  );
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { WORDS_OF_MAIL } from '../delivery/message/new-words.js';
 import { rowsOf } from '../imports/forget.queries.js';
 
 export interface ConsentRecord {
@@ -82,7 +83,7 @@ const PARTS = {
   mails: `select m.kind, m.class, m.funnel_key as funnel, m.step_key as step, t.key as template, m.state,
       m.state_reason as "stateReason", m.address as "to", m.due_at as "dueAt", m.accepted_at as "acceptedAt",
       m.created_at as "plannedAt"
-    from message m join email_template t on t.id = m.email_template_id where m.subscriber_id = $1 order by m.id`,
+    from message m join email_template t on t.id = ${WORDS_OF_MAIL} where m.subscriber_id = $1 order by m.id`,
   hits: `select e.kind, e.class, e.reason, e.user_agent as "userAgent", l.url_template as link, m.step_key as step, e.at
     from tracking_event e join message m on m.id = e.message_id left join link l on l.id = e.link_id
     where m.subscriber_id = $1 order by e.id`,

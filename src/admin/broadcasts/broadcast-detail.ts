@@ -45,11 +45,25 @@ export function broadcastDetail({
       place: arm,
     })),
     split: splitView(report),
+    mayReword: mayReword(report),
+    testKeepsWords: state === 'paused' && !mayReword(report),
+    rewordedAt: report.rewordedAt,
+    words: results?.words ?? null,
     results: results === null ? null : resultsView(results),
     orders: results === null ? null : ordersView(results),
     holdout: results?.holdout ? holdoutView(results.holdout) : null,
     mayResend: through && resendOf === null && resentBy === null && (split === null || decision !== null),
   };
+}
+
+/** Whether the words of what is still to go may be changed: not while a split test compares them. */
+export function mayReword({ state, split, startedAt, decision }: BroadcastReport): boolean {
+  return state === 'paused' && (split === null || startedAt === null || decision !== null);
+}
+
+/** Mails that are written and have not gone. */
+export function waitingOf({ counts }: BroadcastReport): number {
+  return (counts['ready'] ?? 0) + (counts['held'] ?? 0);
 }
 
 /** What lets none of them go, by `limitedBy`. */

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { WORDS_OF_MAIL } from '../../delivery/message/new-words.js';
 
 /** The planner's figure for a big table, exact for a small one: the page must not count millions to show a badge. */
 export async function countSubscribers(db: EntityManager): Promise<number> {
@@ -24,7 +25,7 @@ export async function messagesOf(
             m.state as status, m.due_at as "dueAt", m.accepted_at as "sentAt",
             (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'open' and e.class in ('human', 'unknown')) as "openedAt",
             (select min(e.at) from tracking_event e where e.message_id = m.id and e.kind = 'click' and e.class = 'human') as "clickedAt"
-       from message m join email_template t on t.id = m.email_template_id
+       from message m join email_template t on t.id = ${WORDS_OF_MAIL}
       where m.subscriber_id = $1 order by m.id desc limit 100`,
     [subscriberId],
   );
@@ -38,7 +39,7 @@ export async function nameOfSent(
   if ('message' in asked) {
     const [mail]: { subject: string | null; step: string | null; kind: string }[] = await db.query(
       `select m.step_key as step, m.kind, ${SUBJECT} as subject
-         from message m join email_template t on t.id = m.email_template_id where m.id = $1`,
+         from message m join email_template t on t.id = ${WORDS_OF_MAIL} where m.id = $1`,
       [asked.message],
     );
     return mail ? `“${mail.subject ?? mail.step ?? mail.kind}”` : null;

@@ -3,6 +3,7 @@ import { fenceSql } from '../generation/generation.queries.js';
 import { lateSql, OVERDUE, RESTORED, restoredSql, unsignedSql } from '../message/overdue.js';
 import { fateSql, MOMENT, PROOF } from './mail-moment.queries.js';
 import { withoutSending } from '../message/message.js';
+import { goingWith } from '../message/new-words.js';
 
 /** A relay that takes longer has its lease renewed. A process that stood still for a while must not be taken for dead. */
 export const LEASE = `clock_timestamp() + interval '5 minutes'`;
@@ -26,7 +27,7 @@ const FENCE = fenceSql({ lineage: '$11', generation: '$12', counter: '$13', serv
 const claimSql = (which: string, { of, more = '' }: { of: string; more?: string }): string => `
 with due as (
   select d.* from unnest($4::text[], $15::smallint[], $5::int[]) as place (queue, priority, most) cross join lateral (
-    select m.id, m.priority, m.due_at,
+    select m.id, m.priority, m.due_at, moment.new_words,
       ${CLAIMED.state} as state,
       ${CLAIMED.why} as why
     from message m ${MOMENT} ${PROOF} where m.state = 'ready' and m.lane_key = place.queue and m.priority = place.priority and m.due_at <= $3 ${which}
@@ -35,6 +36,7 @@ with due as (
   order by d.priority, d.due_at, d.id limit $2),${more}
 taken as (
   update message m set state = ${withoutSending('due.state')}, lease_owner = $1, lease_epoch = lease_epoch + 1, data_at = null,
+    email_template_id = case when due.state = 'leased' then coalesce(due.new_words, m.email_template_id) else m.email_template_id end,
     attempt = attempt + (due.state = 'leased')::int, state_reason = coalesce(due.why, m.state_reason),
     settled_at = case when due.state in ('leased', 'held') then null else clock_timestamp() end,
     accepted_at = case when due.state = 'accepted' then coalesce(m.accepted_at, $3) else m.accepted_at end,
@@ -59,10 +61,13 @@ export const CLAIM = claimSql('', { of: 'due' });
  * The condition is one that PostgreSQL cannot estimate: it walks in the order of what is due. Where nearly all is put off it would
  * else expect one row, read all that is ready, and ask how things stand for each that is not put off, before it takes one.
  */
-export const CLAIM_OTHERS = claimSql('and not coalesce(m.email_template_id = any($18::bigint[]), false)', {
-  of: 'one',
-  more: `
+export const CLAIM_OTHERS = claimSql(
+  `and not coalesce(m.email_template_id = any(${goingWith('$18::bigint[]')}), false)`,
+  {
+    of: 'one',
+    more: `
 one as (
   select * from due where state <> 'leased'
   union all (select * from due where state = 'leased' order by priority, due_at, id limit 1)),`,
-});
+  },
+);

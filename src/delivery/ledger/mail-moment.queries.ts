@@ -1,6 +1,7 @@
 import { WHO_WAITS } from '../../subscribers/waiting-leavings.service.js';
 import { OFF_ITS_LIST } from '../guards/left-list.queries.js';
 import { EXPIRY } from '../message/expiry.js';
+import { NEW_WORDS } from '../message/new-words.js';
 import { ARRIVED } from './message-evidence.queries.js';
 import {
   BROADCAST_CANCELLED,
@@ -29,7 +30,8 @@ export const MOMENT = `cross join lateral (select
     (select case when k.lists is not null and ${OFF_ITS_LIST} then 'left' else k.state end
       from broadcast k where k.id = m.broadcast_id) as broadcast,
     (select true from sequence_pause q where q.funnel_key = m.funnel_key and q.resumed_at is null
-      and m.kind = 'sequence' and m.class = 'marketing') is true as paused
+      and m.kind = 'sequence' and m.class = 'marketing') is true as paused,
+    ${NEW_WORDS} as new_words
   offset 0) moment`;
 
 /** Beside `MOMENT`, so that the five look-ups stand, and are planned, once in a statement that asks several times. */
@@ -72,8 +74,11 @@ const PAUSES: readonly Rule[] = [
 ];
 const anyOf = (rules: readonly Rule[]): string => `(${rules.map(({ when }) => when).join(' or ')}) is true`;
 
-/** What the barrier lets pass, where nothing has shown that the mail arrived already. */
-export const MAY_GO = `(${MAY_BE_SENT} and not ${anyOf([...CANCELS, ...PAUSES])})`;
+/**
+ * What the barrier lets pass, where nothing has shown that the mail arrived already. One whose words were changed since its claim
+ * goes back, and is made with the new ones.
+ */
+export const MAY_GO = `(${MAY_BE_SENT} and moment.new_words is null and not ${anyOf([...CANCELS, ...PAUSES])})`;
 
 /** Whether a pause of the owner's or of its reader's is what keeps the mail. */
 export const IS_PAUSED = `(${anyOf(PAUSES)} or (not ${MAY_BE_SENT} and ${WAITS_FOR_READER}))`;

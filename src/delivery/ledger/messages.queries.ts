@@ -9,6 +9,7 @@ import {
   type MessageState,
   type PlannedMessage,
 } from '../message/message.js';
+import { WORDS_OF_MAIL } from '../message/new-words.js';
 import { letGo } from '../message/expiry.js';
 import { PAUSED_BY_READER } from '../message/state-reasons.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
@@ -184,7 +185,7 @@ export class MessagesQueries {
       `select m.id, m.kind, m.class, ${SHOWN_STATE} as state, m.state_reason as "stateReason", m.subscriber_id as "subscriberId",
          m.broadcast_id as "broadcastId", m.funnel_key as "funnelKey", m.step_key as "stepKey", t.key as template, m.message_id_header as "messageId",
          m.attempt as attempts, m.due_at as "dueAt", m.accepted_at as "acceptedAt", m.created_at as "createdAt"
-       from message m join email_template t on t.id = m.email_template_id
+       from message m join email_template t on t.id = ${WORDS_OF_MAIL}
        where ($1::bigint is null or m.id = $1) and ($2::bigint is null or m.subscriber_id = $2) and ${isIn(filter.state)} and ${walkOf(filter)} limit $4`,
       [
         ...[filter.id ?? null, filter.subscriberId ?? null, filter.beforeId ?? MAX_ID, filter.limit],

@@ -145,7 +145,7 @@ export class VirtualBroadcasts {
       priority: given.priority ?? USUAL_PRIORITY,
       ...{ state: 'scheduled', stateReason: null, scheduledAt: begins, timing, expiresAt },
       ...{ createdAt: startedBy, startedAt: null, plannedAt: null, endedAt: null, decideAt: null },
-      ...{ pausedAt: null, letGoAt: null },
+      ...{ pausedAt: null, letGoAt: null, reworded: null, rewordedAt: null },
       ...{ decision: null, resendOf, resentBy: null, cursor: '0', lastSubscriberId: null },
       ...{ planned: 0, withoutZone: 0, hourPassed: 0, stoppedArms: [], lookedAt: null },
     };

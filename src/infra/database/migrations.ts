@@ -106,6 +106,7 @@ import { JudgedReports1766130000000 } from './migrations/1766130000000-judged-re
 import { MessagesByState1766150000000 } from './migrations/1766150000000-messages-by-state.js';
 import { JudgedSequences1766190100000 } from './migrations/1766190100000-judged-sequences.js';
 import { HoursOfPlanned1766200100000 } from './migrations/1766200100000-hours-of-planned.js';
+import { NewWords1766200200000 } from './migrations/1766200200000-new-words.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -217,4 +218,5 @@ export const migrations = [
   MessagesByState1766150000000,
   JudgedSequences1766190100000,
   HoursOfPlanned1766200100000,
+  NewWords1766200200000,
 ];

@@ -1,0 +1,19 @@
+import { z } from 'zod';
+
+const count = z.number().int();
+
+export const wordsResults = z
+  .array(
+    z.object({
+      templateId: z.string().meta({ description: 'The version, as under `templates`.' }),
+      template: z.string(),
+      subject: z.string().meta({ description: 'As it was written, variables and all.' }),
+      isCurrent: z.boolean().meta({ description: 'Whether mails that wait go with it.' }),
+      ...{ sent: count, opened: count, clicked: count, bounced: count, complained: count },
+    }),
+  )
+  .nullable()
+  .meta({
+    description:
+      'The same by the words that the mails went with, the first ones first; null where those were not changed in a pause.',
+  });
