@@ -1,5 +1,6 @@
 import { DAY_MS, MINUTE_MS } from '../../values/time-units.js';
 import { closesAt, isWholeWeek, opensAt, type OpenHours } from '../../values/week-hours.js';
+import { timeZoneOr } from '../../values/zoned-time.js';
 import { quotaFor, rateOf, refill, spend, utcDay, type Bucket } from './token-bucket.js';
 
 /** Nobody plans further ahead; beyond it a bucket counts as one that lets nothing through. */
@@ -62,7 +63,8 @@ export function passMs(
 }
 
 function groupOf(groups: Map<string, Group>, { hours = null }: Arrival): Group {
-  const kept = hours === null || isWholeWeek(hours.spans) ? null : hours;
+  const isAlways = hours === null || isWholeWeek(hours.spans);
+  const kept = isAlways ? null : { ...hours, timeZone: timeZoneOr(hours.timeZone, 'UTC').zone };
   const key = kept === null ? '' : JSON.stringify(kept);
   const known = groups.get(key);
   if (known !== undefined) return known;

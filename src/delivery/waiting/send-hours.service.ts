@@ -91,7 +91,9 @@ export class SendHours {
     const moved = rows.flatMap(({ id, spans, timeZone: before, zone, fallback, ...mail }) => {
       const { zone: timeZone } = timeZoneOr(zone, fallback);
       const hours = { spans, timeZone };
-      return timeZone === before ? [] : [{ id, hours, dueAt: dueByNewClock(mail, { before, hours, now }) }];
+      if (timeZone === before) return [];
+      const known = timeZoneOr(before, 'UTC').zone;
+      return [{ id, hours, dueAt: dueByNewClock(mail, { before: known, hours, now }) }];
     });
     if (moved.length === 0) return;
     await this.learn(moved.map(({ hours }) => hours));
@@ -130,7 +132,9 @@ export class SendHours {
       'select id, spans, time_zone as "timeZone" from send_hours where id = any($1::int[])',
       [unknown],
     );
-    for (const { id, ...hours } of rows) this.#hours.set(id, hours);
+    // A clock that is not known here would stop this claim, and each after it, with everybody's mails.
+    for (const { id, spans, timeZone } of rows)
+      this.#hours.set(id, { spans, timeZone: timeZoneOr(timeZone, 'UTC').zone });
   }
 }
 

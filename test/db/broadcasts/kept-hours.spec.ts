@@ -150,6 +150,19 @@ describe('a broadcast at an hour on each reader’s clock', () => {
     expect(await keptUntil('04T01:00', { expiresAt: new Date('2026-03-04T10:00:00Z') })).toHaveLength(1);
   });
 
+  it('let nobody’s mail go where one had the hours of a clock that this machine does not know', async () => {
+    const { db } = desk.t;
+    await desk.people(2);
+    await broadcast('12:00');
+    await at('03T11:00');
+    // As one with a newer list of time zones has written it.
+    await db.query(
+      `with newer as (insert into send_hours (spans, time_zone) select spans, 'Europe/Springfield' from send_hours limit 1 returning id)
+       update message set send_hours_id = (select id from newer) where address = 'p1@example.com'`,
+    );
+    expect(await at('03T12:00')).toEqual(['p1@example.com', 'p2@example.com']);
+  });
+
   it.each<[string, Parameters<typeof keptUntil>[1]]>([
     ['which those past it get at once', { ifPassed: 'send' }],
     ['behind which nobody is to get it', { ifPassed: 'skip' }],
