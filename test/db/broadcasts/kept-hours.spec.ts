@@ -150,6 +150,12 @@ describe('a broadcast at an hour on each reader’s clock', () => {
     expect(await keptUntil('04T01:00', { expiresAt: new Date('2026-03-04T10:00:00Z') })).toHaveLength(1);
   });
 
+  it('expired in the minutes behind its hour, as the others of the night go first then: it goes before', async () => {
+    expect(await keptUntil('04T01:00', { expiresAt: new Date('2026-03-04T11:04:00Z') })).toHaveLength(1);
+    await desk.clear();
+    expect(await keptUntil('04T01:00', { expiresAt: new Date('2026-03-04T11:06:00Z') })).toHaveLength(0);
+  });
+
   it('let nobody’s mail go where one had the hours of a clock that this machine does not know', async () => {
     const { db } = desk.t;
     await desk.people(2);
