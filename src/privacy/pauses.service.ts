@@ -2,6 +2,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { MessagesService } from '../delivery/planning/messages.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { Wake } from '../infra/jobs/wake.js';
+import { ADVANCE_DUE } from '../sequences/enrollments/enrolling.service.js';
 import { EnrollmentsService } from '../sequences/enrollments/enrollments.service.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import type { PauseDays } from './preferences.js';
@@ -18,6 +20,7 @@ export class PausesService {
     private readonly subscribers: SubscribersService,
     private readonly enrollments: EnrollmentsService,
     private readonly messages: MessagesService,
+    private readonly wake: Wake,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -43,9 +46,15 @@ export class PausesService {
     });
   }
 
-  /** Called every minute: ends pauses whose time has come, and lets go of what was held for one that is over. */
+  /**
+   * Called every minute: ends pauses whose time has come, and lets go of what was held for one that is over. Together: a step behind
+   * such a mail would have its turn between the two.
+   */
   async endDue(): Promise<void> {
-    await this.subscribers.endPauses(this.clock.now());
-    await this.dataSource.transaction(async (manager) => this.messages.releasePaused(manager));
+    await this.dataSource.transaction(async (manager) => {
+      const ended = await this.subscribers.endPauses(manager, this.clock.now());
+      await this.messages.releasePaused(manager);
+      if (ended > 0) await this.wake.notify(manager, ADVANCE_DUE);
+    });
   }
 }

@@ -265,9 +265,13 @@ export class SubscribersService {
     return rows[0]?.before ?? null;
   }
 
-  /** Ends the pauses whose time has come. Served by `subscriber_paused`. */
-  async endPauses(now: Date): Promise<void> {
-    await this.dataSource.query('update subscriber set paused_until = null where paused_until <= $1', [now]);
+  /** Ends the pauses whose time has come; returns how many. Served by `subscriber_paused`. */
+  async endPauses(manager: EntityManager, now: Date): Promise<number> {
+    const [, count]: [unknown[], number] = await manager.query(
+      'update subscriber set paused_until = null where paused_until <= $1',
+      [now],
+    );
+    return count;
   }
 
   /** Null empties a field; what is left out stays. Returns fields and time zone as they were. Throws `SUBSCRIBER_NOT_FOUND`. */

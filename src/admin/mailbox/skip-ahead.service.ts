@@ -60,6 +60,7 @@ export class SkipAheadService {
     const { offsetMs } = this.clock;
     await this.dataSource.transaction(async (manager) => {
       await manager.query(`select pg_notify($1, $2)`, [CLOCK_CHANNEL, String(offsetMs)]);
+      await this.wake.notify(manager, 'privacy.end-pauses');
       await this.wake.notify(manager, 'sequences.advance-due');
       await this.wake.notify(manager, PLAN_BROADCASTS);
       await this.wake.notify(manager, 'delivery.send-due');

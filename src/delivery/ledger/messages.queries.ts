@@ -14,6 +14,7 @@ import { letGo } from '../message/expiry.js';
 import { PAUSED_BY_READER } from '../message/state-reasons.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
 import { ERASED } from '../../subscribers/erased.js';
+import { countAnew } from './counted-anew.queries.js';
 
 /** No row is behind it. */
 const MAX_ID = '9223372036854775807';
@@ -135,15 +136,25 @@ export class MessagesQueries {
     );
   }
 
-  /** Held for a reader's pause that is over. Not late: they wanted it so. Served by `message_held`. */
+  /** Held for a reader's pause that is over. Not late: they wanted it so; the steps behind count from now. Served by `message_held`. */
   async releasePaused(manager: EntityManager, now: Date): Promise<number> {
+    const held: { id: string; enrollmentId: string | null }[] = await manager.query(
+      `select p.id, p.enrollment_id as "enrollmentId" from message p where p.state = 'held' and p.state_reason = $1 and not exists (
+         select 1 from subscriber s where s.id = p.subscriber_id and s.paused_until is not null)
+       order by p.id limit 5000`,
+      [PAUSED_BY_READER],
+    );
+    await countAnew(
+      manager,
+      held.flatMap(({ enrollmentId }) => enrollmentId ?? []),
+      now,
+    );
     const [, count]: [unknown[], number] = await manager.query(
       `update message m set ${letGo('$1::timestamptz')}
-       from (select p.id from message p where p.state = 'held' and p.state_reason = $2 and not exists (
-           select 1 from subscriber s where s.id = p.subscriber_id and s.paused_until is not null)
-         order by p.id limit 5000 for update of p skip locked) h
+       from (select p.id from message p where p.id = any($3::bigint[]) and p.state = 'held' and p.state_reason = $2
+         order by p.id for update of p skip locked) h
        where m.id = h.id`,
-      [now, PAUSED_BY_READER],
+      [now, PAUSED_BY_READER, held.map(({ id }) => id)],
     );
     return count;
   }

@@ -6,6 +6,7 @@ import { Wake } from '../../infra/jobs/wake.js';
 import { notFound } from '../../values/not-found.js';
 import { letGo } from '../message/expiry.js';
 import { SEQUENCE_PAUSED } from '../message/state-reasons.js';
+import { countAnew } from '../ledger/counted-anew.queries.js';
 import { SEND_DUE } from '../ledger/send-due.js';
 
 /** So many rows in one transaction. */
@@ -64,7 +65,7 @@ export class SequencePauses {
   ): Promise<boolean> {
     const rows: unknown[] = await manager.query(
       `insert into sequence_pause (funnel_key, reason, paused_at) values ($1, $2, $3)
-       on conflict (funnel_key) do update set reason = excluded.reason, paused_at = excluded.paused_at, resumed_at = null
+       on conflict (funnel_key) do update set reason = excluded.reason, paused_at = excluded.paused_at, resumed_at = null, released_at = null
        where sequence_pause.resumed_at is not null returning funnel_key`,
       [funnelKey, reason, this.clock.now()],
     );
@@ -95,10 +96,7 @@ export class SequencePauses {
          where funnel_key = $1 and resumed_at is null returning paused_at as "pausedAt"`,
         [funnelKey, now, BY_OWNER],
       );
-      for (const { pausedAt } of ended) {
-        await this.lengthenWaits(manager, funnelKey, { pausedAt, now });
-        await this.lengthenDelays(manager, funnelKey, { pausedAt, now });
-      }
+      for (const { pausedAt } of ended) await this.lengthenWaits(manager, funnelKey, { pausedAt, now });
       await this.alerts.resolve(alertKey(funnelKey), manager);
       await this.wake.notify(manager, RELEASE_PAUSED);
       return ended.length === 0 ? 0 : this.waiting(manager, funnelKey);
@@ -169,39 +167,6 @@ export class SequencePauses {
     );
   }
 
-  /**
-   * The step behind a mail that was held comes as much later as that does: its delay counts from the mail, and both would go in one
-   * minute; that of an arm, too, which is a wait without `came_at`. Hours that a step keeps are looked at when it is due. Who stood
-   * still for it has their time in `planned_for`. A step with a date of its own (`until`, `untilField`) keeps it, and one that expires is not
-   * moved behind that (in any zone): sooner rather than never. Who waits for the end of their own pause goes on waiting for it.
-   */
-  private async lengthenDelays(
-    manager: EntityManager,
-    funnelKey: string,
-    { pausedAt, now }: { pausedAt: Date; now: Date },
-  ): Promise<void> {
-    await manager.query(
-      `with waited as materialized (
-         select enrollment_id as id, greatest($3::timestamptz - greatest($2::timestamptz, max(due_at)), interval '0') as time from message
-         where state = 'held' and state_reason = $4 and funnel_key = $1 and due_at < $3 group by enrollment_id),
-       dated as materialized (
-         select v.id as version_id, s.node ->> 'key' as step_key, case when s.node ?| '{until,untilField}' then '-infinity'::timestamptz
-             else left(s.node ->> 'expires', 10)::date::timestamp at time zone 'utc' - interval '14 hours' end as until
-         from sequence q join sequence_version v on v.sequence_id = q.id
-           cross join lateral jsonb_array_elements(v.definition -> 'nodes') as s (node)
-         where q.funnel_key = $1 and s.node ?| '{until,untilField,expires}')
-       update enrollment e set next_at = w.at, planned_for = null, wait_until = case when e.wait_until is not null then w.at end
-       from (select n.id, coalesce(n.next_at, n.planned_for) + h.time as at from waited h join enrollment n on n.id = h.id
-         where n.status = 'active' and (n.wait_until is null or n.came_at is null) and not exists (
-           select 1 from dated d where d.version_id = n.version_id and d.step_key = n.step_key
-             and d.until <= coalesce(n.next_at, n.planned_for) + h.time)
-           and not exists (select 1 from subscriber s where s.id = n.subscriber_id and s.paused_until = n.next_at)
-         order by n.id for update of n) w
-       where e.id = w.id`,
-      [funnelKey, pausedAt, now, SEQUENCE_PAUSED],
-    );
-  }
-
   private async waiting(manager: EntityManager, funnelKey: string): Promise<number> {
     const [row]: { count: number }[] = await manager.query(
       `select count(*)::int as count from message where state = 'held' and state_reason = $2 and funnel_key = $1`,
@@ -210,16 +175,41 @@ export class SequencePauses {
     return row?.count ?? 0;
   }
 
+  /**
+   * The next mails, and the steps behind them, which count from now on. People stand still until the last of them is let go, so none
+   * has a step before its mail, also where a crash comes between two batches.
+   */
   private async releaseSome(manager: EntityManager): Promise<number> {
+    const now = this.clock.now();
+    const held: { id: string; enrollmentId: string | null }[] = await manager.query(
+      `select h.id, h.enrollment_id as "enrollmentId" from message h where h.state = 'held' and h.state_reason = $1 and not exists (
+         select 1 from sequence_pause p where p.funnel_key = h.funnel_key and p.resumed_at is null)
+       order by h.id limit $2`,
+      [SEQUENCE_PAUSED, BATCH],
+    );
+    await countAnew(
+      manager,
+      held.flatMap(({ enrollmentId }) => enrollmentId ?? []),
+      now,
+    );
     const [, count]: [unknown[], number] = await manager.query(
       `update message m set ${letGo('$1::timestamptz')}
-       from (select h.id from message h where h.state = 'held' and h.state_reason = $2 and not exists (
-           select 1 from sequence_pause p where p.funnel_key = h.funnel_key and p.resumed_at is null)
-         order by h.id limit $3 for update of h skip locked) w
+       from (select h.id from message h where h.id = any($3::bigint[]) and h.state = 'held' and h.state_reason = $2
+         order by h.id for update of h skip locked) w
        where m.id = w.id`,
-      [this.clock.now(), SEQUENCE_PAUSED, BATCH],
+      [now, SEQUENCE_PAUSED, held.map(({ id }) => id)],
     );
     if (count > 0) await this.wake.notify(manager, SEND_DUE);
+    if (held.length < BATCH) await this.endReleased(manager, now);
     return count;
+  }
+
+  /** Pauses whose mails have all been let go are over for their people, too. */
+  private async endReleased(manager: EntityManager, now: Date): Promise<void> {
+    await manager.query(
+      `update sequence_pause p set released_at = $1 where p.resumed_at is not null and p.released_at is null and not exists (
+         select 1 from message h where h.state = 'held' and h.state_reason = $2 and h.funnel_key = p.funnel_key)`,
+      [now, SEQUENCE_PAUSED],
+    );
   }
 }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { ANEW } from '../../delivery/ledger/counted-anew.queries.js';
 import type { SequenceDefinition } from '../../sequences/steps/definition.js';
 import type { PathShares } from './choices.js';
 import { boughtForGoodSql } from '../../sequences/offers/owners.queries.js';
@@ -111,7 +112,7 @@ export class ForecastQueries {
            join enrollment e on e.subscriber_id = o.subscriber_id and e.version_id = a.version_id and e.status = 'active'
          group by e.id)
        select e.version_id as "versionId", e.step_key as "stepKey", s.time_zone as "timeZone", count(*)::int as count,
-         min(t.due_at) as "nextAt", min(e.wait_until) as "waitUntil", e.had::text as had, w.done, owner.owns
+         min(t.due_at) as "nextAt", min(nullif(e.wait_until, ${ANEW})) as "waitUntil", e.had::text as had, w.done, owner.owns
        from enrollment e join subscriber s on s.id = e.subscriber_id
          cross join lateral (select greatest(coalesce(e.next_at, $5), s.paused_until) as due_at) t
          left join lateral (

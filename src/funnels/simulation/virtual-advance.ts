@@ -104,12 +104,12 @@ function dueRows({ record }: VirtualRun, now: Date): DueGroup[] {
     .toSorted(
       (a, b) => (a.nextAt?.getTime() ?? 0) - (b.nextAt?.getTime() ?? 0) || Number(a.id) - Number(b.id),
     )
-    .map(({ id, sequence, stepKey, nextAt, waitUntil, hoursOf = null, had = null }) => ({
+    .map(({ id, sequence, stepKey, nextAt, waitUntil, isAnew = false, hoursOf = null, had = null }) => ({
       ...{ versionId: sequence, stepKey: stepKey ?? '', data: '{}', hoursOf, had },
       ...{ status: statusOf(record, now), timeZone: record.timeZone },
       people: { ids: [id], subscriberIds: ['1'], emails: [''], emailKeys: [''] },
       lateSinceMs: lateSince(nextAt?.getTime() ?? 0, now),
-      wait: waitUntil === null ? 'new' : waitUntil <= now ? 'over' : 'pending',
+      wait: isAnew ? 'anew' : waitUntil === null ? 'new' : waitUntil <= now ? 'over' : 'pending',
     }));
 }
 
@@ -167,6 +167,7 @@ function stand(run: VirtualRun, one: VirtualEnrollment, next: NextState, now: Da
     cameAt: typeof next.cameAt === 'string' ? cameAt[next.cameAt] : next.cameAt,
     watches: next.watches,
     hoursOf: next.hoursOf,
+    isAnew: false,
   });
   if (next.status === 'completed') run.tell(now, { what: 'completed', sequence });
   else if (next.status === 'exited')

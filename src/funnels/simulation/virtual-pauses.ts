@@ -1,7 +1,10 @@
 import type { PauseDays } from '../../privacy/preferences.js';
 import { activeOf, type VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
-import { DAY_MS } from '../../values/time-units.js';
+import { isAsking, type SequenceNode } from '../../sequences/steps/definition.js';
+import { addDuration } from '../../values/duration.js';
+import { DAY_MS, HOUR_MS } from '../../values/time-units.js';
+import { nodeOf } from './virtual-sequences.js';
 
 /** As `PausesService.begin`: in place of a pause that is under way. */
 export function beginPause(run: VirtualRun, days: PauseDays, now: Date): void {
@@ -42,6 +45,23 @@ function over(run: VirtualRun, now: Date): void {
   run.tell(now, { what: 'pause over' });
   for (const mail of run.record.mails) {
     if (mail.state !== 'held' || mail.heldFor !== 'reader') continue;
+    countAnew(run, mail.enrollmentId, now);
     Object.assign(mail, { state: 'ready', heldFor: null, dueAt: mail.dueAt > now ? mail.dueAt : now });
   }
+}
+
+/** As `countAnew` of the mails. */
+function countAnew({ record, funnels }: VirtualRun, enrollmentId: string | null, now: Date): void {
+  const one = activeOf(record).find(({ id }) => id === enrollmentId);
+  if (!one || (one.cameAt ?? null) !== null) return;
+  const node = nodeOf(funnels, one.sequence, one.stepKey ?? '');
+  if (node === undefined || expiresBefore(node, now)) return;
+  Object.assign(one, { nextAt: now, waitUntil: null, isAnew: true });
+}
+
+function expiresBefore(node: SequenceNode, from: Date): boolean {
+  if (isAsking(node) || node.expires === undefined) return false;
+  const earliest = Date.parse(node.expires.slice(0, 10)) - 14 * HOUR_MS;
+  const due = node.delay === null ? from : addDuration(from, node.delay, 'UTC');
+  return due.getTime() >= earliest;
 }

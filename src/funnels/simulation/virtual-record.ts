@@ -18,6 +18,8 @@ export interface VirtualEnrollment {
   stepKey: string | null;
   nextAt: Date | null;
   waitUntil: Date | null;
+  /** Their step counts from their next turn. */
+  isAnew?: boolean;
   /** When they came to the step, where that was not at `nextAt`. */
   cameAt?: Date | null;
   watches: string[] | null;

@@ -104,6 +104,7 @@ import { PausesLeft1765990200000 } from './migrations/1765990200000-pauses-left.
 import { LeavingsKnown1766100000000 } from './migrations/1766100000000-leavings-known.js';
 import { JudgedReports1766130000000 } from './migrations/1766130000000-judged-reports.js';
 import { MessagesByState1766150000000 } from './migrations/1766150000000-messages-by-state.js';
+import { ReleasedPauses1766180100000 } from './migrations/1766180100000-released-pauses.js';
 import { JudgedSequences1766190100000 } from './migrations/1766190100000-judged-sequences.js';
 import { HoursOfPlanned1766200100000 } from './migrations/1766200100000-hours-of-planned.js';
 import { NewWords1766200200000 } from './migrations/1766200200000-new-words.js';
@@ -216,6 +217,7 @@ export const migrations = [
   LeavingsKnown1766100000000,
   JudgedReports1766130000000,
   MessagesByState1766150000000,
+  ReleasedPauses1766180100000,
   JudgedSequences1766190100000,
   HoursOfPlanned1766200100000,
   NewWords1766200200000,

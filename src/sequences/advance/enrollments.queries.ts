@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { RESTORED_UNTIL } from '../../delivery/generation/generation.queries.js';
+import { ANEW } from '../../delivery/ledger/counted-anew.queries.js';
 import { arrayLiteral } from '../../infra/database/array-literal.js';
 import type { DueGroup } from './due-group.js';
 import type { BatchPlan, Decision, Grant } from './batch-plan.js';
@@ -53,7 +54,7 @@ export class EnrollmentsQueries {
        restored as materialized (select ${RESTORED_UNTIL} as until),
        stopped as materialized (
          select v.id from sequence_pause p join sequence q on q.funnel_key = p.funnel_key
-           join sequence_version v on v.sequence_id = q.id where p.resumed_at is null),
+           join sequence_version v on v.sequence_id = q.id where p.released_at is null),
        first as materialized (select data from due limit 1),
        last as materialized (select next_at, id from due order by next_at desc, id desc limit 1)
        select (select data::text from first) as data, (select id from last) as "lastId",
@@ -62,14 +63,14 @@ export class EnrollmentsQueries {
            || case when s.email = s.email_key then '' else s.email end || E'\t'
            || d.version_id || E'\t' || d.step_key || E'\t' || case when s.status = 'active' and d.version_id in (select id from stopped)
              and (d.next_at < (select until from restored)) is not true then 'stopped' else s.status end || E'\t' || coalesce(s.time_zone, '') || E'\t'
-           || case when d.wait_until is null then 'new' when d.wait_until <= $1 then 'over' else 'pending' end || E'\t'
+           || case when d.wait_until is null then 'new' when d.wait_until = ${ANEW} then 'anew' when d.wait_until <= $1 then 'over' else 'pending' end || E'\t'
            || case when d.next_at < (select until from restored) then least(${HOUR}, ${BEFORE_RESTORED})::text
              when d.next_at < $1::timestamptz - interval '1 hour' then ${HOUR}::text else '' end || E'\t'
            || coalesce(d.hours_of, '') || E'\t' || coalesce(d.had::text, '') || E'\t' || case when d.data = (select data from first) then '' else d.data::text end,
            E'\n') as lines
        from due d cross join lateral (
          select p.email, p.email_key, p.time_zone,
-           case when p.status = 'active' and p.paused_until > $1 then 'paused' else p.status end as status
+           case when p.status = 'active' and p.paused_until is not null then 'paused' else p.status end as status
          from subscriber p where p.id = d.subscriber_id offset 0) s`,
       [now, limit, new Date(after?.nextAtMs ?? 0), after?.id ?? '0'],
     );
@@ -156,7 +157,7 @@ export class EnrollmentsQueries {
          select n.id from sequence q cross join lateral (
            select e.id from enrollment e where e.sequence_id = q.id and e.status = 'active' and e.next_at is null
              and e.planned_for < case when exists (
-               select 1 from sequence_pause p where p.funnel_key = q.funnel_key and p.resumed_at is null)
+               select 1 from sequence_pause p where p.funnel_key = q.funnel_key and p.released_at is null)
                then (select until from restored) else 'infinity' end
            order by e.planned_for limit $2 for update skip locked) n limit $2)
        update enrollment e set planned_for = null,

@@ -107,8 +107,8 @@ export interface Facts {
   promise(this: void, offer: string): Promised | null;
   /** The product that an offer sells, where the person owns it; null for who does not. */
   owned(this: void, offer: string): string | null;
-  /** How a step that waits for something stands: it has not begun to wait, it waits, or its time is over. */
-  wait: 'new' | 'pending' | 'over';
+  /** How a step that waits for something stands: not begun, waiting, or its time is over. `anew`: they come to it now, as the mail before it goes now. */
+  wait: 'new' | 'anew' | 'pending' | 'over';
   /** The step that the turn before left its hours of; null: they have come here otherwise. */
   hoursOf: string | null;
   /** Steps that were behind the person in an earlier version, with their outcomes: they do not come again. */
@@ -140,7 +140,7 @@ export function advance(sequence: PreparedSequence, stepKey: string, facts: Fact
   const done: Done = { sent: [], effects: [], passed: [] };
   const turn: Turn = { sequence, facts, foreseen, hoursOf, hours, endedAt: null, ...done };
   let key: string | null = behindHad(sequence.nodes, stepKey, facts.had);
-  if (key !== stepKey) {
+  if (key !== stepKey || facts.wait === 'anew') {
     const stop = arrive(turn, key);
     if (stop !== null) return stop;
   }
@@ -149,7 +149,7 @@ export function advance(sequence: PreparedSequence, stepKey: string, facts: Fact
     const node = sequence.nodes.get(key);
     if (!node) break;
     const isDue = key === stepKey;
-    const wait = isDue ? facts.wait : 'new';
+    const wait = isDue && facts.wait !== 'anew' ? facts.wait : 'new';
     const next: Next = isAsking(node) ? ask(turn, node, { wait, isDue }) : run(turn, node, { wait, isDue });
     if ('stop' in next) return next.stop;
     key = behindHad(sequence.nodes, next.to, facts.had);

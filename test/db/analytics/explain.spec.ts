@@ -339,7 +339,7 @@ describe('GET /api/v1/messages/:id/explain of a mail that is due, before the nex
     expect(await decided()).toBe('NEXT_RUN');
     await sequence('resumed_at = null');
     expect(await decided()).toBe('SEQUENCE_PAUSED');
-    await sequence('resumed_at = now()');
+    await sequence('resumed_at = now(), released_at = now()');
     expect(await decided()).toBe('NEXT_RUN');
     // No worker has asked for mails since it was due, three days ago.
     await set('sending.overdue', { policy: 'ask', afterHours: 24 });

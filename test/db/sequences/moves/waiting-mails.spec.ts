@@ -161,6 +161,20 @@ describe('mails that wait while their people are taken to another version', () =
     expect(await went()).toEqual([{ step: 'story', mail: mended, state: 'accepted' }]);
   });
 
+  it('had the whole pause added to the delay of the step that people were taken to in it, which counted from then', async () => {
+    const second = (delay: number): string => `- { key: nudge, email: emails/nudge, delay: ${delay} days }`;
+    await waiting(0, [step('story'), second(2)]);
+    await days(4);
+    await edit([step('story'), second(1)], 'forward-only');
+    await days(1);
+    await letGo();
+    await days(3);
+    const [between] = await t.db.query(
+      `select extract(day from max(accepted_at) - min(accepted_at))::int as days from message`,
+    );
+    expect(between).toEqual({ days: 1 });
+  });
+
   it('got the words of another arm, where arms had one mail at two hours and one of them was given another', async () => {
     const tested = (own: string): string =>
       `- { key: story, email: emails/story, split: { judge: clicks, arms: [{ key: a, at: "09:00" }, { key: b, at: "10:00"${own} }] } }`;

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { PausesService } from '../../../../src/privacy/pauses.service.js';
 import { API_KEY } from '../../../support/app.js';
 import { openCourse, type Course } from '../course.js';
@@ -21,6 +22,12 @@ describe('the hours of a sequence, when a step or its mail is late', () => {
     await t.clear();
   });
 
+  /** The end of a reader's pause, before anybody has their turn. */
+  const endAt = async (until: Date): Promise<void> => {
+    t.clock.set(until);
+    await t.test.app.get(JobRunner, { strict: false }).run('privacy.end-pauses');
+    await t.run();
+  };
   const put = async (path: string, body: object): Promise<void> => {
     await t.test.http.put(path).set('Authorization', `Bearer ${API_KEY}`).send(body).expect(200);
   };
@@ -183,7 +190,7 @@ describe('the hours of a sequence, when a step or its mail is late', () => {
     const until = await t.test.app.get(PausesService, { strict: false }).begin(id, 7);
     await t.at('2026-01-06T09:00:00Z');
     expect(await t.place(id)).toMatchObject({ step: 'story', nextAt: until });
-    await t.at(until.toISOString());
+    await endAt(until);
     expect(await t.place(id)).toMatchObject({ step: 'story', nextAt: new Date('2026-01-13T08:00:00Z') });
   });
 
@@ -240,7 +247,7 @@ describe('the hours of a sequence, when a step or its mail is late', () => {
     await t.run();
     expect(await t.mails(early)).toEqual(['first']);
     expect(await t.mails(id)).toEqual(['a']);
-    await t.at(until.toISOString());
+    await endAt(until);
     expect((await t.mails(id)).toSorted()).toEqual(['a', 'first', 'thanks']);
     expect(await t.place(id)).toMatchObject({
       step: 'story',
