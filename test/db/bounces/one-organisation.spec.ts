@@ -108,6 +108,43 @@ describe('what comes back from a single small domain', () => {
     ]);
   });
 
+  it('stops none by five complaints where another takes its mail, for few: a domain hosted there stopped each', async () => {
+    const { id, mails } = await sent(10_000, 5);
+    await acceptedMails(office, id, 400, { group: 'other', domain: 'hosted.example' });
+    for (const domain of ['example.org', 'hosted.example'])
+      await office.db.query(
+        `insert into mail_domain (domain, group_key, mx_host, checked_at) values ($1, 'other', 'mx.hoster.example', $2)`,
+        [domain, office.clock.now()],
+      );
+    for (const one of mails) await office.complains(one);
+    await look();
+    expect(await broadcastState(office, id)).toBe('running');
+    expect(await alertOf(id)).toEqual([
+      {
+        severity: 'warning',
+        message: expect.stringContaining(
+          '5 of 405 recipients complained at hoster.example (1.23 %), 5 of them at example.org alone',
+        ),
+      },
+    ]);
+  });
+
+  it('stops none by twenty dead addresses under as many domains of one owner', async () => {
+    const { id, mails } = await sent(180, 20);
+    for (const [n, one] of mails.entries())
+      await office.db.query('update message set address = $2 where id = $1', [one, `me@n${n}.eve.example`]);
+    await comeBack(mails, DEAD);
+    expect(await broadcastState(office, id)).toBe('running');
+  });
+
+  it('stops a broadcast that half of goes there: it is about these readers', async () => {
+    const { id, mails } = await sent(30, 30);
+    for (const one of mails.slice(0, 4)) await office.complains(one);
+    expect(await broadcastState(office, id)).toBe('running');
+    await office.complains(mails[4] ?? '');
+    expect(await broadcastState(office, id)).toBe('paused');
+  });
+
   it('stops no sequence: three mailboxes of one person stopped it', async () => {
     const { id, rest, mails } = await sent(300, 3);
     await office.db.query(
