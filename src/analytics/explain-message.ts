@@ -132,13 +132,18 @@ export function explainMessage(facts: MessageFacts): Explanation {
 
 function reportRule({ verdict, reason, source, trusted, at }: MessageFacts['reports'][number]): Rule {
   const words = `${verdict}, ${inWords(reason)}`;
-  if (!trusted)
+  if (!trusted) {
+    const does =
+      verdict === 'sender'
+        ? 'counts only with those of many other readers'
+        : 'does no more than the unsubscribe link';
     return rule(
       'REPORT_DOUBTED',
       'info',
-      `A report came back that may be forged, and does no more than the unsubscribe link: ${words}.`,
+      `A report came back that may be forged, and ${does}: ${words}.`,
       at,
     );
+  }
   const how = source === 'smtp_reply' ? 'What the server said counts as' : 'A report came back';
   return rule(`REPORT_${verdict.toUpperCase()}`, 'info', `${how}: ${words}.`, at);
 }

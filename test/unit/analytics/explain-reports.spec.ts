@@ -13,11 +13,21 @@ describe('what became of a mail by what was said of it', () => {
     expect(told('imap')).toBe('A report came back: hard, no such user.');
   });
 
-  it('says of a report that may be forged that it is one: it was passed over in silence', () => {
-    const report = { verdict: 'sender', reason: 'auth_failure', source: 'smtp', trusted: false, at: LATER };
-    const { chain } = explainMessage(with_({ reports: [report] }));
-    expect(chain.find(({ code }) => code === 'REPORT_DOUBTED')?.text).toBe(
-      'A report came back that may be forged, and does no more than the unsubscribe link: sender, SPF, DKIM or DMARC failed.',
-    );
-  });
+  it.each([
+    [
+      'sender',
+      'auth_failure',
+      'counts only with those of many other readers: sender, SPF, DKIM or DMARC failed.',
+    ],
+    ['hard', 'user_unknown', 'does no more than the unsubscribe link: hard, no such user.'],
+  ])(
+    'says of a report that may be forged what it does: it was passed over in silence (%s)',
+    (verdict, reason, does) => {
+      const report = { verdict, reason, source: 'smtp', trusted: false, at: LATER };
+      const { chain } = explainMessage(with_({ reports: [report] }));
+      expect(chain.find(({ code }) => code === 'REPORT_DOUBTED')?.text).toBe(
+        `A report came back that may be forged, and ${does}`,
+      );
+    },
+  );
 });
