@@ -1,32 +1,45 @@
 import { Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { takesNoWrites } from '../infra/database/lost-connection.js';
 import { KeptPages } from '../infra/templates/kept-pages.service.js';
 import { sendPrivatePage } from '../infra/http/send-page.js';
 import { ConfirmationService } from './confirmation.service.js';
 import type { Form } from './forms.service.js';
+import { KeptSignups } from './kept-signups.service.js';
+import type { Origin } from './origin.js';
 import { footerOf } from './squeeze-page.controller.js';
 
-/** Mail scanners open every link, so opening this one changes nothing: the button confirms. */
+/**
+ * Mail scanners open every link, so opening this one changes nothing: the button confirms. A press that the database does not take is
+ * kept: the mail is open now, and hardly ever once more.
+ */
 @Controller('confirm')
 export class ConfirmController {
   constructor(
     private readonly confirmation: ConfirmationService,
+    private readonly kept: KeptSignups,
     private readonly pages: KeptPages,
     @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   @Get(':token')
   async show(@Param('token') token: string, @Res() reply: FastifyReply): Promise<void> {
-    const form = await this.confirmation.peek(token);
-    if (!form) return this.missing(reply);
-    const view = {
-      action: `/confirm/${token}`,
-      form: { title: form.content.funnelTitle },
-      sender: form.sender,
-      footer: footerOf(form),
-    };
-    sendPrivatePage(reply, 200, await this.pages.render(form.content.pages, 'pages/confirm', view));
+    if (!this.confirmation.isOurs(token)) return this.missing(reply);
+    const action = `/confirm/${token}`;
+    try {
+      const form = await this.confirmation.peek(token);
+      if (!form) return await this.missing(reply);
+      const { content, sender } = form;
+      const view = { action, form: { title: content.funnelTitle }, sender, footer: footerOf(form) };
+      sendPrivatePage(reply, 200, await this.pages.render(content.pages, 'pages/confirm', view));
+    } catch (error) {
+      if (!takesNoWrites(error)) throw error;
+      // Whose form it is nobody knows now; the button is there all the same.
+      sendPrivatePage(reply, 200, await this.pages.render(undefined, 'pages/confirm', { action }));
+    }
   }
 
   @Post(':token')
@@ -40,6 +53,19 @@ export class ConfirmController {
       userAgent: request.headers['user-agent'] ?? '',
       pageUrl: 'confirmation page',
     };
+    try {
+      await this.confirmNow(token, origin, reply);
+    } catch (error) {
+      if (!takesNoWrites(error) || !this.confirmation.isOurs(token)) throw error;
+      const userAgent = origin.userAgent.slice(0, 500);
+      const kept = { kind: 'confirmation', at: this.clock.now(), token } as const;
+      if (!(await this.kept.keep({ ...kept, origin: { ...origin, userAgent } }))) throw error;
+      const view = { isConfirmed: true };
+      sendPrivatePage(reply, 200, await this.pages.render(undefined, 'pages/mail-comes', view));
+    }
+  }
+
+  private async confirmNow(token: string, origin: Origin, reply: FastifyReply): Promise<void> {
     const confirmed = await this.confirmation.confirm(token, origin);
     if (!confirmed) return this.missing(reply);
     const { form } = confirmed;

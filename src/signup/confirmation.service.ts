@@ -133,6 +133,11 @@ export class ConfirmationService {
     return rows[0] ? this.forms.findById(this.dataSource.manager, rows[0].formId) : null;
   }
 
+  /** Whether we wrote the link. Asks nobody. */
+  isOurs(token: string): boolean {
+    return this.signupId(token) !== null;
+  }
+
   /** Pressing the button twice is pressing it once. */
   async confirm(token: string, origin: Origin): Promise<Confirmation | null> {
     const id = this.signupId(token);

@@ -18,6 +18,8 @@ const keptSchema = z.discriminatedUnion('kind', [
     source: z.object({ cookie: z.string().optional(), code: z.string().optional() }),
     headers: z.record(z.string(), z.string()),
   }),
+  /** The button of the mail that asks. */
+  z.object({ kind: z.literal('confirmation'), at: z.coerce.date(), token: z.string(), origin }),
 ]);
 
 /** What somebody has pressed while the database did not take it. */
@@ -42,7 +44,7 @@ export function writeKeptSignup(kept: KeptSignup): string {
 /** The same for whoever presses twice in one browser: that is one. From another browser it may be somebody else. */
 export function nameOfKept(secret: Buffer, kept: KeptSignup): string {
   const { ip, userAgent } = kept.origin;
-  const what = [kept.slug, kept.email.toLowerCase(), ip, userAgent];
+  const what = kept.kind === 'signup' ? [kept.slug, kept.email.toLowerCase(), ip, userAgent] : [kept.token];
   return `${createHmac('sha256', secret)
     .update(`kept-signup\0${JSON.stringify(what)}`)
     .digest('hex')}.json`;

@@ -28,7 +28,7 @@ interface Found {
 }
 
 /**
- * Sign-ups that came while the database took none. Each stands in a file of its own in `DATA_DIR/signups`, on disk before the
+ * Sign-ups and confirmations that came while the database took none. Each stands in a file of its own in `DATA_DIR/signups`, on disk before the
  * visitor is told that a mail comes, until it is in the database. Any process on that folder hands them in within a second of the
  * database's return, behind the leavings that were kept: whoever left and came back has come back. A restored backup is handed
  * none before the owner's word, as it may not be the one that stays.
@@ -164,9 +164,10 @@ export class KeptSignups implements OnApplicationShutdown {
 
   private async withoutForm(found: Found): Promise<void> {
     const { name, kept } = found;
+    const page = kept.kind === 'signup' ? `/p/${kept.slug}` : 'its address';
     if (this.clock.now().getTime() - kept.at.getTime() < FORM_GONE_MS)
-      return this.inVain(name, `there is no form at /p/${kept.slug} any more`);
-    this.#log.error(`A sign-up of a week ago is given up: there is no form at /p/${kept.slug}`);
+      return this.inVain(name, `there is no form at ${page} any more`);
+    this.#log.error(`A sign-up of a week ago is given up: there is no form at ${page}`);
     await this.remove(found);
   }
 

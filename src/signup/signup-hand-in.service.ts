@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { TrackingService } from '../tracking/tracking.service.js';
 import { parseEmailAddress } from '../values/email-address.js';
+import { ConfirmationService } from './confirmation.service.js';
 import { FormsService } from './forms.service.js';
 import type { KeptSignup } from './kept-signup.js';
 import { SignupService } from './signup.service.js';
@@ -14,11 +15,21 @@ export class SignupHandIn {
   constructor(
     private readonly forms: FormsService,
     private readonly signups: SignupService,
+    private readonly confirmation: ConfirmationService,
     private readonly tracking: TrackingService,
   ) {}
 
   /** Twice is once. */
   async take(kept: KeptSignup): Promise<HandedIn> {
+    if (kept.kind === 'confirmation') {
+      // Whatever comes of it: who has left, or was erased, is told so by nobody, as at other times by the page alone.
+      await this.confirmation.confirm(kept.token, { ...kept.origin, at: kept.at });
+      return 'done';
+    }
+    return this.signUp(kept);
+  }
+
+  private async signUp(kept: Extract<KeptSignup, { kind: 'signup' }>): Promise<HandedIn> {
     const { slug, at, name, timeZone, answers, source, consentText } = kept;
     const email = parseEmailAddress(kept.email);
     if (!email.ok) return 'done';

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { freePort } from '../../../src/infra/free-port.js';
 import { KeptSignups } from '../../../src/signup/kept-signups.service.js';
-import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
 import { newReader } from '../../support/reader.js';
@@ -184,6 +184,52 @@ describe('who signs up while the database is away', () => {
       signUp({ email: reader }).set('cookie', `ws_referral=${'x'.repeat(9_000)}`),
     );
     expect([page.status, await kept()]).toEqual([503, []]);
+  });
+});
+
+describe('who presses the button that confirms while the database is away', () => {
+  const link = async (): Promise<string> => {
+    await signUp().expect(200);
+    await t.runDue();
+    return linkIn((await t.mailsTo(reader)).at(-1) as TestMail, /\/confirm\//);
+  };
+
+  it('is on the list when it is back, with the time of the press: they saw an error, and had to come once more', async () => {
+    const button = await link();
+    t.clock.advance(MINUTE_MS);
+    const pressedAt = t.clock.now();
+    const [page, done] = await away(async () => [await t.http.get(button), await t.http.post(button)]);
+    expect(page?.text).toContain(`<form method="post" action="${button}">`);
+    expect([done?.status, done?.text.includes('You will get a mail shortly')]).toEqual([200, true]);
+    expect([await status(), (await kept()).length]).toEqual(['pending', 1]);
+    t.clock.advance(MINUTE_MS);
+    await takeUp();
+    await t.runDue();
+    expect([await status(), await kept(), (await t.mailsTo(reader)).length]).toEqual(['active', [], 2]);
+    expect(
+      await rows(`select at from consent_event where subscriber_id = $person and kind = 'confirmed'`),
+    ).toEqual([{ at: pressedAt }]);
+  });
+
+  it('is not told so by a link that we did not write', async () => {
+    const forged = (await link()).replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));
+    const codes = await away(async () => [
+      (await t.http.get(forged)).status,
+      (await t.http.post(forged)).status,
+    ]);
+    expect([codes, await kept()]).toEqual([[404, 404], []]);
+  });
+
+  it('and leaves after it has left', async () => {
+    const { unsubscribe } = await newReader(t, reader);
+    const button = linkIn((await t.mailsTo(reader))[0] as TestMail, /\/confirm\//);
+    await away(async () => {
+      await t.http.post(button).expect(200);
+      t.clock.advance(MINUTE_MS);
+      await t.http.post(unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+    });
+    await takeUp();
+    expect([await status(), await kept()]).toEqual(['unsubscribed', []]);
   });
 });
 
