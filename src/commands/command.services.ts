@@ -1,9 +1,12 @@
 import type { INestApplicationContext } from '@nestjs/common';
+import { BroadcastResends } from '../broadcasts/broadcast-resends.service.js';
 import { BroadcastUnknowns } from '../broadcasts/broadcast-unknowns.service.js';
+import { BroadcastWords } from '../broadcasts/broadcast-words.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
 import { DkimKeys } from '../delivery/signing/dkim-keys.service.js';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import { SequenceUnknowns } from '../delivery/waiting/sequence-unknowns.service.js';
+import { MessagesQueries } from '../delivery/ledger/messages.queries.js';
 import { PreflightService } from '../delivery/preflight/preflight.service.js';
 import { SignedDomains } from '../delivery/signing/signed-domains.service.js';
 import { FunnelFolders } from '../funnels/export/funnel-folders.service.js';
@@ -18,6 +21,9 @@ import { ApiKeysService } from '../infra/access/api-keys.service.js';
 export interface CommandServices {
   broadcasts: BroadcastsService;
   broadcastUnknowns: BroadcastUnknowns;
+  broadcastResends: BroadcastResends;
+  broadcastWords: BroadcastWords;
+  messages: MessagesQueries;
   sequenceUnknowns: SequenceUnknowns;
   funnels: FunnelsService;
   funnelFolders: FunnelFolders;
@@ -42,6 +48,9 @@ export function commandServices(app: INestApplicationContext): CommandServices {
   return {
     broadcasts: app.get(BroadcastsService, anywhere),
     broadcastUnknowns: app.get(BroadcastUnknowns, anywhere),
+    broadcastResends: app.get(BroadcastResends, anywhere),
+    broadcastWords: app.get(BroadcastWords, anywhere),
+    messages: app.get(MessagesQueries, anywhere),
     sequenceUnknowns: app.get(SequenceUnknowns, anywhere),
     funnels: app.get(FunnelsService, anywhere),
     funnelFolders: app.get(FunnelFolders, anywhere),

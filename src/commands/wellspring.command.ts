@@ -9,6 +9,7 @@ import { addInspectCommand } from './inspect.command.js';
 import { addLedgerCommands } from './ledger.command.js';
 import { addMailCommands } from './mails.command.js';
 import { addSimulateCommand } from './simulate.command.js';
+import { addBroadcastCommands } from './broadcasts.command.js';
 import { addUnknownCommands } from './unknown.command.js';
 import { DomainError } from '../values/domain-error.js';
 
@@ -69,6 +70,7 @@ function wellspring(tools: CommandTools, tell: (text: string) => void): Command 
   addMailCommands(program, tools);
   addLedgerCommands(program, tools);
   addUnknownCommands(program, tools);
+  addBroadcastCommands(program, tools);
   addFunnelCommands(program, tools);
   addImportCommands(program, tools);
   addSimulateCommand(program, tools);
