@@ -159,7 +159,7 @@ function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas
 }
 
 /** Throws for a body without an example, and for one that would be refused: it would mislead whoever copies it. */
-function exampleOf({ operationId, route: { example }, body }: ApiRouteDescription): Json {
+export function exampleOf({ operationId, route: { example }, body }: ApiRouteDescription): Json {
   const parsed = body?.safeParse(example);
   if (example === undefined || parsed?.success !== true)
     throw new Error(
