@@ -32,7 +32,7 @@ const SETTINGS = {
   shared_buffers: '64MB',
   // The log may be in memory.
   max_wal_size: '256MB',
-  max_connections: '200',
+  max_connections: '300',
   // Rows keep the order in which they were written, whenever a test runs: the room of those before is not given out again.
   autovacuum: 'off',
 };
