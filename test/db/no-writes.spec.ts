@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { becomesTrue } from '../../src/infra/database/postmaster.js';
 import { API_KEY, startTestApp, type TestApp } from '../support/app.js';
-
-const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
+import { OWNER, ownerPages } from '../support/owner-pages.js';
 
 describe('a database that answers and takes no writes', () => {
   let t: TestApp;
@@ -21,8 +20,7 @@ describe('a database that answers and takes no writes', () => {
       .send({ name: 'backup' })
       .expect(201);
     key = (made.body as { key: string }).key;
-    const first = await t.http.post('/admin/setup').type('form').send(OWNER).expect(303);
-    cookie = String(first.headers['set-cookie']).split(';')[0] ?? '';
+    ({ cookie } = await ownerPages(t));
     await t.dataSource.query(
       `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`,
     );

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { funnelText, openCourse, type Course } from '../sequences/course.js';
-import { type OwnerPages, ownerPages, plain, tokenIn } from './owner-pages.js';
+import { type OwnerPages, ownerPages, plain, tokenIn } from '../../support/owner-pages.js';
 
 const EDIT = '/admin/funnels/course/edit';
 const mail = (key: string): string => `- { key: ${key}, email: emails/story, delay: 1 day }`;

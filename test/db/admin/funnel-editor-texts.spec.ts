@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
-import { boxed, ownerPages, plain, tokenIn, type OwnerPages } from './owner-pages.js';
+import { boxed, ownerPages, plain, tokenIn, type OwnerPages } from '../../support/owner-pages.js';
 
 const EDIT = '/admin/funnels/niche-ebook/edit';
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
-import { boxed, type OwnerPages, ownerPages, plain, tokenIn } from './owner-pages.js';
+import { boxed, type OwnerPages, ownerPages, plain, tokenIn } from '../../support/owner-pages.js';
 import { empty } from '../../support/database.js';
 
 const NEW = '/admin/new-funnel/text';

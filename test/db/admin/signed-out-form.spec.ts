@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OwnerAccess } from '../../../src/admin/access/owner-access.service.js';
 import { startTestApp, type TestApp } from '../../support/app.js';
-import { boxed, OWNER, plain } from './owner-pages.js';
+import { boxed, OWNER, plain } from '../../support/owner-pages.js';
 
 let t: TestApp;
 /** Says that somebody has signed in with this browser before, and opens nothing. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { newReader } from '../../support/reader.js';
-import { boxed, type OwnerPages, ownerPages } from './owner-pages.js';
+import { boxed, type OwnerPages, ownerPages } from '../../support/owner-pages.js';
 
 let t: TestApp;
 let owner: OwnerPages;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { OrdersService } from '../../../src/orders/orders.service.js';
 import { START, startTestApp, type TestApp } from '../../support/app.js';
 import { gate, untilWaiting } from '../../support/database.js';
+import { OWNER, ownerPages } from '../../support/owner-pages.js';
 import { cookieOf, HEADERS, type Partner, type Partners, partnersOf } from './partners.js';
 import { newReader } from '../../support/reader.js';
 
@@ -341,8 +342,7 @@ describe('the pages of the owner', () => {
 
   it('make, change and erase affiliates, show what they brought, and pay them', async () => {
     expect((await t.http.get('/admin/affiliates')).headers['location']).toMatch(/^\/admin\/(setup|login)/);
-    const owner = { email: 'owner@example.com', password: 'three unrelated words' };
-    session = cookieOf(await t.http.post('/admin/setup').type('form').send(owner).expect(303));
+    ({ cookie: session } = await ownerPages(t));
     const typed = { name: 'Grace <b>', email: 'grace@example.com', code: 'Grace-Blog', recruiter: 'nobody' };
     const refused = await send('affiliates', typed).expect(422);
     expect(refused.text).toContain('href="#recruiter">Recruiter: no affiliate has the code');
@@ -367,7 +367,7 @@ describe('the pages of the owner', () => {
     ];
     expect(await page(`subscribers/${buyer.id}`)).toContain('>grace-blog</a>');
     t.clock.advance(31 * DAY_MS);
-    session = cookieOf(await t.http.post('/admin/login').type('form').send(owner).expect(303));
+    session = cookieOf(await t.http.post('/admin/login').type('form').send(OWNER).expect(303));
     expect(await page('payouts')).toContain('Grace');
     expect((await send('payouts', { minimum: 'much' }).expect(422)).text).toContain('id="minimum-error"');
     await send('payouts', { minimum: '10 EUR' }).expect(303);

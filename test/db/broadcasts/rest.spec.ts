@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { ownerPages } from '../../support/owner-pages.js';
 
 const BODY = {
   title: 'News of January',
@@ -329,12 +330,7 @@ describe('broadcasts by REST and on the owner’s page', () => {
     await post(`/${id}/start`).expect(200);
     await run('broadcasts.plan');
     expect((await t.http.get('/admin/broadcasts').expect(303)).headers['location']).toBe('/admin/setup');
-    const setup = await t.http
-      .post('/admin/setup')
-      .type('form')
-      .send({ email: 'owner@example.com', password: 'three unrelated words' })
-      .expect(303);
-    const cookie = String(setup.headers['set-cookie']).split(';')[0] ?? '';
+    const { cookie } = await ownerPages(t);
     const press = (action: string) => t.http.post(`/admin/broadcasts/${id}/${action}`).set('Cookie', cookie);
     const { text } = await t.http.get('/admin/broadcasts').set('Cookie', cookie).expect(200);
     expect(text).toContain('For &lt;everybody&gt;');

@@ -4,6 +4,7 @@ import { simulatePeople } from '../../../src/funnels/simulation/simulate.js';
 import { simulationFromFiles } from '../../../src/funnels/simulation/simulation-files.js';
 import { funnelText } from '../sequences/course.js';
 import { openSplitCourse, SUBJECTS, type SplitCourse } from './split-course.js';
+import { ownerPages } from '../../support/owner-pages.js';
 
 /** Monday 5 January 2026, 09:00 UTC is when each test begins. */
 describe('a split test in a sequence', () => {
@@ -146,11 +147,7 @@ describe('a split test in a sequence', () => {
     expect(b?.acted).toBe(60);
     expect(b?.lift.low).toBeGreaterThan(1);
     expect(b?.pValue).toBeLessThan(0.05);
-    const setUp = await t.test.http
-      .post('/admin/setup')
-      .type('form')
-      .send({ email: 'owner@example.com', password: 'three unrelated words' });
-    const cookie = String(setUp.headers['set-cookie']).split(';')[0] ?? '';
+    const { cookie } = await ownerPages(t.test);
     const page = await t.test.http.get('/admin/experiments').set('Cookie', cookie).expect(200);
     expect(page.text).toContain('pitch of course');
     expect(page.text).toContain('“b” brings more clicks per person');

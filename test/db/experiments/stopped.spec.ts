@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openSplitCourse, SUBJECTS, type SplitCourse } from './split-course.js';
+import { ownerPages } from '../../support/owner-pages.js';
 
 /** Monday 5 January 2026, 09:00 UTC is when each test begins. */
 describe('a split test that is stopped by hand, or explained', () => {
@@ -363,11 +364,7 @@ describe('a split test that is stopped by hand, or explained', () => {
     const post = (cookie: string) =>
       http.post(`/admin/experiments/${id}/stop`).set('Cookie', cookie).type('form').send({ arm: 'long' });
     expect((await post('')).headers['location']).toBe('/admin/setup');
-    const login = await http
-      .post('/admin/setup')
-      .type('form')
-      .send({ email: 'owner@example.com', password: 'three unrelated words' });
-    const cookie = String(login.headers['set-cookie']).split(';')[0] ?? '';
+    const { cookie } = await ownerPages({ http });
     const page = async (): Promise<string> =>
       (await http.get('/admin/experiments').set('Cookie', cookie).expect(200)).text;
     const running = await page();

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ImportJson } from '../../../src/imports/imports.schemas.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { ownerPages } from '../../support/owner-pages.js';
 import { joins, newReader, preferencesForm } from '../../support/reader.js';
 
 let t: TestApp;
@@ -317,9 +318,7 @@ it('offers all rows of its report after a dry run: those that say that somebody 
   const table = `email,status,age\n${reader.email},unsubscribed,old\nnobody,active,1\n`;
   const options = { columns: { status: 'status', age: 'createdAt' } };
   const { id } = await jobOf(table, options, true);
-  const owner = { email: 'owner@example.com', password: 'three unrelated words' };
-  const answer = await t.http.post('/admin/setup').type('form').send(owner).expect(303);
-  const cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+  const { cookie } = await ownerPages(t);
   const { text } = await t.http.get(`/admin/imports/${id}`).set('Cookie', cookie).expect(200);
   expect(text).toContain('Download 2 rows with their reasons');
 });

@@ -5,7 +5,7 @@ import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { HitRecorder } from '../../../src/tracking/hit-recorder.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { API_KEY, linkIn, startTestApp, type TestApp } from '../../support/app.js';
-import { ownerPages } from '../admin/owner-pages.js';
+import { ownerPages } from '../../support/owner-pages.js';
 import { newReader, preferencesForm, type Reader } from '../../support/reader.js';
 
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';

@@ -5,10 +5,10 @@ import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { addressHash } from '../../../src/subscribers/address-hash.js';
 import { linkIn, startTestApp, API_KEY, type TestApp, type TestMail } from '../../support/app.js';
+import { ownerPages } from '../../support/owner-pages.js';
 import { FULL, openBounceOffice } from '../bounces/bounce-office.js';
 
 const DAY_MS = 86_400_000;
-const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 
 describe('a mailbox that was full for five mails in a row', () => {
   let t: TestApp;
@@ -16,8 +16,7 @@ describe('a mailbox that was full for five mails in a row', () => {
   let mails = 0;
   beforeAll(async () => {
     t = await startTestApp();
-    const answer = await t.http.post('/admin/setup').type('form').send(OWNER).expect(303);
-    cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+    ({ cookie } = await ownerPages(t));
   });
   afterAll(async () => t.close());
 

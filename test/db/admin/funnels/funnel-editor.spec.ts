@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DemoService } from '../../../../src/funnels/demo.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
-import { boxed, ownerPages, plain, tokenIn, type OwnerPages } from '../owner-pages.js';
+import { boxed, ownerPages, plain, tokenIn, type OwnerPages } from '../../../support/owner-pages.js';
 
 const EDIT = '/admin/funnels/niche-ebook/edit';
 

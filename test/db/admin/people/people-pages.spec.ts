@@ -2,16 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { startTestApp, type TestApp } from '../../../support/app.js';
 import { untilWaiting } from '../../../support/database.js';
+import { OWNER, ownerPages } from '../../../support/owner-pages.js';
 import { zipOf } from '../../../support/zip.js';
-
-const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 
 let t: TestApp;
 let cookie = '';
 beforeAll(async () => {
   t = await startTestApp();
-  const answer = await t.http.post('/admin/setup').type('form').send(OWNER).expect(303);
-  cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+  ({ cookie } = await ownerPages(t));
   await t.dataSource.query(
     `insert into subscriber_field (key, label, type, created_at) values ('age', 'Age', 'number', now())`,
   );

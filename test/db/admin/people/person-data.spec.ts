@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
 import { newReader } from '../../../support/reader.js';
-import { type OwnerPages, ownerPages } from '../owner-pages.js';
+import { type OwnerPages, ownerPages } from '../../../support/owner-pages.js';
 
 /** They asked the owner by a letter: before, only the API could answer it. */
 describe('who asks the owner for their data by a letter', () => {

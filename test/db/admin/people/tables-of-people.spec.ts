@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
-import { OWNER, ownerPages } from '../owner-pages.js';
+import { OWNER, ownerPages } from '../../../support/owner-pages.js';
 
 let t: TestApp;
 let cookie = '';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestApp, type TestApp } from '../../../support/app.js';
+import { ownerPages } from '../../../support/owner-pages.js';
 import { newReader, type Reader } from '../../../support/reader.js';
 
 let t: TestApp;
@@ -8,9 +9,7 @@ let reader: Reader;
 beforeAll(async () => {
   t = await startTestApp();
   reader = await newReader(t, 'asked-about@example.com');
-  const owner = { email: 'owner@example.com', password: 'three unrelated words' };
-  const setup = await t.http.post('/admin/setup').type('form').send(owner).expect(303);
-  cookie = String(setup.headers['set-cookie']).split(';')[0] ?? '';
+  ({ cookie } = await ownerPages(t));
 });
 afterAll(async () => t.close());
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
-import { type OwnerPages, ownerPages, plain } from '../owner-pages.js';
+import { type OwnerPages, ownerPages, plain } from '../../../support/owner-pages.js';
 
 let t: TestApp;
 let owner: OwnerPages;

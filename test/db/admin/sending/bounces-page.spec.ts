@@ -1,17 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdminModule } from '../../../../src/admin/admin.module.js';
 import { SENDER, seedTemplate } from '../../../support/mail-seed.js';
+import { ownerPages } from '../../../support/owner-pages.js';
 import { OPENED_AT, openShop, type Shop } from '../../orders/shop.js';
-
-const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 
 describe('the page Bounces', () => {
   let shop: Shop;
   let cookie = '';
   beforeAll(async () => {
     shop = await openShop({ modules: [AdminModule], env: { BASE_URL: 'http://localhost:3000' } });
-    const answer = await shop.http.post('/admin/setup').type('form').send(OWNER).expect(303);
-    cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+    ({ cookie } = await ownerPages(shop));
   });
   afterAll(async () => shop.close());
 

@@ -3,8 +3,7 @@ import { AdminModule } from '../../../../src/admin/admin.module.js';
 import { SendingSettingsService } from '../../../../src/delivery/pacing/sending-settings.service.js';
 import { sendingSettings } from '../../../../src/delivery/pacing/sending.schemas.js';
 import { openShop, type Shop } from '../../orders/shop.js';
-
-const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
+import { ownerPages } from '../../../support/owner-pages.js';
 
 describe('the form of the limits', () => {
   let shop: Shop;
@@ -13,8 +12,7 @@ describe('the form of the limits', () => {
   beforeAll(async () => {
     shop = await openShop({ modules: [AdminModule], env: { BASE_URL: 'http://localhost:3000' } });
     settings = shop.app.get(SendingSettingsService, { strict: false });
-    const answer = await shop.http.post('/admin/setup').type('form').send(OWNER).expect(303);
-    cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+    ({ cookie } = await ownerPages(shop));
   });
   afterAll(async () => shop.close());
 

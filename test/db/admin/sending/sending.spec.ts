@@ -6,16 +6,14 @@ import { FREQUENCY_CAP, LEFT_BEHIND, OUTSIDE_HOURS } from '../../../../src/deliv
 import { insertMessage } from '../../delivery/pacing/pacing-app.js';
 import { API_KEY, OPENED_AT, openShop, type Shop } from '../../orders/shop.js';
 import { empty } from '../../../support/database.js';
-
-const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
+import { ownerPages } from '../../../support/owner-pages.js';
 
 describe('the page Sending', () => {
   let shop: Shop;
   let cookie = '';
   beforeAll(async () => {
     shop = await openShop({ modules: [AdminModule], env: { BASE_URL: 'http://localhost:3000' } });
-    const answer = await shop.http.post('/admin/setup').type('form').send(OWNER).expect(303);
-    cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+    ({ cookie } = await ownerPages(shop));
   });
   afterAll(async () => shop.close());
 

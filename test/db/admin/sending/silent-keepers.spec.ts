@@ -3,7 +3,7 @@ import { doctor } from '../../../../src/commands/doctor.probe.js';
 import { CONFIG, type Config } from '../../../../src/infra/config.js';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
 import { newReader } from '../../../support/reader.js';
-import { type OwnerPages, ownerPages } from '../owner-pages.js';
+import { type OwnerPages, ownerPages } from '../../../support/owner-pages.js';
 
 const WEEK_MS = 7 * 86_400_000;
 const MINUTE_MS = 60_000;

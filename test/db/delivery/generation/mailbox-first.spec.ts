@@ -5,6 +5,7 @@ import { GenerationGuard } from '../../../../src/delivery/generation/generation-
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { API_KEY } from '../../../support/app.js';
 import { hasDovecot, openDovecot, type Dovecot } from '../../../support/dovecot.js';
+import { ownerPages } from '../../../support/owner-pages.js';
 import { report } from '../../../support/returned-mails.js';
 import { openSmtpSink, type SmtpSink } from '../../../support/smtp-sink.js';
 import { openCourse, type Course } from '../../sequences/course.js';
@@ -104,9 +105,7 @@ describe.skipIf(!hasDovecot())('after the owner has confirmed a restored backup'
     await t.db.query(
       'create trigger refuse_poison before insert on bounce for each row execute function refuse_poison()',
     );
-    const owner = { email: 'owner@example.com', password: 'three unrelated words' };
-    const answer = await t.test.http.post('/admin/setup').type('form').send(owner).expect(303);
-    const cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+    const { cookie } = await ownerPages(t.test);
     const page = async (): Promise<string> =>
       (await t.test.http.get('/admin/sending').set('Cookie', cookie).expect(200)).text;
     const waits = 'All mails wait until the bounce mailbox has been read';

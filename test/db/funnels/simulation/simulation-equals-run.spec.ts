@@ -15,6 +15,7 @@ import { ImportsService } from '../../../../src/imports/imports.service.js';
 import { EnrollmentsService } from '../../../../src/sequences/enrollments/enrollments.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
 import { Dice } from '../../../support/dice.js';
+import { ownerPages } from '../../../support/owner-pages.js';
 import { accountOfRun, accountOfSimulation, type Account } from './accounts.js';
 import { clear, courseText, expectSame, OWNER_ZONE } from './both-worlds.js';
 import { randomScenario, type Scenario } from './random-funnels.js';
@@ -237,9 +238,7 @@ personas:
     for (const query of ['?days=0', '?days=91', '?band=49', '?years=1'])
       await test.http.get(`/api/v1/forecast${query}`).set('Authorization', `Bearer ${API_KEY}`).expect(422);
     expect((await test.http.get('/admin/forecast')).headers['location']).toMatch(/^\/admin\/(setup|login)/);
-    const owner = { email: 'owner@example.com', password: 'three unrelated words' };
-    const answer = await test.http.post('/admin/setup').type('form').send(owner).expect(303);
-    const cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
+    const { cookie } = await ownerPages(test);
     const page = await test.http.get('/admin/forecast').set('Cookie', cookie).expect(200);
     expect(page.text).toMatch(/<title>2026-03-30: 2\d \(20 to \d+\), \d of them to newcomers<\/title>/);
     expect(page.text).toMatch(

@@ -8,6 +8,7 @@ import { OrdersService } from '../../../../src/orders/orders.service.js';
 import { RefundsService } from '../../../../src/orders/refunds/refunds.service.js';
 import { API_KEY, START } from '../../../support/app.js';
 import { gate, untilWaiting } from '../../../support/database.js';
+import { ownerPages } from '../../../support/owner-pages.js';
 import { openCourse, type Course } from '../../sequences/course.js';
 
 const DAY_MS = 86_400_000;
@@ -221,9 +222,7 @@ describe('memberships', () => {
   it('are found, given, prolonged and ended on the pages of the owner', async () => {
     const { http } = course.test;
     const id = await course.person('page@example.com');
-    const owner = { email: 'owner@example.com', password: 'three unrelated words' };
-    const { headers } = await http.post('/admin/setup').type('form').send(owner).expect(303);
-    const cookie = String(headers['set-cookie']).split(';')[0] ?? '';
+    const { cookie } = await ownerPages({ http });
     const see = async (path: string) => (await http.get(path).set('Cookie', cookie).expect(200)).text;
     const send = async (path: string, form: object, status: number) => {
       const answer = await http.post(path).set('Cookie', cookie).type('form').send(form);

@@ -3,9 +3,9 @@ import { FunnelLintService } from '../../../../src/funnels/lint/funnel-lint.serv
 import { FunnelsService } from '../../../../src/funnels/funnels.service.js';
 import { API_KEY, START, startTestApp, type TestApp } from '../../../support/app.js';
 import { gate, untilWaiting } from '../../../support/database.js';
+import { ownerPages } from '../../../support/owner-pages.js';
 
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
-const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 const eur = (amountMinor: number) => ({ amountMinor, currency: 'EUR' });
 
 interface Shown {
@@ -37,8 +37,7 @@ let thanks = '';
 beforeAll(async () => {
   t = await startTestApp();
   await t.dataSource.query(`update product set membership = '12 months' where key = 'checklist'`);
-  const setUp = await t.http.post('/admin/setup').type('form').send(OWNER).expect(303);
-  cookie = String(setUp.headers['set-cookie']).split(';')[0] ?? '';
+  ({ cookie } = await ownerPages(t));
 });
 afterAll(async () => t.close());
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCommand } from '../../../../src/commands/wellspring.command.js';
 import { CONFIG, type Config } from '../../../../src/infra/config.js';
 import { API_KEY } from '../../../support/app.js';
-import { ownerPages } from '../../admin/owner-pages.js';
+import { ownerPages } from '../../../support/owner-pages.js';
 import { openSplitCourse, type SplitCourse } from '../../experiments/split-course.js';
 
 const ARMS = `judge: clicks, arms: [{ key: plain }, { key: asks, subject: "{{ subscriber.firstName }}, R&D?" }, { key: deep, email: emails/deep-dive }]`;

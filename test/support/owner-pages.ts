@@ -1,5 +1,5 @@
 import type request from 'supertest';
-import type { TestApp } from '../../support/app.js';
+import type { TestApp } from './app.js';
 
 export const OWNER = { email: 'owner@example.com', password: 'three unrelated words' };
 
@@ -10,7 +10,7 @@ export interface OwnerPages {
 }
 
 /** The pages of the web app as its signed-in owner asks for them. */
-export async function ownerPages(t: TestApp): Promise<OwnerPages> {
+export async function ownerPages(t: Pick<TestApp, 'http'>): Promise<OwnerPages> {
   const answer = await t.http.post('/admin/setup').type('form').send(OWNER).expect(303);
   const cookie = String(answer.headers['set-cookie']).split(';')[0] ?? '';
   return {
