@@ -5,7 +5,7 @@ import { opensAt, type OpenHours, type WeekSpan } from '../../values/week-hours.
 import type { SharedMail } from '../message/mail-batch.js';
 import { OUTSIDE_HOURS } from '../message/state-reasons.js';
 import { dueByNewClock, type ClockMail } from './new-clock.js';
-import { isOverBefore, type WaitingMail } from './over-before.js';
+import { expiresBeforeHours, type WaitingMail } from './expires-before-hours.js';
 
 /** A shared mail with its hours as the table has them. */
 export type NumberedMail = Omit<SharedMail, 'hours'> & { sendHoursId?: number };
@@ -58,7 +58,7 @@ export class SendHours {
         const hours = this.#hours.get(sendHoursId ?? 0);
         openings.set(sendHoursId, (until = hours === undefined ? null : opensAt(hours, now)));
       }
-      return until === null || isOverBefore(until, mail) ? [] : [{ id, until }];
+      return until === null || expiresBeforeHours(until, mail) ? [] : [{ id, until }];
     });
   }
 

@@ -8,7 +8,7 @@ import {
 } from '../../delivery/message/state-reasons.js';
 import { EXPIRY } from '../../delivery/message/expiry.js';
 import { delayed, LONGEST_SPAN_MS, type FrequencyCap } from '../../delivery/pacing/frequency-cap.js';
-import { isOverBefore } from '../../delivery/waiting/over-before.js';
+import { expiresBeforeHours } from '../../delivery/waiting/expires-before-hours.js';
 import { opensAt } from '../../values/week-hours.js';
 import type { VirtualMail } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
@@ -87,7 +87,7 @@ function isTooLate(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
   const until = mail.hours === null ? null : opensAt(mail.hours, now);
   const { kind, step, expiresAt } = mail;
   const broadcastId = kind === 'broadcast' ? step : null;
-  if (until === null || isOverBefore(until, { broadcastId, expiresAt })) return false;
+  if (until === null || expiresBeforeHours(until, { broadcastId, expiresAt })) return false;
   hold(run, mail, { until, reason: OUTSIDE_HOURS }, now);
   return true;
 }

@@ -11,6 +11,6 @@ const MARGIN_MS = 300_000;
  * Whether a mail of a broadcast would be of no use any more when its hours open: better at another hour than never, as behind
  * a pause. A step's ends with its hours, which its owner gave it beside its end.
  */
-export function isOverBefore(until: Date, { broadcastId, expiresAt = null }: WaitingMail): boolean {
+export function expiresBeforeHours(until: Date, { broadcastId, expiresAt = null }: WaitingMail): boolean {
   return broadcastId !== null && expiresAt !== null && expiresAt.getTime() - MARGIN_MS <= until.getTime();
 }
