@@ -169,22 +169,23 @@ async function weighed(db: EntityManager, tally: RefusedTally, tallied: Tallied)
   return withLoudest(tally, said, got);
 }
 
-/** The reports that `tallyOf` counts, by domain and, at the big providers, by address. Served as that. */
-async function saidOf(db: EntityManager, { id, sample, of }: Tallied): Promise<SaidOf[]> {
+/**
+ * The reports that `tallyOf` counts over all mails, by domain and, at the big providers, by address. Served by
+ * `message_broadcast_mailbox`, `bounce_broadcast` and the primary key.
+ */
+async function saidOf(db: EntityManager, { id, of }: Pick<Tallied, 'id' | 'of'>): Promise<SaidOf[]> {
   return db.query(
-    `with ended as materialized (
-       select id, state, state_reason, lower(address) as address, split_part(lane_key, '|', 2) as provider from ${ended('$4', of)} e),
-     said as (
-       select id, address, provider, case state when 'held' then 'sender' else 'hard' end as kind from ended
-       where state = 'held' or state = 'rejected' and state_reason = any($2::text[])
+    `with said as (
+       select m.id, m.address, m.lane_key, case m.state when 'held' then 'sender' else 'hard' end as kind from message m
+       where ${isEnded('$3', of)} and (m.state = 'held' or m.state = 'rejected' and m.state_reason = any($2::text[]))
        union
-       select e.id, e.address, e.provider, case when b.verdict in ('sender', 'complaint') then b.verdict else 'hard' end
-       from bounce b join ended e on e.id = b.message_id
-       where b.broadcast_id = $1 and b.trusted and b.source <> 'smtp_reply' ${since(of)}
+       select m.id, m.address, m.lane_key, case when b.verdict in ('sender', 'complaint') then b.verdict else 'hard' end
+       from bounce b join message m on m.id = b.message_id
+       where b.broadcast_id = $1 and ${isEnded('$3', of)} and b.trusted and b.source <> 'smtp_reply' ${since(of)}
          and (b.verdict in ('hard', 'sender') or b.verdict = 'soft' and b.reason = any($2::text[]) or b.verdict = 'complaint' and b.reason <> 'opt_out'))
-     select ${domainSql('address')} as domain, case when provider <> 'other' then address end as address, provider, kind, count(*)::int as count
-     from said group by 1, 2, 3, 4`,
-    [id, HARD_REASONS, sample, SENDER_REFUSALS],
+     select ${domainSql('w.address')} as domain, case when p.provider <> 'other' then lower(w.address) end as address, p.provider, w.kind, count(*)::int as count
+     from said w cross join lateral (select split_part(w.lane_key, '|', 2) as provider) p group by 1, 2, 3, 4`,
+    [id, HARD_REASONS, SENDER_REFUSALS],
   );
 }
 
@@ -196,7 +197,7 @@ async function mailsTo(
 ): Promise<{ mails: Map<string, number>; all: number }> {
   const rows: { domain: string | null; count: number }[] = await db.query(
     `select case when d.domain = any($2::text[]) then d.domain end as domain, count(*)::int as count
-     from message m cross join lateral (select ${domainSql('lower(m.address)')} as domain) d
+     from message m cross join lateral (select ${domainSql('m.address')} as domain) d
      where m.broadcast_id = $1 group by 1`,
     [id, domains],
   );
@@ -223,6 +224,9 @@ const since = (of: Tallied['of']): string =>
 
 /** $1 the broadcast, $3 how many are counted, or null; `refusals`: the reasons for which a mail is held because of the sender. */
 const ended = (refusals: string, of: Tallied['of']): string => `(
-  select id, state, state_reason, lane_key, address from message
-  where broadcast_id = $1 and (state in ('accepted', 'rejected') or state = 'held' and state_reason = any(${refusals}::text[]))
-    ${of === 'later mails' ? 'and (settled_at > (select judged_at from broadcast where id = $1)) is not false' : ''} limit $3)`;
+  select m.id, m.state, m.state_reason, m.lane_key, m.address from message m where ${isEnded(refusals, of)} limit $3)`;
+
+/** Of the message `m`. */
+const isEnded = (refusals: string, of: Tallied['of']): string =>
+  `m.broadcast_id = $1 and (m.state in ('accepted', 'rejected') or m.state = 'held' and m.state_reason = any(${refusals}::text[]))
+    ${of === 'later mails' ? 'and (m.settled_at > (select judged_at from broadcast where id = $1)) is not false' : ''}`;
