@@ -156,6 +156,32 @@ describe('a broadcast at an hour on each reader’s clock', () => {
     expect(await keptUntil('04T01:00', { expiresAt: new Date('2026-03-04T11:06:00Z') })).toHaveLength(0);
   });
 
+  it('stood in front of everybody’s mails by night, claimed a few at a time at the pace that is allowed', async () => {
+    const { app, clock, db } = desk.t;
+    await desk.people(60);
+    await db.query(`update subscriber set time_zone = 'Europe/Berlin'`);
+    await broadcast('12:00');
+    await at('03T08:00');
+    // One is of no use any more in the morning.
+    await db.query(
+      `update message set expires_at = '2026-03-04T01:00:00Z' where address = 'p60@example.com'`,
+    );
+    await app
+      .get(SendingSettingsService, { strict: false })
+      .replace(sendingSettings.parse({ global: { perSecond: 5, burst: 5 } }));
+    app.get(PacingService, { strict: false }).forgetCache();
+    clock.set('2026-03-03T23:30:00Z');
+    await desk.t.plan('other@example.net', { dueAt: clock.now() });
+    await desk.t.sendDue();
+    expect(desk.taken()).toEqual(['other@example.net', 'p60@example.com']);
+    const [rows] = await db.query(
+      `select count(*)::int as "putBack", count(*) filter (where lease_epoch > 0)::int as claimed from message
+       where state = 'ready' and due_at = '2026-03-04T11:00:00Z' and state_reason is not null`,
+    );
+    expect(rows).toMatchObject({ putBack: 59, claimed: expect.any(Number) });
+    expect(rows.claimed).toBeLessThan(10);
+  });
+
   it('let nobody’s mail go where one had the hours of a clock that this machine does not know', async () => {
     const { db } = desk.t;
     await desk.people(2);
