@@ -8,11 +8,13 @@ import {
   LATER_STEP_WENT,
   NOT_FOR_OWNER,
   ON_SUPPRESSION_LIST,
+  SEQUENCE_PAUSED,
   UNFIT_REASONS,
 } from '../message/state-reasons.js';
 import { HELD_TOO_LONG } from '../message/expiry.js';
 import { OVERDUE, RESTORED } from '../message/overdue.js';
 import { SENDER_REFUSALS } from '../replies/sender-refusal.js';
+import { PROMISED_UNTIL } from './lengthened-promises.queries.js';
 
 export interface HeldFilter {
   /** As it stands in `state_reason`. */
@@ -182,14 +184,18 @@ export class HeldQueries {
     return count;
   }
 
-  /** The next of those that are of no use any more. Locks them, and leaves those that are being changed. Reads what is held, by `message_held`. */
+  /**
+   * The next of those that are of no use any more; not yet a promise in a paused sequence, which may hold as much longer when
+   * that goes on. Locks them, and leaves those that are being changed. Reads what is held, by `message_held`.
+   */
   async endExpired(manager: EntityManager, now: Date): Promise<number> {
     const [, count]: [unknown[], number] = await manager.query(
       `update message m set state = ${withoutSending(`'expired'`)}, state_reason = ${HELD_TOO_LONG}, settled_at = clock_timestamp()
-       from (select h.id from message h where h.state = 'held' and h.expires_at <= $1
-         limit $2 for update of h skip locked) h
+       from (select m.id from message m where m.state = 'held' and m.expires_at <= $1
+           and (m.state_reason = $3 and m.expires_at = ${PROMISED_UNTIL}) is not true
+         limit $2 for update of m skip locked) h
        where m.id = h.id`,
-      [now, BATCH],
+      [now, BATCH, SEQUENCE_PAUSED],
     );
     return count;
   }

@@ -8,6 +8,7 @@ import { letGo } from '../message/expiry.js';
 import { SEQUENCE_PAUSED } from '../message/state-reasons.js';
 import { countAnew } from '../ledger/counted-anew.queries.js';
 import { SEND_DUE } from '../ledger/send-due.js';
+import { lengthenPromises } from './lengthened-promises.queries.js';
 
 /** So many rows in one transaction. */
 const BATCH = 5_000;
@@ -176,7 +177,7 @@ export class SequencePauses {
   }
 
   /**
-   * The next mails, and the steps behind them, which count from now on. People stand still until the last of them is let go, so none
+   * The next mails, and the steps behind them, which count from now on, as what the mails promise does. People stand still until the last of them is let go, so none
    * has a step before its mail, also where a crash comes between two batches.
    */
   private async releaseSome(manager: EntityManager): Promise<number> {
@@ -192,12 +193,14 @@ export class SequencePauses {
       held.flatMap(({ enrollmentId }) => enrollmentId ?? []),
       now,
     );
+    const ids = held.map(({ id }) => id);
+    await lengthenPromises(manager, ids, now);
     const [, count]: [unknown[], number] = await manager.query(
       `update message m set ${letGo('$1::timestamptz')}
        from (select h.id from message h where h.id = any($3::bigint[]) and h.state = 'held' and h.state_reason = $2
          order by h.id for update of h skip locked) w
        where m.id = w.id`,
-      [now, SEQUENCE_PAUSED, held.map(({ id }) => id)],
+      [now, SEQUENCE_PAUSED, ids],
     );
     if (count > 0) await this.wake.notify(manager, SEND_DUE);
     if (held.length < BATCH) await this.endReleased(manager, now);
