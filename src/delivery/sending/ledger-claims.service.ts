@@ -197,8 +197,8 @@ from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[]) as h (id, ep
 where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED} and m.data_at is null`;
 
 /**
- * Of the broadcasts of mails that are put back, what is due behind them with the same hours. By claims alone a million take an
- * hour where the pace allows ten at a time, and whatever else has their priority waits behind them. What is of no use then, was planned
+ * Of the broadcasts of mails that are put back, what is due behind them with the same hours. By claims alone a million take
+ * half an hour where the pace allows five at a time, and whatever else has their priority waits behind them. What is of no use then, was planned
  * for another time or was refused is left to its claim, and so is what was due before these: it may be late, or of a backup. Served by `message_ready`; waits for nobody's lock.
  */
 const PUT_OTHERS_BACK = `
