@@ -73,6 +73,8 @@ export class CountingSink {
   /** Message-ID to the number of times it was taken. */
   readonly taken = new Map<string, number>();
   readonly recipients = new Map<string, string>();
+  /** Message-ID to the subject that it was taken with; null as long as nobody asks for them. */
+  subjects: Map<string, string> | null = null;
   readonly hits: Record<SinkStage, number> = {
     connect: 0,
     helo: 0,
@@ -163,7 +165,8 @@ export class CountingSink {
   }
 
   /** Called by a session when the sink has taken responsibility for a mail. */
-  take(messageId: string, recipient: string): void {
+  take(messageId: string, recipient: string, subject = ''): void {
+    this.subjects?.set(messageId, subject);
     this.takenTotal++;
     this.taken.set(messageId, (this.taken.get(messageId) ?? 0) + 1);
     this.recipients.set(messageId, recipient);

@@ -160,8 +160,9 @@ export class SinkSession {
     const id = messageIdIn(mail);
     if (this.sink.keepLast) this.sink.last = mail.slice(0, -3);
     const recipient = this.#recipient;
+    const subject = this.sink.subjects === null ? '' : (/^subject: (.*)\r$/im.exec(mail)?.[1] ?? '');
     this.#endTransaction();
-    this.#at('dot', id, '250 2.0.0 Ok: queued', () => this.sink.take(id, recipient));
+    this.#at('dot', id, '250 2.0.0 Ok: queued', () => this.sink.take(id, recipient, subject));
     return true;
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CommandContext } from '../../../src/application.js';
+import { BroadcastWords } from '../../../src/broadcasts/broadcast-words.service.js';
 import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js';
 import { SENDER } from '../../support/mail-seed.js';
 import { comesTrue } from '../patience.js';
@@ -31,6 +32,35 @@ export const broadcastScenarios: readonly Scenario[] = [
         letGo();
         await world.finish();
         return wrong;
+      }),
+  },
+  {
+    name: 'words of a paused broadcast changed, kill -9 in the same moment, resumed, x4',
+    covers: 'F30 F35 F36',
+    short: false,
+    mails: 1,
+    run: async (world) =>
+      withBroadcast(world, 500, async (broadcasts, id, { app }) => {
+        const words = app.get(BroadcastWords, { strict: false });
+        const subjects = new Map<string, string>();
+        world.sink.subjects = subjects;
+        const gone: ReadonlySet<string>[] = [];
+        const wrong: string[] = [];
+        const letGo = keepSome(world);
+        for (let n = 1; n <= 4; n++) {
+          await world.takenReaches(n * 60);
+          const change = async (): Promise<unknown> => {
+            await broadcasts.pause(id);
+            return words.edit(id, { subject: `Words ${n}` });
+          };
+          wrong.push(...(await stands(world, change)));
+          gone.push(new Set(subjects.keys()));
+          await broadcasts.resume(id);
+          await world.hurry();
+        }
+        letGo();
+        await world.finish();
+        return [...wrong, ...(await wordsAreRight(world, subjects, gone))];
       }),
   },
   {
@@ -96,7 +126,7 @@ export const broadcastScenarios: readonly Scenario[] = [
 export async function withBroadcast(
   world: World,
   people: number,
-  work: (broadcasts: BroadcastsService, id: string) => Promise<string[]>,
+  work: (broadcasts: BroadcastsService, id: string, context: CommandContext) => Promise<string[]>,
 ): Promise<string[]> {
   await audience(world, people);
   await world.start();
@@ -104,8 +134,38 @@ export async function withBroadcast(
     const { broadcasts, id } = await startBroadcast(context);
     world.mails += people;
     await world.release();
-    return work(broadcasts, id);
+    return work(broadcasts, id, context);
   });
+}
+
+/** Each mail has the words that the ledger says it has, and none that left behind a change has those of before. */
+async function wordsAreRight(
+  world: World,
+  subjects: ReadonlyMap<string, string>,
+  gone: readonly ReadonlySet<string>[],
+): Promise<string[]> {
+  const rows = await world.sql<{ messageId: string; subject: string }>(
+    `select m.message_id_header as "messageId", t.subject from message m join email_template t on t.id = m.email_template_id
+     where m.broadcast_id is not null`,
+  );
+  const numberOf = (subject: string): number => Number(/^Words (\d)$/.exec(subject)?.[1] ?? 0);
+  const taken = rows.flatMap(({ messageId, subject }) => {
+    const got = subjects.get(messageId);
+    return got === undefined ? [] : [{ messageId, written: numberOf(subject), got: numberOf(got) }];
+  });
+  const otherwise = taken.filter(({ written, got }) => written !== got).length;
+  const old = gone.map(
+    (before, nth) => taken.filter(({ messageId, got }) => !before.has(messageId) && got <= nth).length,
+  );
+  const versions = new Set(taken.map(({ got }) => got));
+  return [
+    ...expectThat(otherwise === 0, `${otherwise} mails have other words than the ledger says`),
+    ...expectThat(
+      old.every((count) => count === 0),
+      `${old.join(', ')} mails left with the words of before`,
+    ),
+    ...expectThat(versions.size > 1, 'no mail left with new words'),
+  ];
 }
 
 /** To everybody, at once. */
