@@ -183,6 +183,7 @@ describe('broadcasts by REST and on the owner’s page', () => {
       },
       ...{ orders: 0, revenue: [], ordersOfArms: [] },
       holdout: null,
+      words: null,
     });
     const { body: again } = await post(`/${id}/resend`, { subject: 'C' }).expect(201);
     expect(again).toMatchObject({
