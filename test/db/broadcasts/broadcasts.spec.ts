@@ -301,6 +301,9 @@ describe('a broadcast', () => {
     expect(await reached({ tags: { none: ['b'] } })).toEqual(['a', 'none']);
     expect(await reached({ tags: { any: ['a'], none: ['c'] } })).toEqual(['a', 'ab']);
     expect(await reached({ tags: { any: ['unknown'] } })).toEqual([]);
+    await t.db
+      .query(`insert into funnel (key, title, definition, definition_hash, version, created_at, updated_at)
+      values ('guide', 'Guide', '{}', '', 1, now(), now())`);
     expect(await reached({ funnel: 'guide' })).toEqual([]);
     await t.db.query(`insert into sequence (key, funnel_key, title, sender, created_at, updated_at)
       values ('guide', 'guide', 'Guide', '{}', now(), now())`);
