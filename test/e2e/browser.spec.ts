@@ -159,7 +159,24 @@ describe.skipIf(executable === null)('from squeeze page to sale, in a browser on
       await expectGoodPage(page);
       await email().fill('sam@example.com');
       t.clock.advance(5_000);
+      // What was typed is sent again by itself: it stood there under an error until somebody pressed once more.
+      const later = {
+        'retry-after': '1',
+        'access-control-allow-origin': '*',
+        'access-control-expose-headers': '*',
+      };
+      const times = { times: 1 };
+      const address = '**/api/public/forms/niches';
+      await page.route(address, (route) => route.fulfill({ status: 503, headers: later }), times);
+      await page.route(address, (route) => route.abort(), times);
       await page.getByRole('button', { name: 'Send me the guide' }).click();
+      for (const seconds of [3, 1])
+        await page
+          .getByRole('alert')
+          .filter({ hasText: `sent again in ${seconds} seconds` })
+          .waitFor();
+      await page.getByRole('status').waitFor();
+      expect(phone.complaints.splice(0).length).toBeGreaterThan(0);
       await page.getByRole('status').waitFor();
       await expectGoodPage(page);
     } finally {
