@@ -15,6 +15,7 @@ import { OrdersModule } from '../orders/orders.module.js';
 import { PrivacyModule } from '../privacy/privacy.module.js';
 import { SegmentsModule } from '../segments/segments.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
+import { SignupModule } from '../signup/signup.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { AlertMails } from './alerts/alert-mails.service.js';
 import { AlertsJobs } from './alerts/alerts.jobs.js';
@@ -55,6 +56,7 @@ import { RootController } from './root.controller.js';
 import { SegmentCheck } from './segments/segment-check.service.js';
 import { SegmentPagesController } from './segments/segment-pages.controller.js';
 import { KeepersPageController } from './sending/keepers.controller.js';
+import { SequencePausesPageController } from './sending/sequence-pauses.controller.js';
 import { SendingPageController } from './sending/sending.controller.js';
 import { SkipAheadService } from './mailbox/skip-ahead.service.js';
 import { TagPagesController } from './people/tag-pages.controller.js';
@@ -78,6 +80,7 @@ import { WhyController } from './people/why.controller.js';
     PrivacyModule,
     SegmentsModule,
     SequencesModule,
+    SignupModule,
     SubscribersModule,
   ],
   controllers: [
@@ -101,6 +104,7 @@ import { WhyController } from './people/why.controller.js';
     WhyController,
     MailboxController,
     SendingPageController,
+    SequencePausesPageController,
     KeepersPageController,
     LimitsController,
     BouncesPageController,

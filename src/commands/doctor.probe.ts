@@ -12,6 +12,7 @@ import { DomainCheckService } from '../delivery/domains/domain-check.service.js'
 import type { RemoteHosts } from '../delivery/domains/remote-hosts.js';
 import type { DnsResolver } from '../infra/dns.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import { KeptSignups } from '../signup/kept-signups.service.js';
 import { Keepers } from '../subscribers/keepers.service.js';
 import { SmtpSession } from '../delivery/relays/smtp-session.transport.js';
 import { durabilityInWords } from '../infra/database/durable-commits.js';
@@ -46,7 +47,8 @@ export async function doctor(context: CommandContext, options: DoctorOptions = {
   return [...here, ...domains];
 }
 
-async function installation({ config, dataSource, app }: CommandContext): Promise<Check[]> {
+async function installation(context: CommandContext): Promise<Check[]> {
+  const { config, dataSource, app } = context;
   return Promise.all([
     check('database', async () => {
       const rows: { server_version: string }[] = await dataSource.query('show server_version');
@@ -84,6 +86,22 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
         throw new Error(`nothing is sent: ${state.reason}; see wellspring ledger confirm --help`);
       return 'mails may go out';
     }),
+    ...keptChecks(context),
+    check('bounces', async () => app.get(IntakeWatch, { strict: false }).inWords()),
+    ...[config.bounceImapUrl ?? []]
+      .flat()
+      .map(async (url) => check('bounce mailbox', async () => tryMailbox(new URL(url), SERVER_LIMIT_MS))),
+    check('address', async () => {
+      if (!config.mailboxOn && !config.baseUrl.startsWith('https://'))
+        throw new Error('BASE_URL: links in mails should start with https://');
+      return config.baseUrl;
+    }),
+  ]);
+}
+
+/** What came while the database took nothing. */
+function keptChecks({ config, app }: CommandContext): Promise<Check>[] {
+  return [
     check('leavings', async () => {
       const silent = await app
         .get(Keepers, { strict: false })
@@ -95,16 +113,15 @@ async function installation({ config, dataSource, app }: CommandContext): Promis
           'start that process again on its folder, or say on the page Sending that it is gone for good',
       );
     }),
-    check('bounces', async () => app.get(IntakeWatch, { strict: false }).inWords()),
-    ...[config.bounceImapUrl ?? []]
-      .flat()
-      .map(async (url) => check('bounce mailbox', async () => tryMailbox(new URL(url), SERVER_LIMIT_MS))),
-    check('address', async () => {
-      if (!config.mailboxOn && !config.baseUrl.startsWith('https://'))
-        throw new Error('BASE_URL: links in mails should start with https://');
-      return config.baseUrl;
+    check('sign-ups', async () => {
+      const waiting = await app.get(KeptSignups, { strict: false }).waiting();
+      if (waiting === 0) return 'none waits in the data folder';
+      throw new Error(
+        `${waiting} came while the database took none and ${waiting === 1 ? 'waits' : 'wait'} in ${join(config.dataDir, 'signups')}: ` +
+          'a process that runs on this folder hands them in',
+      );
     }),
-  ]);
+  ];
 }
 
 /** Each is greeted, encrypted to and logged in at, as for a mail. */

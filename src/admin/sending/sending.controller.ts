@@ -3,9 +3,9 @@ import { GenerationGuard } from '../../delivery/generation/generation-guard.serv
 import { HeldService } from '../../delivery/waiting/held.service.js';
 import { LONGEST_WAIT_DAYS } from '../../delivery/waiting/longest-wait.js';
 import { SendingService } from '../../delivery/pacing/sending.service.js';
-import { SequencePauses } from '../../delivery/waiting/sequence-pauses.service.js';
 import { SequenceUnknowns } from '../../delivery/waiting/sequence-unknowns.service.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
+import { KeptSignups } from '../../signup/kept-signups.service.js';
 import { DomainError } from '../../values/domain-error.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
 import {
@@ -27,7 +27,7 @@ export class SendingPageController {
     private readonly guard: GenerationGuard,
     private readonly held: HeldService,
     private readonly alerts: AlertsService,
-    private readonly pauses: SequencePauses,
+    private readonly signups: KeptSignups,
     private readonly unknowns: SequenceUnknowns,
   ) {}
 
@@ -37,11 +37,13 @@ export class SendingPageController {
   }
 
   private async asItStands(unknownError: string | null = null): Promise<Answer> {
-    const [state, estimate, alerts, mailboxUntil] = await Promise.all([
+    const [state, estimate, alerts, mailboxUntil, keptSignups] = await Promise.all([
       this.sending.state(),
       this.sending.estimate(null),
       this.alerts.open(),
       this.guard.waitsForMailbox(),
+      // Of a folder that cannot be read its own alerts tell.
+      this.signups.waiting().catch(() => 0),
     ]);
     const sending = {
       maySend: state.maySend,
@@ -57,6 +59,7 @@ export class SendingPageController {
       pausedSequences: state.pausedSequences,
       pausedBroadcasts: state.pausedBroadcasts,
       alerts,
+      keptSignups,
       ...sendingPage(state),
       estimate: {
         ...estimate,
@@ -71,12 +74,6 @@ export class SendingPageController {
   @Post('confirm')
   async confirm(@Body({ schema: confirmForm }) { unsent }: ConfirmForm): Promise<Answer> {
     await this.guard.confirm(unsent);
-    return new SeeOther('/admin/sending');
-  }
-
-  @Post('sequences')
-  async resumeSequence(@Body({ schema: sequenceForm }) { funnel }: SequenceForm): Promise<Answer> {
-    await this.pauses.resume(funnel);
     return new SeeOther('/admin/sending');
   }
 
