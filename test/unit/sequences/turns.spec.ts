@@ -171,6 +171,37 @@ describe('what runs in one turn', () => {
     );
   });
 
+  it('has the step behind a mail that goes late at the same time as if its reader came to it just then', () => {
+    const delays = fc.constantFrom(
+      null,
+      ...['0 days', '40 minutes', '7 hours', '1 day', '3 days', '1 month'],
+    );
+    const times = fc.record({
+      delay: delays.map((text) => (text === null ? null : parseDuration(text))),
+      at: fc.constantFrom(null, '00:00', '09:30', '23:59'),
+      onDays: fc.constantFrom(undefined, ['mon'], ['sat', 'sun']) as fc.Arbitrary<EmailNode['onDays']>,
+      until: fc.constantFrom(undefined, '2026-03-20 10:00'),
+      expires: fc.constantFrom(undefined, '2026-03-25'),
+    });
+    fc.assert(
+      fc.property(
+        times.filter(({ delay, until }) => delay === null || until === undefined),
+        fc.integer({ min: 0, max: 40 * 24 * 60 }),
+        fc.constantFrom('UTC', 'America/New_York', 'Asia/Kathmandu', 'Australia/Lord_Howe'),
+        ({ onDays, until, expires, ...rest }, minutes, timeZone) => {
+          const dated = { ...(onDays && { onDays }), ...(until && { until }), ...(expires && { expires }) };
+          const two = sequence([email('a', 'b'), email('b', null, { ...rest, ...dated })]);
+          const known = { ...facts, now: new Date(MONDAY.getTime() + minutes * 60_000), timeZone };
+          const { sent, ...came } = advance(two, 'a', known);
+          const { sent: late, ...anew } = advance(two, 'b', { ...known, wait: 'anew' });
+          expect(anew).toEqual(came);
+          expect(late.map(({ node }) => node.key)).toEqual(sent.slice(1).map(({ node }) => node.key));
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
   it('keeps who was not drawn for a test at its step, rather than giving them the control', () => {
     const running = {
       sequence: sequence([email('a', null, { split: SPLIT })]),
