@@ -5,6 +5,7 @@ import { CONFIRMED_ALREADY } from '../delivery/message/state-reasons.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
+import { leftSince } from '../subscribers/subscribers.queries.js';
 import { decodeIds, signIds, verifyToken } from '../values/signed-token.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { AdmissionService } from './admission.service.js';
@@ -180,6 +181,9 @@ export class ConfirmationService {
     if (isProven) await this.mailCame(manager, signupId, signup.confirmations);
     const download = await this.admission.leadMagnet(manager, form);
     if (signup.status === 'confirmed' && signup.person !== 'active') return { kind: 'left', form };
+    // A press that was kept on disk may come in behind what was pressed after it.
+    if (origin.at !== undefined && (await leftSince(manager, signup.subscriberId, origin.at)))
+      return { kind: 'left', form };
     if (signup.status === 'confirmed' && !signup.askedSince)
       return { kind: 'confirmed', form, download, mailComes: false };
     const { subscriberId } = signup;

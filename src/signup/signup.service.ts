@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { TouchSource } from '../affiliates/referrals.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { hasOptedOut } from '../subscribers/subscribers.queries.js';
+import { hasOptedOut, leftSince } from '../subscribers/subscribers.queries.js';
 import type { SubscriberFields } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { SuppressionsService } from '../subscribers/suppressions.service.js';
@@ -40,7 +40,7 @@ export class SignupService {
 
   /**
    * As `signUp`, of one that was kept when it came, `origin.at`: once, however often it is handed in, and not of somebody who was
-   * erased. False while the person's leaving waits to come into force, which was before it.
+   * erased or has left since. False while the person's leaving waits to come into force, which was before it.
    */
   async signUpLate(
     form: Form,
@@ -68,7 +68,7 @@ export class SignupService {
   ): Promise<void> {
     const person = await this.subscribers.upsert(manager, submission);
     // Under the lock of the person's row: another process may hand in the same one.
-    if (isLate && (await hasGranted(manager, person.id, form, origin))) return;
+    if (isLate && (await isOver(manager, person.id, form, origin))) return;
     await this.subscribers.recordConsent(manager, {
       subscriberId: person.id,
       kind: 'granted',
@@ -143,6 +143,17 @@ export class SignupService {
     if (!signup) throw new Error('the sign-up was neither made nor found');
     return signup;
   }
+}
+
+/** Whether it is done, or they have left since: their last word counts. */
+async function isOver(
+  manager: EntityManager,
+  subscriberId: string,
+  form: Form,
+  origin: Origin,
+): Promise<boolean> {
+  if (await hasGranted(manager, subscriberId, form, origin)) return true;
+  return origin.at !== undefined && leftSince(manager, subscriberId, origin.at);
 }
 
 /** Whether that very press is in the database: it stands there to the millisecond. Served by consent_event_subscriber. */

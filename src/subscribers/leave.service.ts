@@ -167,10 +167,15 @@ export class LeaveService {
     // Nobody leaves by a mail before it has come, whatever the clock of a mailbox says.
     const leftAt = acceptedAt !== null && acceptedAt > at ? acceptedAt : at;
     const stays = subscriberId !== null && (await confirmedSince(manager, subscriberId, leftAt));
-    return stays ? { kind: 'left', subscriberId } : this.leave(manager, ticket, via);
+    return stays ? { kind: 'left', subscriberId } : this.leave(manager, ticket, via, leftAt);
   }
 
-  private async leave(manager: EntityManager, ticket: MailHolder, via: UnsubscribeSource): Promise<Leaving> {
+  private async leave(
+    manager: EntityManager,
+    ticket: MailHolder,
+    via: UnsubscribeSource,
+    at?: Date,
+  ): Promise<Leaving> {
     const { subscriberId, addressHash } = await this.holderOf(manager, ticket);
     // Of a mail whose end is not known it proves that the mail arrived.
     await manager.query(
@@ -182,7 +187,7 @@ export class LeaveService {
     if (subscriberId === null && addressHash === null && ticket.messageId !== '0') return { kind: 'lost' };
     const entry = { scope: 'marketing', reason: 'unsubscribed', source: via } as const;
     if (subscriberId !== null && (await this.subscribers.lockStatus(manager, subscriberId)) !== null) {
-      await this.subscribers.unsubscribe(manager, subscriberId, via);
+      await this.subscribers.unsubscribe(manager, subscriberId, via, at);
       await this.wake.notify(manager, EXIT_LEFT);
     }
     // The mail may have gone to an address that the person no longer has, or to somebody who is not there any more.

@@ -89,6 +89,16 @@ export async function confirmedSince(db: EntityManager, subscriberId: string, at
   return rows.length === 1;
 }
 
+/** Whether they have left after that time, by the time at which they said so. Served by consent_event_subscriber. */
+export async function leftSince(db: EntityManager, subscriberId: string, at: Date): Promise<boolean> {
+  const rows: unknown[] = await db.query(
+    `select 1 from consent_event
+     where subscriber_id = $1 and purpose = 'marketing' and kind = 'withdrawn' and at > $2 limit 1`,
+    [subscriberId, at],
+  );
+  return rows.length === 1;
+}
+
 /** Newest first; names are unique, so the row's id pages. */
 export async function listTags(
   db: EntityManager,

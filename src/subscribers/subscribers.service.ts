@@ -171,13 +171,14 @@ export class SubscribersService {
 
   /**
    * Takes effect at once: the send barrier reads status and suppression. Idempotent; true when something changed.
-   * An address that bounced or complained keeps that status and is suppressed all the same.
-   * Throws `SUBSCRIBER_NOT_FOUND`.
+   * An address that bounced or complained keeps that status and is suppressed all the same. `leftAt`: when they said so, if
+   * that was not now; what they have pressed before it counts no more. Throws `SUBSCRIBER_NOT_FOUND`.
    */
   async unsubscribe(
     manager: EntityManager,
     subscriberId: string,
     source: UnsubscribeSource,
+    leftAt?: Date,
   ): Promise<boolean> {
     const subscriber = await this.lock(manager, subscriberId);
     await this.suppressions.add(manager, {
@@ -186,17 +187,18 @@ export class SubscribersService {
       reason: 'unsubscribed',
       source,
     });
+    const now = this.clock.now();
+    // The clock of a mailbox or of another machine may be ahead, and evidence of tomorrow is refused.
+    const at = leftAt !== undefined && leftAt < now ? leftAt : now;
+    const withdrawn = { subscriberId, kind: 'withdrawn', purpose: 'marketing', at } as const;
     const status = nextStatus(subscriber.status, 'unsubscribe');
     // An address that bounced may come back: not by a link from before its owner left.
     if (subscriber.status === 'bounced' && (await agreedSinceLeaving(manager, subscriberId)))
-      await this.recordConsent(manager, { subscriberId, kind: 'withdrawn', purpose: 'marketing' });
+      await this.recordConsent(manager, withdrawn);
     if (status === null || status === subscriber.status) return false;
-    await manager.query(`update subscriber set status = $2, updated_at = $3 where id = $1`, [
-      subscriberId,
-      status,
-      this.clock.now(),
-    ]);
-    await this.recordConsent(manager, { subscriberId, kind: 'withdrawn', purpose: 'marketing' });
+    const left = [subscriberId, status, now];
+    await manager.query(`update subscriber set status = $2, updated_at = $3 where id = $1`, left);
+    await this.recordConsent(manager, withdrawn);
     return true;
   }
 

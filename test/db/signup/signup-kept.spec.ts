@@ -251,6 +251,23 @@ describe('a sign-up that was kept', () => {
     expect(await status()).toBe('active');
   });
 
+  it('before a leaving does not bring back who has left since: signed up, confirmed and left in one outage', async () => {
+    const { unsubscribe } = await newReader(t, reader);
+    const button = linkIn((await t.mailsTo(reader))[0] as TestMail, /\/confirm\//);
+    t.clock.advance(2 * DAY_MS);
+    await away(async () => {
+      await signUp().expect(200);
+      t.clock.advance(MINUTE_MS);
+      await t.http.post(button).expect(200);
+      t.clock.advance(MINUTE_MS);
+      await t.http.post(unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+    });
+    t.clock.advance(MINUTE_MS);
+    const before = await asked();
+    await takeUp();
+    expect([await status(), await kept(), await asked()]).toEqual(['unsubscribed', [], before]);
+  });
+
   it('is not done for somebody who was erased since', async () => {
     const { id } = await newReader(t, reader);
     await away(async () => signUp().expect(200));
