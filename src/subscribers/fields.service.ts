@@ -17,6 +17,15 @@ export interface StoredField extends FieldDefinition {
 
 const FIELD = `select id, key, label, type, choices, created_at as "createdAt" from subscriber_field`;
 
+interface FieldFault {
+  field: string;
+  message: string;
+  allowed: string | string[];
+}
+
+/** Of the fields there are, so many are named to whoever has named another. */
+const MAX_ALLOWED = 100;
+
 /** Somebody who changes several people and we who change all may have each other's. */
 const TRIES = 5;
 
@@ -118,21 +127,32 @@ export class FieldsService {
   }
 
   /**
-   * Fields that are defined must fit their type; others are kept as they come, for programs that bring their own. Throws
+   * Values must fit the type of their field, and a field that is not defined is refused: mistyped, it would be kept where no
+   * segment and no mail asks for it. `known` are those that the person has from before fields had to be defined. Throws
    * `FIELD_VALUE_INVALID` naming each.
    */
-  async check(fields: SubscriberFields | undefined): Promise<void> {
+  async check(fields: SubscriberFields | undefined, known: SubscriberFields = {}): Promise<void> {
     const given = Object.entries(fields ?? {}).filter(([, value]) => value !== null);
     if (given.length === 0) return;
     const definitions = await this.definitions();
-    const errors = given.flatMap(([key, value]) => {
+    const errors = given.flatMap(([key, value]): FieldFault[] => {
       const definition = definitions.get(key);
-      const checked = definition ? checkFieldValue(definition, value) : null;
-      if (checked === null || checked.ok) return [];
+      if (definition === undefined)
+        return Object.hasOwn(known, key) ? [] : [notDefined(key, [...definitions.keys()])];
+      const checked = checkFieldValue(definition, value);
+      if (checked.ok) return [];
       return [{ field: `fields.${key}`, message: `must be ${checked.allowed}`, allowed: checked.allowed }];
     });
     if (errors.length === 0) return;
     const named = errors.map(({ field, message }) => `${field} ${message}`).join('; ');
     throw new DomainError('FIELD_VALUE_INVALID', named, { errors });
   }
+}
+
+function notDefined(key: string, allowed: string[]): FieldFault {
+  return {
+    field: `fields.${key}`,
+    message: 'is no field that is defined; define it with POST /api/v1/fields, or on the page Fields',
+    allowed: allowed.slice(0, MAX_ALLOWED),
+  };
 }

@@ -59,7 +59,8 @@ export const objectKey = z
 
 const fieldsSchema = z
   .record(fieldKey, z.union([z.string().max(1000), z.number(), z.boolean(), z.null()]))
-  .refine((fields) => Object.keys(fields).length <= MAX_FIELDS, `use at most ${MAX_FIELDS} fields`);
+  .refine((fields) => Object.keys(fields).length <= MAX_FIELDS, `use at most ${MAX_FIELDS} fields`)
+  .meta({ description: 'By the keys of fields that are defined; others are refused.' });
 
 export const tagName = z
   .string()
@@ -125,9 +126,10 @@ export const updateSubscriberSchema = z.strictObject({
   name: nameSchema.nullable().optional(),
   timeZone: timeZoneSchema.nullable().optional(),
   locale: localeSchema.nullable().optional(),
-  fields: fieldsSchema
-    .optional()
-    .meta({ description: 'Merged into the present ones; null removes a field.' }),
+  fields: fieldsSchema.optional().meta({
+    description:
+      'Merged into the present ones; null removes a field. One that is not defined is refused, unless they have it.',
+  }),
 });
 
 export const addTagSchema = z.strictObject({ name: tagName });

@@ -108,6 +108,7 @@ import { ReleasedPauses1766180100000 } from './migrations/1766180100000-released
 import { JudgedSequences1766190100000 } from './migrations/1766190100000-judged-sequences.js';
 import { HoursOfPlanned1766200100000 } from './migrations/1766200100000-hours-of-planned.js';
 import { NewWords1766200200000 } from './migrations/1766200200000-new-words.js';
+import { FieldsInUse1766230000000 } from './migrations/1766230000000-fields-in-use.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -221,4 +222,5 @@ export const migrations = [
   JudgedSequences1766190100000,
   HoursOfPlanned1766200100000,
   NewWords1766200200000,
+  FieldsInUse1766230000000,
 ];

@@ -27,7 +27,7 @@ export class SubscriberChangesService {
       fields?: SubscriberFields | undefined;
     },
   ): Promise<void> {
-    await this.fields.check(change.fields);
+    if (change.fields) await this.fields.check(change.fields, (await this.subscribers.get(id)).fields);
     await this.dataSource.transaction(async (manager) => {
       const before = await this.subscribers.update(manager, id, change);
       if (change.timeZone !== undefined) await this.zones.changedFrom(manager, id, before.timeZone);

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FieldsInUse1766230000000 } from '../../../src/infra/database/migrations/1766230000000-fields-in-use.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { defineOwnFields } from '../../support/own-fields.js';
 
 let t: TestApp;
 beforeAll(async () => {
@@ -75,5 +77,47 @@ describe('the language of somebody', () => {
     expect((await patch({ name: 'Ada' }).expect(200)).body.locale).toBe('en-GB');
     expect((await patch({ locale: null }).expect(200)).body.locale).toBeNull();
     await patch({ locale: '!!' }).expect(422);
+  });
+});
+
+describe('a field that nobody has defined', () => {
+  const patch = (id: string, fields: object) =>
+    t.http.patch(`/api/v1/subscribers/${id}`).set('Authorization', `Bearer ${API_KEY}`).send({ fields });
+
+  it('was kept for somebody, where no segment asks for it', async () => {
+    await defineOwnFields(t.dataSource, { shirtSize: 'text' });
+    const wrong = [{ field: 'fields.shirtsize', allowed: expect.arrayContaining(['shirtSize']) }];
+    const email = 'fields@example.com';
+    const refused = await post('subscribers', { email, fields: { shirtsize: 'L' } }).expect(422);
+    expect(refused.body).toMatchObject({ code: 'FIELD_VALUE_INVALID', errors: wrong });
+    const { body } = await post('subscribers', { email, fields: { shirtSize: 'L' } }).expect(201);
+    await patch(body.id, { shirtsize: 'M' }).expect(422);
+    await patch(body.id, { shirtsize: null }).expect(200);
+    // As programs have left it there.
+    await t.dataSource.query(`update subscriber set fields = fields || '{"old": 1}' where id = $1`, [
+      body.id,
+    ]);
+    expect((await patch(body.id, { old: 2 }).expect(200)).body.fields).toEqual({ shirtSize: 'L', old: 2 });
+  });
+
+  it('is defined by the upgrade where people have it', async () => {
+    await t.dataSource.query(
+      `insert into subscriber (email, email_key, status, fields, created_at, updated_at) values
+         ('a@example.com', 'a@example.com', 'active', '{"visits": 3, "isVip": true, "note": "x", "mixed": 1, "name": "x"}', now(), now()),
+         ('b@example.com', 'b@example.com', 'active', '{"visits": 4, "mixed": "1", "no key": 1}', now(), now())`,
+    );
+    const runner = t.dataSource.createQueryRunner();
+    await new FieldsInUse1766230000000().up(runner);
+    await runner.release();
+    const rows: { key: string; type: string }[] = await t.dataSource.query(
+      `select key, type from subscriber_field where key in ('visits', 'isVip', 'note', 'mixed', 'name', 'no key') order by key`,
+    );
+    expect(rows.map(({ key, type }) => `${key} ${type}`)).toEqual([
+      'isVip boolean',
+      'mixed text',
+      'note text',
+      'visits number',
+    ]);
+    await post('subscribers', { email: 'c@example.com', fields: { visits: 1 } }).expect(201);
   });
 });

@@ -5,6 +5,7 @@ import { SubscribersService } from '../../../src/subscribers/subscribers.service
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { parseEmailAddress } from '../../../src/values/email-address.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { defineOwnFields } from '../../support/own-fields.js';
 
 let t: TestApp;
 let subscribers: SubscribersService;
@@ -13,6 +14,7 @@ beforeAll(async () => {
   t = await startTestApp();
   subscribers = t.app.get(SubscribersService);
   suppressions = t.app.get(SuppressionsService);
+  await defineOwnFields(t.dataSource, { plan: 'text', a: 'number', b: 'number' });
 });
 afterAll(async () => t.close());
 

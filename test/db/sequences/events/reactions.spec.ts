@@ -8,6 +8,7 @@ import { EnrollmentsService } from '../../../../src/sequences/enrollments/enroll
 import { API_KEY } from '../../../support/app.js';
 import { openCourse, type Course } from '../course.js';
 import { untilWaiting } from '../../../support/database.js';
+import { defineOwnFields } from '../../../support/own-fields.js';
 
 const mail = (key: string, more = ''): string => `- { key: ${key}, email: emails/story${more} }`;
 
@@ -332,6 +333,7 @@ ${mail('thanks', ', delay: 1 hour')}`;
     const id = await t.person('reader@example.com', { fields: { level: 7 } });
     const other = await t.person('other@example.com', { fields: { level: 3 } });
     // What held before is no news, whatever else changes.
+    await defineOwnFields(t.db, { city: 'text' });
     await change(id, { city: 'Rome' });
     await change(id, { level: 8 });
     await t.run();

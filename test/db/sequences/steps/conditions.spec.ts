@@ -11,6 +11,7 @@ import { parseEmailAddress } from '../../../../src/values/email-address.js';
 import { API_KEY } from '../../../support/app.js';
 import { openCourse, type Course } from '../course.js';
 import { empty } from '../../../support/database.js';
+import { defineOwnFields } from '../../../support/own-fields.js';
 
 const mail = (key: string, more = ''): string => `{ key: ${key}, email: emails/story${more} }`;
 const asks = (condition: string, within = ''): string => `
@@ -227,6 +228,7 @@ describe('what branches ask', () => {
 - ${mail('pitch', ', delay: 1 day')}
 - { key: paid, goal: { field: paid, is: true } }
 - ${mail('thanks', ', delay: 1 day')}`;
+    await defineOwnFields(t.db, { paid: 'boolean', country: 'text', city: 'text' });
     await t.publish(steps, 'exitOn: [{ field: country, is: DE }]');
     const payer = await t.person('payer@example.com', { fields: { plan: 'trial' } });
     const other = await t.person('other@example.com', { fields: { country: 'DE' } });
