@@ -2,18 +2,21 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { DraftReader } from '../delivery/preflight/draft-reader.js';
 import { Drafts } from '../delivery/preflight/drafts.service.js';
+import { type TestMail, TestMails } from '../delivery/preflight/test-mails.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
-import { DomainError } from '../values/domain-error.js';
 import { unmarkLinks } from '../delivery/mails/mail-links.js';
 import type { MailTemplate } from '../delivery/mails/mjml.templates.js';
 import { TemplatesService } from '../delivery/mails/templates.service.js';
+import { DomainError } from '../values/domain-error.js';
+import type { EmailAddressParse } from '../values/email-address.js';
+import { notFound } from '../values/not-found.js';
 import { topicOf, type Broadcast, type BroadcastChoices, type BroadcastPreview } from './broadcast.js';
 import { begunAt, dataOf } from './broadcast-batch.js';
 import type { Before, FrozenOffer } from './broadcast-offer.js';
 import { checkOffers, promisedAbout } from './broadcast-offers.queries.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { armOfRest, waitingWords } from './new-words.js';
-import { wordsOf } from './split.js';
+import { armKey, wordsOf } from './split.js';
 
 const NOBODY: DraftReader = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
 /** More segments than this are chosen by their keys, over the API. */
@@ -27,6 +30,7 @@ export class BroadcastPreviews {
     private readonly queries: BroadcastsQueries,
     private readonly templates: TemplatesService,
     private readonly drafts: Drafts,
+    private readonly tests: TestMails,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -74,7 +78,25 @@ export class BroadcastPreviews {
       reader ?? NOBODY,
       false,
     );
-    return { subject: mail.subject, html: mail.html, reader: reader?.email ?? null };
+    const { subject, html, text } = mail;
+    return { subject, html, text, reader: reader?.email ?? null };
+  }
+
+  /**
+   * Sends what `preview` shows to an address of the owner. `arm` is a letter. Throws `BROADCAST_NOT_FOUND`, `ARM_NOT_FOUND`
+   * and what `preview` throws.
+   */
+  async test(
+    id: string,
+    { to, arm = 'a' }: { to: Extract<EmailAddressParse, { ok: true }>; arm?: string | undefined },
+  ): Promise<TestMail> {
+    const broadcast = await this.queries.find(id);
+    if (!broadcast) throw notFound('broadcast', id);
+    const allowed = wordsOf(broadcast).map((_, place) => armKey(place));
+    if (!allowed.includes(arm))
+      throw new DomainError('ARM_NOT_FOUND', `This broadcast has no arm "${arm}"`, { field: 'arm', allowed });
+    const mail = await this.preview(broadcast, allowed.indexOf(arm));
+    return this.tests.send(mail, { to, sender: broadcast.sender, funnelKey: topicOf(broadcast) });
   }
 
   /** Whether its mail says something else by now than its readers get: it was mended, and not taken over. */

@@ -182,6 +182,7 @@ export interface BroadcastChoices {
 export interface BroadcastPreview {
   subject: string;
   html: string;
+  text: string;
   /** Whose mail is shown; null: nobody of the audience, which is empty. */
   reader: string | null;
 }

@@ -1,6 +1,10 @@
 import { Body, Controller, Get, Param, Patch, Post, Query } from '@nestjs/common';
 import type { z } from 'zod';
-import { preflightResponse } from '../delivery/preflight/templates.schemas.js';
+import {
+  broadcastTestRequest,
+  preflightResponse,
+  testResponse,
+} from '../delivery/preflight/templates.schemas.js';
 import { resentResponse } from '../delivery/waiting/waiting.schemas.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
@@ -16,6 +20,7 @@ import {
   startBody,
   timingOf,
 } from './broadcasts.schemas.js';
+import { BroadcastPreviews } from './broadcast-previews.service.js';
 import { BroadcastResends } from './broadcast-resends.service.js';
 import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastUnknowns } from './broadcast-unknowns.service.js';
@@ -34,6 +39,7 @@ export class BroadcastsController {
     private readonly resends: BroadcastResends,
     private readonly unknowns: BroadcastUnknowns,
     private readonly words: BroadcastWords,
+    private readonly previews: BroadcastPreviews,
   ) {}
 
   @Get()
@@ -148,6 +154,23 @@ export class BroadcastsController {
   })
   async preflight(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
     return this.broadcasts.check(id);
+  }
+
+  @Post(':id/test')
+  @ApiRoute({
+    summary: 'Send a broadcast to yourself as a test',
+    description:
+      'As the first of its readers would get it, with `[Test]` before its subject; of a split test `arm` says which. It goes through the relay like other mails; nothing in it is counted, and links of the reader work for nobody.',
+    tag,
+    response: testResponse,
+    example: { to: 'ada@example.com' },
+    errors: ['BROADCAST_NOT_FOUND', 'ARM_NOT_FOUND', 'TEMPLATE_NOT_FOUND', 'TEMPLATE_INVALID'],
+  })
+  async test(
+    @Param('id', { schema: idSchema }) id: string,
+    @Body({ schema: broadcastTestRequest }) body: z.output<typeof broadcastTestRequest>,
+  ): Promise<unknown> {
+    return this.previews.test(id, body);
   }
 
   @Post(':id/start')

@@ -1,5 +1,6 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { BroadcastResends } from '../broadcasts/broadcast-resends.service.js';
+import { BroadcastPreviews } from '../broadcasts/broadcast-previews.service.js';
 import { BroadcastUnknowns } from '../broadcasts/broadcast-unknowns.service.js';
 import { BroadcastWords } from '../broadcasts/broadcast-words.service.js';
 import { BroadcastsService } from '../broadcasts/broadcasts.service.js';
@@ -7,6 +8,7 @@ import { DkimKeys } from '../delivery/signing/dkim-keys.service.js';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import { SequenceUnknowns } from '../delivery/waiting/sequence-unknowns.service.js';
 import { MessagesQueries } from '../delivery/ledger/messages.queries.js';
+import { TestMails } from '../delivery/preflight/test-mails.service.js';
 import { PreflightService } from '../delivery/preflight/preflight.service.js';
 import { SignedDomains } from '../delivery/signing/signed-domains.service.js';
 import { FunnelFolders } from '../funnels/export/funnel-folders.service.js';
@@ -20,6 +22,7 @@ import { ApiKeysService } from '../infra/access/api-keys.service.js';
 
 export interface CommandServices {
   broadcasts: BroadcastsService;
+  broadcastPreviews: BroadcastPreviews;
   broadcastUnknowns: BroadcastUnknowns;
   broadcastResends: BroadcastResends;
   broadcastWords: BroadcastWords;
@@ -29,6 +32,7 @@ export interface CommandServices {
   funnelFolders: FunnelFolders;
   funnelPreflight: FunnelPreflightService;
   preflight: PreflightService;
+  testMails: TestMails;
   dkimKeys: DkimKeys;
   signedDomains: SignedDomains;
   generationGuard: GenerationGuard;
@@ -47,6 +51,7 @@ export function commandServices(app: INestApplicationContext): CommandServices {
   const anywhere = { strict: false };
   return {
     broadcasts: app.get(BroadcastsService, anywhere),
+    broadcastPreviews: app.get(BroadcastPreviews, anywhere),
     broadcastUnknowns: app.get(BroadcastUnknowns, anywhere),
     broadcastResends: app.get(BroadcastResends, anywhere),
     broadcastWords: app.get(BroadcastWords, anywhere),
@@ -56,6 +61,7 @@ export function commandServices(app: INestApplicationContext): CommandServices {
     funnelFolders: app.get(FunnelFolders, anywhere),
     funnelPreflight: app.get(FunnelPreflightService, anywhere),
     preflight: app.get(PreflightService, anywhere),
+    testMails: app.get(TestMails, anywhere),
     dkimKeys: app.get(DkimKeys, anywhere),
     signedDomains: app.get(SignedDomains, anywhere),
     generationGuard: app.get(GenerationGuard, anywhere),

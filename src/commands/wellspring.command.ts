@@ -8,6 +8,7 @@ import { addImportCommands } from './imports.command.js';
 import { addInspectCommand } from './inspect.command.js';
 import { addLedgerCommands } from './ledger.command.js';
 import { addMailCommands } from './mails.command.js';
+import { addTestMailCommand } from './test-mail.command.js';
 import { addSimulateCommand } from './simulate.command.js';
 import { addBroadcastCommands } from './broadcasts.command.js';
 import { addUnknownCommands } from './unknown.command.js';
@@ -68,6 +69,7 @@ function wellspring(tools: CommandTools, tell: (text: string) => void): Command 
     .exitOverride();
   addInstallationCommands(program, tools);
   addMailCommands(program, tools);
+  addTestMailCommand(program, tools);
   addLedgerCommands(program, tools);
   addUnknownCommands(program, tools);
   addBroadcastCommands(program, tools);

@@ -352,6 +352,24 @@ describe('wellspring, the command', () => {
   });
 
   /** In this process: to start one for each command would take minutes. */
+  it('sends a mail to its owner as a test', async () => {
+    await wellspring('apply', join(folder, 'niche-ebook.yaml'));
+    const client = new Client({ connectionString: database.url });
+    await client.connect();
+    await client.query(
+      `insert into subscriber (email, email_key, status, created_at, updated_at)
+       values ('grace@example.com', 'grace@example.com', 'pending', now(), now())`,
+    );
+    await client.end();
+    const as = ['--as', 'grace@example.com', '--to', 'own@example.com'];
+    const sent = await wellspring('test-mail', 'emails/story', ...as);
+    expect(sent).toMatchObject({ code: 0 });
+    expect(sent.out).toMatch(/^“\[Test\] .+” goes to own@example\.com: mail \d+\.\n$/);
+    expect((await wellspring('test-mail', 'emails/story', '--to', 'own@example.com')).code).toBe(1);
+    expect((await wellspring('test-mail', 'broadcast:99', '--to', 'own@example.com')).code).toBe(1);
+    expect((await wellspring('test-mail', 'emails/story', ...as, '--to', 'nobody')).code).toBe(1);
+  });
+
   async function wellspring(...args: string[]): Promise<Finished> {
     const said = { out: '', error: '' };
     const code = await runCommand(args, {

@@ -43,6 +43,7 @@ export function broadcastDetail({
       subject: subjects[arm] ?? '',
       arm: split === null ? null : armKey(arm).toUpperCase(),
       place: arm,
+      letter: armKey(arm),
     })),
     split: splitView(report),
     mayReword: mayReword(report),

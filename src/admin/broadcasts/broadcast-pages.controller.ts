@@ -1,4 +1,5 @@
-import { Body, Controller, Get, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query, Req } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
 import type { BroadcastReport } from '../../broadcasts/broadcast.js';
 import { BroadcastPreviews } from '../../broadcasts/broadcast-previews.service.js';
 import { BroadcastReports } from '../../broadcasts/broadcast-reports.service.js';
@@ -10,6 +11,8 @@ import { placeInWords } from '../../delivery/mails/written-mail.js';
 import { HeldService } from '../../delivery/waiting/held.service.js';
 import { cursorOf, toPage } from '../../infra/http/page.js';
 import { DomainError } from '../../values/domain-error.js';
+import { parseEmailAddress } from '../../values/email-address.js';
+import { ownerOf } from '../access/owner-of-request.js';
 import { type Answer, Page, SeeOther } from '../answers/answer.js';
 import { broadcastDetail } from './broadcast-detail.js';
 import { typedBroadcast, type BroadcastTyped } from './broadcast-form.js';
@@ -50,14 +53,21 @@ export class BroadcastPagesController {
   }
 
   @Get(':id')
-  async one(@Param('id') id: string, @Query('check') check: string | string[] | undefined): Promise<Answer> {
+  async one(
+    @Param('id') id: string,
+    @Query('check') check: string | string[] | undefined,
+    @Query('tested') tested: string | string[] | undefined,
+  ): Promise<Answer> {
     const report = await this.reports.get(checkedId(id, 'broadcast'));
     const findings =
       check === undefined || report.state !== 'draft' ? null : (await this.broadcasts.check(id)).findings;
     return this.page(
       report,
       {},
-      { findings: findings?.map((one) => ({ ...one, place: one.mail && placeInWords(one.mail) })) ?? null },
+      {
+        findings: findings?.map((one) => ({ ...one, place: one.mail && placeInWords(one.mail) })) ?? null,
+        test: { sent: tested !== undefined },
+      },
     );
   }
 
@@ -102,6 +112,26 @@ export class BroadcastPagesController {
       return this.page(await this.reports.get(id), { status: 422 }, { unknownError: error.message });
     }
     return new SeeOther(`/admin/broadcasts/${id}`);
+  }
+
+  /** To whoever presses the button, and to nobody else. */
+  @Post(':id/test')
+  async test(
+    @Param('id') id: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+  ): Promise<Answer> {
+    const report = await this.reports.get(checkedId(id, 'broadcast'));
+    const to = parseEmailAddress(ownerOf(request)?.email ?? '');
+    const arm: unknown = Reflect.get(Object(body), 'arm');
+    if (!to.ok) return this.page(report, { status: 422 }, { test: { error: to.reason } });
+    try {
+      await this.previews.test(id, { to, ...(typeof arm === 'string' ? { arm } : {}) });
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      return this.page(report, { status: 422 }, { test: { error: error.message } });
+    }
+    return new SeeOther(`/admin/broadcasts/${id}?tested=1#mail-title`);
   }
 
   @Post(':id/:action')

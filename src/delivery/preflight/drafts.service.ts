@@ -31,12 +31,21 @@ export interface PreviewWanted {
 export interface MailPreview extends Pick<RenderedMail, 'subject' | 'html' | 'text'> {
   /** Names of what it prints that examples stand in for. */
   invented: string[];
+  /** Who it would be from. */
+  sender: Sender;
 }
 
 /** What is wrong with a draft is said to whoever asks for it. */
 const TELLS_NOBODY = { hidden: async () => undefined, linksLeftOut: async () => undefined };
 /** Stands in for a link's id; real ones are as long at ten million links. */
 const FIRST_DRAFT_LINK = 10_000_000;
+
+/** Stands in where no funnel says who writes. */
+export const NO_SENDER: Sender = {
+  name: 'Your name',
+  email: 'you@example.com',
+  postalAddress: 'Your postal address',
+};
 
 /** Renders a mail that is not published, with the code that renders the real ones. Its links and tokens work for nobody. */
 @Injectable()
@@ -65,7 +74,7 @@ export class Drafts {
     const reader = await this.reader(wanted.subscriberId);
     const draft = { template, kind, data, ...(await this.senderOf(wanted.funnel)) };
     const { subject, html, text } = await this.render(draft, reader, false);
-    return { subject, html, text, invented };
+    return { subject, html, text, invented, sender: draft.sender };
   }
 
   /** Throws `MAIL_UNSENDABLE` for a mail that must not leave as it is. */
@@ -112,8 +121,7 @@ export class Drafts {
     const [found] = rows;
     if (found) return { sender: found.sender, funnelTitle: found.funnelTitle ?? '' };
     if (funnelKey !== undefined) throw notFound('funnel', funnelKey, 'key');
-    const sender = { name: 'Your name', email: 'you@example.com', postalAddress: 'Your postal address' };
-    return { sender, funnelTitle: 'Your funnel' };
+    return { sender: NO_SENDER, funnelTitle: 'Your funnel' };
   }
 
   private async reader(subscriberId: string): Promise<DraftReader> {

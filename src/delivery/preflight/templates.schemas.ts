@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { idSchema, pageOf } from '../../infra/http/page.js';
+import { emailSchema } from '../../subscribers/subscribers.schemas.js';
+import { senderSchema } from '../mails/sender.schemas.js';
 import { MAIL_VARIABLES, type MailKind } from '../mails/template-variables.js';
 
 const template = z
@@ -40,6 +42,25 @@ const arm = z.string().max(60).optional().meta({
   description: 'Key of an arm of the split test that the mail is in; when left out, the first.',
 });
 export const previewRequest = z.strictObject({ template, funnel, step, arm, kind, subscriberId: idSchema });
+/** Where a test goes. */
+const testTo = emailSchema.meta({
+  description: 'An address of your own. One that is on the suppression list gets nothing.',
+});
+export const testRequest = previewRequest.extend({ to: testTo });
+export const broadcastTestRequest = z.strictObject({
+  to: testTo,
+  arm: z
+    .string()
+    .regex(/^[a-z]$/, 'use the letter of an arm')
+    .optional()
+    .meta({ description: 'Of its split test, by its letter; left out: `a`.' }),
+});
+export const testResponse = z.object({
+  messageId: z.string().meta({ description: '`GET /api/v1/messages/{id}` says what becomes of it.' }),
+  to: z.string(),
+  subject: z.string(),
+});
+
 export const previewResponse = z.object({
   subject: z.string(),
   html: z.string(),
@@ -54,6 +75,7 @@ export const previewResponse = z.object({
     .nullable()
     .meta({ description: 'The arm of its split test that is shown; null without a test.' }),
   arms: z.array(z.string()).meta({ description: 'All arms of that test.' }),
+  sender: senderSchema.meta({ description: 'Who it would be from.' }),
 });
 
 export const preflightRequest = z.strictObject({ template, funnel, kind });

@@ -63,6 +63,17 @@ describe('the owner’s pages of broadcasts', () => {
     await t.dataSource.query(`update subscriber set status = 'active'`);
   });
 
+  it('send the mail to the owner as a test, which could be seen in no mail program before', async () => {
+    const id = await written();
+    expect((await get(`/${id}`)).text).toContain('Send it to me as a test');
+    const { headers } = await post(`/${id}/test`, { arm: 'a' }).expect(303);
+    await t.runDue();
+    expect(await t.mailsTo('owner@example.com')).toMatchObject([{ subject: '[Test] Hello Pia' }]);
+    const shown = await t.http.get(String(headers['location']).replace(/#.*/, '')).set('Cookie', cookie);
+    expect(shown.text).toContain('A test is on its way to your address');
+    await post(`/${id}/test`, { arm: 'z' }).expect(422);
+  });
+
   it('say of mails that wait for the owner that they do: they were among those that wait for their turn', async () => {
     const id = await written();
     await post(`/${id}/start`, { when: 'now' }).expect(303);
