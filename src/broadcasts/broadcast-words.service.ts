@@ -58,7 +58,7 @@ export class BroadcastWords {
     broadcast: Broadcast,
     { mail, published }: { mail: OneMail; published: PublishedWords },
   ): Promise<void> {
-    const { id, split, armTemplateIds, startedAt } = broadcast;
+    const { id, split, armTemplateIds, startedAt, rewordedAt } = broadcast;
     const arm = armOfRest(broadcast);
     const from = (arm === null ? null : armTemplateIds?.[arm]) ?? broadcast.templateId;
     const to = published.templateId;
@@ -71,15 +71,17 @@ export class BroadcastWords {
             split: splitWith(split, arm, mail),
           };
     const { templateId, armTemplateIds: arms } = after;
-    // Written once more as they were: nothing has changed.
-    if (isDeepStrictEqual([templateId, arms], [broadcast.templateId, armTemplateIds])) return;
-    const reworded = startedAt === null ? broadcast.reworded : rewordedTo(broadcast.reworded, { from, to });
+    // Written once more as they were: no mail gets others. Where they come from may have changed all the same.
+    const areOthers = !isDeepStrictEqual([templateId, arms], [broadcast.templateId, armTemplateIds]);
+    // Before it has begun nobody has any words.
+    const hadThem = areOthers && startedAt !== null;
+    const reworded = hadThem ? rewordedTo(broadcast.reworded, { from, to }) : broadcast.reworded;
     await manager.query(
       `update broadcast set email_template_id = $2, arm_template_ids = $3::bigint[], subject = $4, split = $5,
          reworded = $6, reworded_at = $7 where id = $1`,
       [
         ...[id, templateId, arms, after.subject, after.split && JSON.stringify(after.split)],
-        ...[reworded && JSON.stringify(reworded), this.clock.now()],
+        ...[reworded && JSON.stringify(reworded), hadThem ? this.clock.now() : rewordedAt],
       ],
     );
   }

@@ -233,4 +233,27 @@ describe('the words of a broadcast that stands still', () => {
     expect(count('Arm A, mended') + count('Arm B')).toBe(tested);
     expect(await desk.broadcasts.get(id)).toMatchObject({ subject: 'Arm A, mended' });
   });
+
+  it('were said to be others than some had, though it had not begun and nobody had any', async () => {
+    await desk.people(2);
+    const { id } = await desk.broadcasts.create(desk.draft({ subject: 'Old' }));
+    await desk.broadcasts.start(id, new Date(desk.t.clock.now().getTime() + 60 * MINUTE_MS));
+    await desk.broadcasts.pause(id);
+    expect(await edit(id, { subject: 'New' })).toMatchObject({ subject: 'New', rewordedAt: null });
+    await desk.broadcasts.resume(id);
+    desk.t.clock.advance(60 * MINUTE_MS);
+    await desk.settle(id);
+    expect(subjects()).toEqual(['New', 'New']);
+  });
+
+  it('kept a subject of the broadcast’s own that was taken away, where it was the very one of the mail', async () => {
+    const id = await halfSent(4, { subject: MAIL.subject });
+    const changed = await edit(id, { subject: null });
+    expect(changed).toMatchObject({ subject: null, reworded: null, rewordedAt: null });
+    // From here on it is the one of the mail.
+    await mend();
+    await edit(id, { template: 'written/frost' });
+    await rest(id);
+    expect([count('The frist frost'), count('The first frost')]).toEqual([2, 2]);
+  });
 });
