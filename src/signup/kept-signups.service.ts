@@ -38,7 +38,7 @@ export class KeptSignups implements OnApplicationShutdown {
   readonly #log = new Logger('SignUps');
   readonly #files: KeptFiles;
   /** As the last look has found it, and what came since. */
-  #count = 0;
+  readonly #there = new Set<string>();
   /** When those that could not be done were tried last. */
   readonly #triedMs = new Map<string, number>();
   #reason: string | null = null;
@@ -73,16 +73,19 @@ export class KeptSignups implements OnApplicationShutdown {
 
   /** On disk when it resolves. False when there is no more room, or the disk does not take it, or may be gone at the next start. */
   async keep(kept: KeptSignup): Promise<boolean> {
-    if (!this.config.dataDirKept || this.#count >= MOST_FILES) return false;
+    if (!this.config.dataDirKept) return false;
+    const name = nameOfKept(this.config.secretKey, kept);
+    // One more press takes the place of the one before.
+    if (this.#there.size >= MOST_FILES && !this.#there.has(name)) return false;
     const text = writeKeptSignup(kept);
     if (Buffer.byteLength(text) > MOST_BYTES) return false;
     try {
-      await this.#files.put(nameOfKept(this.config.secretKey, kept), text);
+      await this.#files.put(name, text);
     } catch (error) {
       this.complain(error);
       return false;
     }
-    this.#count++;
+    this.#there.add(name);
     // Once for each outage.
     if (!this.#saidKept) this.#log.warn('The database takes no sign-ups: they are kept on disk');
     this.#saidKept = true;
@@ -112,7 +115,8 @@ export class KeptSignups implements OnApplicationShutdown {
 
   private async look(): Promise<void> {
     const names = await this.names();
-    this.#count = names.length;
+    this.#there.clear();
+    for (const name of names) this.#there.add(name);
     for (const name of this.#triedMs.keys()) if (!names.includes(name)) this.#triedMs.delete(name);
     if (this.#triedMs.size === 0) await this.tell(null);
     const since = this.clock.now().getTime() - AGAIN_MS;

@@ -59,6 +59,11 @@ export class SignupLimits {
     // Every spelling of an address that reaches one mailbox, but for whoever tries things out at home.
     const mailbox = loopback && this.config.mailboxOn ? emailKey : mailboxOf(emailKey);
     const hash = createHmac('sha256', this.config.secretKey).update(`limit\0${mailbox}`).digest('hex');
-    return (await limits.take(PER_ADDRESS, hash)).allowed ? { kind: 'ok' } : { kind: 'address' };
+    const asked = await limits.take(PER_ADDRESS, hash);
+    if (asked.allowed) return { kind: 'ok' };
+    // Nobody has asked for it: they must not be told that a mail comes.
+    return 'isFull' in asked
+      ? { kind: 'block', retryAfterSeconds: asked.retryAfterSeconds }
+      : { kind: 'address' };
   }
 }

@@ -3,7 +3,10 @@ import type { RateLimit, RateLimits, RateLimitVerdict } from './rate-limits.serv
 
 /** Some 2 MB. */
 const MOST_KEYS = 20_000;
-const FULL: RateLimitVerdict = { allowed: false, retryAfterSeconds: 60 };
+const FULL = { allowed: false, isFull: true, retryAfterSeconds: 60 } as const;
+
+/** `isFull`: whether the limit is reached is not known, as no more keys can be counted. */
+type Verdict = RateLimitVerdict | typeof FULL;
 
 /** As `RateLimits`, counted by this process alone: while the database does not count. */
 export class ProcessLimits implements Pick<RateLimits, 'take'> {
@@ -11,7 +14,7 @@ export class ProcessLimits implements Pick<RateLimits, 'take'> {
 
   constructor(private readonly clock: Clock) {}
 
-  async take({ name, points: most, seconds }: RateLimit, key: string, points = 1): Promise<RateLimitVerdict> {
+  async take({ name, points: most, seconds }: RateLimit, key: string, points = 1): Promise<Verdict> {
     const nowMs = this.clock.now().getTime();
     const id = `${name}:${key}`;
     const open = this.#windows.get(id);

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { CONFIG, type Config } from '../../../src/infra/config.js';
 import { freePort } from '../../../src/infra/free-port.js';
 import { KeptSignups } from '../../../src/signup/kept-signups.service.js';
+import { SignupLimits } from '../../../src/signup/signup-limits.service.js';
 import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
 import { DatabaseFront } from '../../support/database-front.js';
@@ -177,6 +178,35 @@ describe('who signs up while the database is away', () => {
     const [page, api] = await away(async () => [await signUp(), await embedded()]);
     for (const answer of [page, api])
       expect([answer?.status, answer?.headers['retry-after']]).toEqual([503, '60']);
+  });
+
+  it('is not told that a mail comes while no more mailboxes can be counted: it was, and nothing was kept', async () => {
+    const page = await away(async () => {
+      await signUp({ email: `first-${reader}` }).expect(200);
+      const limits = t.app.get(SignupLimits, { strict: false });
+      for (let n = 0; n < 10_000; n++)
+        await limits.takeHere({
+          ip: `198.${n >> 8}.${n & 255}.1`,
+          emailKey: `flood${n}@example.com`,
+          hasToken: true,
+        });
+      return signUp();
+    });
+    t.clock.advance(DAY_MS);
+    expect([page.status, page.headers['retry-after'], (await kept()).length]).toEqual([429, '60', 1]);
+  });
+
+  it('and presses once more is kept where there is room for nobody else: they were turned away, and each such press took a place', async () => {
+    const codes = await away(async () => {
+      await signUp().expect(200);
+      for (let n = 1; n < 10_000; n++)
+        await writeFile(join(folder, `${n.toString(16).padStart(64, '0')}.json`), '');
+      await takeUp();
+      return [(await signUp()).status, (await signUp({ email: `other-${reader}` })).status];
+    });
+    await rm(folder, { recursive: true });
+    await takeUp();
+    expect(codes).toEqual([200, 503]);
   });
 
   it('with more than a form holds is turned away', async () => {
