@@ -38,12 +38,14 @@ export class BroadcastResends {
       const { sender, title } = first;
       const offer = resend.offer === undefined ? await stillSold(manager, offerAgain(first)) : resend.offer;
       const words = { template: resend.template ?? first.template, subject: resend.subject };
-      if (saysTheSame({ ...words, ...(offer && { offer }) }, wordsOf(first)))
-        throw invalid(
-          'subject: the first mail had these very words; give another subject or template',
-          'subject',
-        );
+      const offers = { ...(offer && { offer }) };
+      if (saysTheSame({ ...words, ...offers }, wordsOf(first))) throw sameWords();
       const { templateId } = await this.preflight.publish(manager, { ...words, offer, sender });
+      const { template, subject, reworded } = first;
+      // Changed on the way since: some have them all the same.
+      const wasOfFirst = Object.hasOwn(reworded ?? {}, templateId);
+      const isOfOffer = wasOfFirst && saysTheSame({ template, subject, ...offers }, wordsOf(first));
+      if (isOfOffer && (await this.mails.anyWith(manager, id, templateId))) throw sameWords();
       return this.queries.insert(
         manager,
         {
@@ -90,6 +92,10 @@ function checkWaiting(id: string, waiting: number): void {
       : [`${waiting} of its mails still wait`, 'they have gone, or leave those people out'];
   const message = `${mails} to go for the first time. Who gets it later would not get this one: send it once more when ${end}`;
   throw new DomainError('BROADCAST_WAITING_CONFLICT', message, { id, waiting });
+}
+
+function sameWords(): DomainError {
+  return invalid('subject: the first mail had these very words; give another subject or template', 'subject');
 }
 
 function invalid(message: string, field: string): DomainError {

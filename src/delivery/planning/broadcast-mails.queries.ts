@@ -54,6 +54,15 @@ export class BroadcastMailsQueries {
     return count;
   }
 
+  /** Whether a mail of it went, or may have, with this version of the words. Served by `message_broadcast_mailbox`. */
+  async anyWith(manager: EntityManager, broadcastId: string, templateId: string): Promise<boolean> {
+    const rows: unknown[] = await manager.query(
+      `select 1 from message where broadcast_id = $1 and email_template_id = $2 and state in ('accepted', 'unknown') limit 1`,
+      [broadcastId, templateId],
+    );
+    return rows.length === 1;
+  }
+
   /**
    * Mails that still wait for their first try: for a limit, the frequency cap, an hour, a split test or the owner's word. Not
    * those that a receiver puts off. Served by `message_broadcast_open` and the primary key of `message_attempt`.

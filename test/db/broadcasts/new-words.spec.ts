@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Broadcast, BroadcastDraft } from '../../../src/broadcasts/broadcast.js';
 import { BroadcastPreviews } from '../../../src/broadcasts/broadcast-previews.service.js';
 import { BroadcastReports } from '../../../src/broadcasts/broadcast-reports.service.js';
+import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.service.js';
 import { BroadcastWords } from '../../../src/broadcasts/broadcast-words.service.js';
 import { AT_ONCE } from '../../../src/broadcasts/timing.js';
 import { WrittenMailsService } from '../../../src/delivery/mails/written-mails.service.js';
@@ -255,5 +256,19 @@ describe('the words of a broadcast that stands still', () => {
     await edit(id, { template: 'written/frost' });
     await rest(id);
     expect([count('The frist frost'), count('The first frost')]).toEqual([2, 2]);
+  });
+
+  it('of before went once more to those who had them, when it was sent once more', async () => {
+    const id = await halfSent(4, { subject: 'Old' });
+    await edit(id, { subject: 'In between' });
+    await edit(id, { subject: 'New' });
+    await rest(id);
+    const again = async (subject: string): Promise<unknown> =>
+      desk.t.app
+        .get(BroadcastResends, { strict: false })
+        .draft(id, { subject, template: null, title: null, unless: 'opened' });
+    for (const subject of ['Old', 'New'])
+      await expect(again(subject)).rejects.toMatchObject({ code: 'BROADCAST_RESEND_INVALID' });
+    expect(await again('In between')).toMatchObject({ subject: 'In between' });
   });
 });
