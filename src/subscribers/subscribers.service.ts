@@ -19,6 +19,7 @@ import {
   agreedSinceLeaving,
   findSubscriber,
   findSubscriberByEmailKey,
+  leftSince,
   listSubscribers,
   listTags,
   lockSubscriber,
@@ -171,8 +172,8 @@ export class SubscribersService {
 
   /**
    * Takes effect at once: the send barrier reads status and suppression. Idempotent; true when something changed.
-   * An address that bounced or complained keeps that status and is suppressed all the same. `leftAt`: when they said so, if
-   * that was not now; what they have pressed before it counts no more. Throws `SUBSCRIBER_NOT_FOUND`.
+   * An address that bounced or complained keeps that status and is suppressed all the same. `leftAt`: when they said so, if not now;
+   * what they have pressed before it counts no more. Throws `SUBSCRIBER_NOT_FOUND`.
    */
   async unsubscribe(
     manager: EntityManager,
@@ -181,23 +182,22 @@ export class SubscribersService {
     leftAt?: Date,
   ): Promise<boolean> {
     const subscriber = await this.lock(manager, subscriberId);
-    await this.suppressions.add(manager, {
-      emailKey: subscriber.emailKey,
-      scope: 'marketing',
-      reason: 'unsubscribed',
-      source,
-    });
+    const entry = { scope: 'marketing', reason: 'unsubscribed', source } as const;
+    await this.suppressions.add(manager, { emailKey: subscriber.emailKey, ...entry });
     const now = this.clock.now();
-    // The clock of a mailbox or of another machine may be ahead, and evidence of tomorrow is refused.
+    // Other clocks may be ahead, and evidence of tomorrow is refused.
     const at = leftAt !== undefined && leftAt < now ? leftAt : now;
     const withdrawn = { subscriberId, kind: 'withdrawn', purpose: 'marketing', at } as const;
     const status = nextStatus(subscriber.status, 'unsubscribe');
+    // Who had left before leaves once more: what they pressed in between does not bring them back.
+    const isLate = leftAt !== undefined && status === subscriber.status;
+    const isNews = isLate && !(await leftSince(manager, subscriberId, new Date(at.getTime() - 1)));
     // An address that bounced may come back: not by a link from before its owner left.
-    if (subscriber.status === 'bounced' && (await agreedSinceLeaving(manager, subscriberId)))
+    if (isNews || (subscriber.status === 'bounced' && (await agreedSinceLeaving(manager, subscriberId))))
       await this.recordConsent(manager, withdrawn);
     if (status === null || status === subscriber.status) return false;
-    const left = [subscriberId, status, now];
-    await manager.query(`update subscriber set status = $2, updated_at = $3 where id = $1`, left);
+    const row = [subscriberId, status, now];
+    await manager.query('update subscriber set status = $2, updated_at = $3 where id = $1', row);
     await this.recordConsent(manager, withdrawn);
     return true;
   }

@@ -281,8 +281,16 @@ describe('a sign-up that was kept', () => {
     expect(await status()).toBe('active');
   });
 
-  it('before a leaving does not bring back who has left since: signed up, confirmed and left in one outage', async () => {
+  it.each([
+    [
+      'before a leaving does not bring back who has left since: signed up, confirmed and left in one outage',
+      false,
+    ],
+    ['nor who had left before as well', true],
+  ])('%s', async (_, hadLeft) => {
     const { unsubscribe } = await newReader(t, reader);
+    const leave = () => t.http.post(unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+    if (hadLeft) await leave();
     const button = linkIn((await t.mailsTo(reader))[0] as TestMail, /\/confirm\//);
     t.clock.advance(2 * DAY_MS);
     await away(async () => {
@@ -290,7 +298,7 @@ describe('a sign-up that was kept', () => {
       t.clock.advance(MINUTE_MS);
       await t.http.post(button).expect(200);
       t.clock.advance(MINUTE_MS);
-      await t.http.post(unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+      await leave();
     });
     t.clock.advance(MINUTE_MS);
     const before = await asked();
