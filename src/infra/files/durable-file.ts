@@ -22,8 +22,8 @@ export async function writeDurably(path: string, text: string | Buffer, unfinish
   await syncFolder(dirname(path));
 }
 
-/** The name itself must survive a power cut too. */
-async function syncFolder(folder: string): Promise<void> {
+/** The names in it must survive a power cut, too. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
     await handle.sync();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeDurably } from './durable-file.js';
+import { dirname, join } from 'node:path';
+import { syncFolder, writeDurably } from './durable-file.js';
 
 const UNFINISHED = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -14,7 +14,9 @@ export class KeptFiles {
 
   /** On disk when it resolves, in place of one with that name. Rejects when the disk does not take it. */
   async put(name: string, text: string): Promise<void> {
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    const made = await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    // With the folder's name a power cut would take all that is in it.
+    if (made !== undefined) await syncFolder(dirname(made));
     const path = join(this.folder, name);
     await writeDurably(path, text, `${path}.${randomUUID()}`);
   }
