@@ -14,7 +14,10 @@ export function addTestMailCommand(program: Command, { within, print }: CommandT
     .description('send a mail to yourself, as one subscriber would get it')
     .argument('<mail>', 'a template such as emails/welcome, or a broadcast such as broadcast:7')
     .requiredOption('--to <address>', 'an address of your own')
-    .option('--as <subscriber>', 'address or id of the subscriber; of a broadcast its first reader')
+    .option(
+      '--as <subscriber>',
+      'address or id of the subscriber; by default one who is made up, of a broadcast its first reader',
+    )
     .option('--funnel <key>', 'whose mail it is; by default the first that sends it')
     .option('--step <key>', 'that sends it; by default the first')
     .option('--arm <key>', 'of the split test it is in; by default the first')
@@ -27,12 +30,8 @@ export function addTestMailCommand(program: Command, { within, print }: CommandT
           if (broadcast !== undefined)
             return broadcastPreviews.test(broadcast, { to: address, arm: choice.arm });
           const { as, ...which } = choice;
-          if (as === undefined)
-            throw new DomainError('SUBSCRIBER_NOT_FOUND', 'Say with --as whose mail it is to be.');
-          const { id } = await subscribers.named(as);
-          const { sender, ...shown } = await mailPreviews.preview({
-            ...{ template: mail, ...which, subscriberId: id },
-          });
+          const subscriberId = as === undefined ? undefined : (await subscribers.named(as)).id;
+          const { sender, ...shown } = await mailPreviews.preview({ template: mail, ...which, subscriberId });
           return testMails.send(shown, { to: address, sender, funnelKey: which.funnel });
         };
         const sent = await send();

@@ -10,7 +10,7 @@ import type { MailTemplate } from '../mails/mjml.templates.js';
 import type { MailKind } from '../mails/template-variables.js';
 import { TemplatesService } from '../mails/templates.service.js';
 import type { DraftReader } from './draft-reader.js';
-import { sampleData } from '../mails/sample-data.js';
+import { sampleData, SAMPLE_READER } from '../mails/sample-data.js';
 import { kindOf, variablesOf } from './variables.templates.js';
 
 export interface Draft {
@@ -23,7 +23,8 @@ export interface Draft {
 
 export interface PreviewWanted {
   template: string;
-  subscriberId: string;
+  /** Left out: a reader who is made up. */
+  subscriberId?: string | undefined;
   funnel?: string | undefined;
   kind?: MailKind | undefined;
 }
@@ -70,8 +71,9 @@ export class Drafts {
     // What is known of one may be a part: the rest of it stays an example, such as the secret address of a file.
     if (known.download) data.download = { ...(sample.download as object), ...known.download };
     const used = new Set(variablesOf(`${line}\n${body}\n${plain}`).map((name) => name.split('.')[0] ?? ''));
-    const invented = Object.keys(sample).filter((name) => used.has(name) && !(name in known));
-    const reader = await this.reader(wanted.subscriberId);
+    const reader = wanted.subscriberId === undefined ? SAMPLE_READER : await this.reader(wanted.subscriberId);
+    const examples = [...Object.keys(sample), ...(reader === SAMPLE_READER ? ['subscriber'] : [])];
+    const invented = examples.filter((name) => used.has(name) && !(name in known));
     const draft = { template, kind, data, ...(await this.senderOf(wanted.funnel)) };
     const { subject, html, text } = await this.render(draft, reader, false);
     return { subject, html, text, invented, sender: draft.sender };

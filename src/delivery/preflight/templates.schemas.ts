@@ -41,7 +41,10 @@ const step = z.string().max(60).optional().meta({
 const arm = z.string().max(60).optional().meta({
   description: 'Key of an arm of the split test that the mail is in; when left out, the first.',
 });
-export const previewRequest = z.strictObject({ template, funnel, step, arm, kind, subscriberId: idSchema });
+const subscriberId = idSchema
+  .optional()
+  .meta({ description: 'Whose it is; left out: a reader who is made up.' });
+export const previewRequest = z.strictObject({ template, funnel, step, arm, kind, subscriberId });
 /** Where a test goes. */
 const testTo = emailSchema.meta({
   description: 'An address of your own. One that is on the suppression list gets nothing.',

@@ -42,7 +42,7 @@ export interface StepPreview extends MailPreview {
 }
 
 /**
- * A mail as one subscriber would get it at this moment: with the price and the end that the step would promise them, and
+ * A mail as one subscriber, or a reader who is made up, would get it at this moment: with the price and the end that the step would promise them, and
  * that the checkout would ask. Writes nothing, so it promises nothing either.
  */
 @Injectable()
@@ -136,7 +136,7 @@ export class MailPreviews {
   }
 
   private async offerFor(
-    subscriberId: string,
+    subscriberId: string | undefined,
     node: EmailNode,
     version: RunningVersion,
   ): Promise<{ offer?: Record<string, unknown> }> {
@@ -144,10 +144,11 @@ export class MailPreviews {
     const now = this.clock.now();
     const people: { timeZone: string | null }[] = await this.dataSource.query(
       'select time_zone as "timeZone" from subscriber where id = $1',
-      [subscriberId],
+      [subscriberId ?? null],
     );
     const timeZone = timeZoneOr(people[0]?.timeZone ?? null, version.sequence.fallbackZone).zone;
-    const promised = await this.enrollments.promised(subscriberId, node.offer.slug, now);
+    const promised =
+      subscriberId === undefined ? null : await this.enrollments.promised(subscriberId, node.offer.slug, now);
     const expiresAt = offerExpiry(promised?.until ?? null, node, { now, timeZone });
     const offer = told(offerNow(node.offer, version), {
       promisedPrice: promised?.price ?? null,
@@ -159,13 +160,13 @@ export class MailPreviews {
 
   /** Its name; the address is a secret of theirs, which is not shown. */
   private async downloadOf(
-    subscriberId: string,
+    subscriberId: string | undefined,
     sequenceId: string,
   ): Promise<{ download?: Record<string, unknown> }> {
     const rows: { name: string | null }[] = await this.dataSource.query(
       `select data #>> '{download,name}' as name from enrollment where sequence_id = $1 and subscriber_id = $2
        order by id desc limit 1`,
-      [sequenceId, subscriberId],
+      [sequenceId, subscriberId ?? null],
     );
     const name = rows[0]?.name ?? null;
     return name === null ? {} : { download: { name } };

@@ -36,6 +36,19 @@ describe('a mail could be looked at in no mail program before its readers had it
     await api('templates/test', { ...wanted, to: 'nobody' }).expect(422);
   });
 
+  it('of a template before anybody has signed up, as a reader who is made up: somebody had to be there', async () => {
+    const { body } = await api('templates/test', { template: 'emails/welcome', to: OWN }).expect(201);
+    await t.runDue();
+    expect(await last(OWN)).toMatchObject({ subject: body.subject });
+    expect((await last(OWN))?.text).toContain('Grace');
+    const preview = await api('templates/preview', { template: 'emails/welcome' }).expect(200);
+    expect(preview.body.invented).toContain('subscriber');
+    const hers = await api('templates/preview', { template: 'emails/welcome', subscriberId: reader }).expect(
+      200,
+    );
+    expect(hers.body.invented).not.toContain('subscriber');
+  });
+
   it('of a broadcast and its arms, as the first reader would get it', async () => {
     const { body: broadcast } = await api('broadcasts', {
       title: 'Spring',
