@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
+import { ownerPages } from '../../../support/owner-pages.js';
 
 const SENDER = { name: 'Ada', email: 'ada@example.com', postalAddress: '1 Main St, Springfield' };
 const MAIL = { subject: 'The frist frost', preview: '', body: 'Come today.', action: 'keep' };
@@ -14,9 +15,7 @@ describe('the owner changes the words of a paused broadcast', () => {
       `insert into subscriber (email, email_key, name, status, created_at, updated_at)
        select 'p' || g || '@example.com', 'p' || g || '@example.com', 'Pia Reader', 'active', now(), now() from generate_series(1, 6) g`,
     );
-    const owner = { email: 'owner@example.com', password: 'three unrelated words' };
-    const setup = await t.http.post('/admin/setup').type('form').send(owner).expect(303);
-    cookie = String(setup.headers['set-cookie']).split(';')[0] ?? '';
+    ({ cookie } = await ownerPages(t));
   });
   afterAll(async () => t.close());
 
