@@ -2,38 +2,28 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
-import { freePort } from '../../../src/infra/free-port.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
-import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { API_KEY, type TestApp } from '../../support/app.js';
 import { joins, newReader } from '../../support/reader.js';
-import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { DatabaseFront } from '../../support/database-front.js';
+import type { DatabaseFront } from '../../support/database-front.js';
+import { type FrontedApp, startFrontedApp } from '../../support/fronted-app.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 
 const ONE_CLICK = 'List-Unsubscribe=One-Click';
 
-let database: TestDatabase;
+let fronted: FrontedApp;
 let front: DatabaseFront;
 let t: TestApp;
 let folder: string;
 let count = 0;
 let reader: string;
 beforeAll(async () => {
-  database = await createTestDatabase();
-  const url = new URL(database.url);
-  const server = { host: url.hostname, port: Number(url.port) };
-  front = await new DatabaseFront(() => server, await freePort()).open();
-  [url.hostname, url.port] = ['127.0.0.1', String(front.port)];
-  t = await startTestApp({ databaseUrl: url.href });
-  t.app.useLogger(false);
+  fronted = await startFrontedApp();
+  ({ t, front } = fronted);
   folder = join(t.app.get<Config>(CONFIG).dataDir, 'leavings');
 });
-afterAll(async () => {
-  await t.close();
-  await front.close();
-  await database.drop();
-});
+afterAll(async () => fronted.close());
 beforeEach(() => {
   reader = `leaver${++count}@example.com`;
 });

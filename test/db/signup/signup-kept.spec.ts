@@ -2,40 +2,31 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../src/infra/config.js';
-import { freePort } from '../../../src/infra/free-port.js';
 import { KeptSignups } from '../../../src/signup/kept-signups.service.js';
 import { SignupLimits } from '../../../src/signup/signup-limits.service.js';
-import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
-import { createTestDatabase, empty, type TestDatabase } from '../../support/database.js';
-import { DatabaseFront } from '../../support/database-front.js';
+import { API_KEY, linkIn, type TestApp, type TestMail } from '../../support/app.js';
+import { empty } from '../../support/database.js';
+import type { DatabaseFront } from '../../support/database-front.js';
+import { type FrontedApp, startFrontedApp } from '../../support/fronted-app.js';
 import { newReader } from '../../support/reader.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
 
-let database: TestDatabase;
+let fronted: FrontedApp;
 let front: DatabaseFront;
 let t: TestApp;
 let folder: string;
 let count = 0;
 let reader: string;
 beforeAll(async () => {
-  database = await createTestDatabase();
-  const url = new URL(database.url);
-  const server = { host: url.hostname, port: Number(url.port) };
-  front = await new DatabaseFront(() => server, await freePort()).open();
-  [url.hostname, url.port] = ['127.0.0.1', String(front.port)];
-  t = await startTestApp({ databaseUrl: url.href });
-  t.app.useLogger(false);
+  fronted = await startFrontedApp();
+  ({ t, front } = fronted);
   folder = join(t.app.get<Config>(CONFIG).dataDir, 'signups');
   await t.http.get('/p/niches').expect(200);
 });
-afterAll(async () => {
-  await t.close();
-  await front.close();
-  await database.drop();
-});
+afterAll(async () => fronted.close());
 beforeEach(() => {
   reader = `comes${++count}@example.com`;
 });

@@ -1,27 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../../src/infra/free-port.js';
-import { startTestApp, type TestApp } from '../../support/app.js';
-import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { DatabaseFront } from '../../support/database-front.js';
+import type { TestApp } from '../../support/app.js';
+import type { DatabaseFront } from '../../support/database-front.js';
+import { type FrontedApp, startFrontedApp } from '../../support/fronted-app.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 
-let database: TestDatabase;
+let fronted: FrontedApp;
 let front: DatabaseFront;
 let t: TestApp;
 beforeAll(async () => {
-  database = await createTestDatabase();
-  const url = new URL(database.url);
-  const server = { host: url.hostname, port: Number(url.port) };
-  front = await new DatabaseFront(() => server, await freePort()).open();
-  [url.hostname, url.port] = ['127.0.0.1', String(front.port)];
-  t = await startTestApp({ databaseUrl: url.href });
-  t.app.useLogger(false);
+  fronted = await startFrontedApp();
+  ({ t, front } = fronted);
 });
-afterAll(async () => {
-  await t.close();
-  await front.close();
-  await database.drop();
-});
+afterAll(async () => fronted.close());
 
 describe('a form while the database is away', () => {
   it('is there as it was served last, as page and as script: whoever came was sent away', async () => {
