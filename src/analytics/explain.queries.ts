@@ -9,7 +9,7 @@ import {
   unsignedSql,
   type OverdueParameters,
 } from '../delivery/message/overdue.js';
-import { WORDS_OF_MAIL } from '../delivery/message/new-words.js';
+import { WORDS_OF_MAIL } from '../delivery/message/words-of-mail.js';
 import { compileConditions } from '../segments/compile.js';
 import type { Condition } from '../segments/condition.js';
 import type { SequenceDefinition } from '../sequences/steps/definition.js';

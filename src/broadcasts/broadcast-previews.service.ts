@@ -15,7 +15,7 @@ import { begunAt, dataOf } from './broadcast-batch.js';
 import type { Before, FrozenOffer } from './broadcast-offer.js';
 import { checkOffers, promisedAbout } from './broadcast-offers.queries.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { armOfRest, waitingWords } from './new-words.js';
+import { armOfRest, waitingWords } from './rewording.js';
 import { armKey, wordsOf } from './split.js';
 
 const NOBODY: DraftReader = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };

@@ -8,7 +8,7 @@ import type { Broadcast, BroadcastDraft, BroadcastReport } from './broadcast.js'
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { BroadcastsService } from './broadcasts.service.js';
-import { armOfRest, rewordedTo, rewordingOf, splitWith, waitingWords, type OneMail } from './new-words.js';
+import { armOfRest, rewordedTo, rewordingOf, splitWith, waitingWords, type OneMail } from './rewording.js';
 import type { PublishedWords } from './split.js';
 
 /**

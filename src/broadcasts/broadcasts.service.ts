@@ -15,7 +15,7 @@ import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { armOfRest, isReworded, waitingWords } from './new-words.js';
+import { armOfRest, isReworded, waitingWords } from './rewording.js';
 import { nobodyFinding } from './reach.js';
 import { checkArmHours, startOf, type PublishedWords } from './split.js';
 import { AT_ONCE, beginOf, type BroadcastTiming } from './timing.js';

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { WORDS_OF_MAIL } from '../delivery/message/new-words.js';
+import { WORDS_OF_MAIL } from '../delivery/message/words-of-mail.js';
 import { rowsOf } from '../imports/forget.queries.js';
 
 export interface ConsentRecord {

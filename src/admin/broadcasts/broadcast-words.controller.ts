@@ -4,7 +4,7 @@ import { BroadcastPreviews } from '../../broadcasts/broadcast-previews.service.j
 import { BroadcastWords } from '../../broadcasts/broadcast-words.service.js';
 import { broadcastChange } from '../../broadcasts/broadcasts.schemas.js';
 import { BroadcastsService } from '../../broadcasts/broadcasts.service.js';
-import { rewordingOf, waitingWords, type Rewording } from '../../broadcasts/new-words.js';
+import { rewordingOf, waitingWords, type Rewording } from '../../broadcasts/rewording.js';
 import type { MailPlace } from '../../delivery/mails/written-mail.js';
 import { TemplatesService } from '../../delivery/mails/templates.service.js';
 import { DomainError } from '../../values/domain-error.js';

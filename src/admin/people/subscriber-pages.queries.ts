@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { WORDS_OF_MAIL } from '../../delivery/message/new-words.js';
+import { WORDS_OF_MAIL } from '../../delivery/message/words-of-mail.js';
 
 /** The planner's figure for a big table, exact for a small one: the page must not count millions to show a badge. */
 export async function countSubscribers(db: EntityManager): Promise<number> {

@@ -3,7 +3,7 @@ import { fenceSql } from '../generation/generation.queries.js';
 import { lateSql, OVERDUE, RESTORED, restoredSql, unsignedSql } from '../message/overdue.js';
 import { fateSql, MOMENT, PROOF } from './mail-moment.queries.js';
 import { withoutSending } from '../message/message.js';
-import { goingWith } from '../message/new-words.js';
+import { goingWith } from '../message/words-of-mail.js';
 
 /** A relay that takes longer has its lease renewed. A process that stood still for a while must not be taken for dead. */
 export const LEASE = `clock_timestamp() + interval '5 minutes'`;

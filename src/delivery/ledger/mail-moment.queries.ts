@@ -1,7 +1,7 @@
 import { WHO_WAITS } from '../../subscribers/waiting-leavings.service.js';
 import { OFF_ITS_LIST } from '../guards/left-list.queries.js';
 import { EXPIRY } from '../message/expiry.js';
-import { NEW_WORDS } from '../message/new-words.js';
+import { NEW_WORDS } from '../message/words-of-mail.js';
 import { ARRIVED } from './message-evidence.queries.js';
 import {
   BROADCAST_CANCELLED,

@@ -9,7 +9,7 @@ import {
   type MessageState,
   type PlannedMessage,
 } from '../message/message.js';
-import { WORDS_OF_MAIL } from '../message/new-words.js';
+import { WORDS_OF_MAIL } from '../message/words-of-mail.js';
 import { letGo } from '../message/expiry.js';
 import { PAUSED_BY_READER } from '../message/state-reasons.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
