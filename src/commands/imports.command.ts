@@ -7,7 +7,6 @@ import type { CommandTools } from './command-tools.js';
 import type { ImportJob } from '../imports/import-job.js';
 import { importJson, importOptions } from '../imports/imports.schemas.js';
 import { reportCsv } from '../imports/report-csv.js';
-import { fieldProblems } from '../infra/http/field-problems.js';
 
 const SECOND_MS = 1_000;
 
@@ -29,7 +28,10 @@ interface Given {
 const more = (value: string, all: string[]): string[] => [...all, value];
 
 /** `import` and `export-subscribers`: tables of people on their way in and out. */
-export function addImportCommands(program: Command, { within, print, out, note }: CommandTools): void {
+export function addImportCommands(
+  program: Command,
+  { within, print, out, note, wrongUse }: CommandTools,
+): void {
   program
     .command('import')
     .description(
@@ -54,15 +56,9 @@ export function addImportCommands(program: Command, { within, print, out, note }
     .option('--rejected <file>', 'write the rows that came to nothing there')
     .option('--json')
     .action(async (file: string, given: Given) => {
-      const use = (message: string): never => program.error(message);
-      if (!existsSync(file)) use(`there is no file ${file}`);
+      if (!existsSync(file)) program.error(`there is no file ${file}`);
       const read = importOptions.safeParse(optionsOf(given));
-      if (!read.success)
-        return use(
-          fieldProblems(read.error.issues, 'options')
-            .map(({ field, message }) => `${field}: ${message}`)
-            .join('\n'),
-        );
+      if (!read.success) return wrongUse(program, read.error.issues);
       await within(async ({ imports }) => {
         const dryRun = given.dryRun === true;
         const { id } = await imports.create({ fileName: basename(file), dryRun, options: read.data });

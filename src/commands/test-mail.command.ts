@@ -3,6 +3,7 @@ import type { TestMail } from '../delivery/preflight/test-mails.service.js';
 import type { StepPreviewWanted } from '../sequences/previews/mail-previews.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { type EmailAddressParse, parseEmailAddress } from '../values/email-address.js';
+import { readNamed, SUCH_AS, type Named } from './broadcast-name.js';
 import type { CommandTools } from './command-tools.js';
 
 type Choice = Pick<StepPreviewWanted, 'funnel' | 'step' | 'arm'> & { as?: string };
@@ -12,7 +13,7 @@ export function addTestMailCommand(program: Command, { within, print }: CommandT
   program
     .command('test-mail')
     .description('send a mail to yourself, as one subscriber would get it')
-    .argument('<mail>', 'a template such as emails/welcome, or a broadcast such as broadcast:7')
+    .argument('<mail>', `a template such as emails/welcome, or a broadcast ${SUCH_AS}`, readNamed)
     .requiredOption('--to <address>', 'an address of your own')
     .option(
       '--as <subscriber>',
@@ -22,16 +23,19 @@ export function addTestMailCommand(program: Command, { within, print }: CommandT
     .option('--step <key>', 'that sends it; by default the first')
     .option('--arm <key>', 'of the split test it is in; by default the first')
     .option('--json')
-    .action(async (mail: string, { to, json = false, ...choice }: Choice & { to: string; json?: boolean }) =>
+    .action(async (mail: Named, { to, json = false, ...choice }: Choice & { to: string; json?: boolean }) =>
       within(async ({ broadcastPreviews, mailPreviews, subscribers, testMails }) => {
         const address = addressOf(to);
-        const broadcast = /^broadcast:(\d{1,18})$/.exec(mail)?.[1];
         const send = async (): Promise<TestMail> => {
-          if (broadcast !== undefined)
-            return broadcastPreviews.test(broadcast, { to: address, arm: choice.arm });
+          if ('broadcast' in mail)
+            return broadcastPreviews.test(mail.broadcast, { to: address, arm: choice.arm });
           const { as, ...which } = choice;
           const subscriberId = as === undefined ? undefined : (await subscribers.named(as)).id;
-          const { sender, ...shown } = await mailPreviews.preview({ template: mail, ...which, subscriberId });
+          const { sender, ...shown } = await mailPreviews.preview({
+            template: mail.name,
+            ...which,
+            subscriberId,
+          });
           return testMails.send(shown, { to: address, sender, funnelKey: which.funnel });
         };
         const sent = await send();

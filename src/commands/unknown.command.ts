@@ -1,6 +1,7 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { CommandServices } from './command.services.js';
-import type { CommandTools } from './command-tools.js';
+import { nameOfBroadcast, readNamed, SUCH_AS, type Named } from './broadcast-name.js';
+import { mailsInWords, type CommandTools } from './command-tools.js';
 
 interface UnknownMails {
   /** As the owner names it: `broadcast:7`, or the key of a funnel. */
@@ -8,12 +9,6 @@ interface UnknownMails {
   unknown: number;
   resendable: number;
 }
-
-/** A broadcast by its number, or the key of a funnel, whose sequences are meant. */
-type Named = { broadcast: string } | { funnel: string };
-
-const BROADCAST = /^broadcast:(\d{1,18})$/;
-const FUNNEL = /^[^\s:]{1,200}$/;
 
 /** Commands for mails of which nobody knows whether the relay took them. */
 export function addUnknownCommands(program: Command, { within, print, refuse }: CommandTools): void {
@@ -33,7 +28,7 @@ export function addUnknownCommands(program: Command, { within, print, refuse }: 
   unknown
     .command('resend')
     .description('send those of one broadcast or funnel once more, under the same Message-ID')
-    .argument('<what>', 'a broadcast such as broadcast:7, or the key of a funnel', readNamed)
+    .argument('<what>', `a broadcast ${SUCH_AS}, or the key of a funnel`, readNamed)
     .option('--yes', 'send them; without it you are only told how many there are')
     .option('--json')
     .action(async (named: Named, { yes = false, json = false }: { yes?: boolean; json?: boolean }) =>
@@ -43,7 +38,7 @@ export function addUnknownCommands(program: Command, { within, print, refuse }: 
         const resendable = all.find((one) => one.what === what)?.resendable ?? 0;
         if (yes && resendable > 0) {
           const resent = await resend(services, named);
-          const words = `${mails(resent)} of ${what} ${resent === 1 ? 'goes' : 'go'} out once more.`;
+          const words = `${mailsInWords(resent)} of ${what} ${resent === 1 ? 'goes' : 'go'} out once more.`;
           return print(json, { what, resendable, resent }, () => words);
         }
         refuse();
@@ -52,15 +47,8 @@ export function addUnknownCommands(program: Command, { within, print, refuse }: 
     );
 }
 
-function readNamed(text: string): Named {
-  const broadcast = BROADCAST.exec(text)?.[1];
-  if (broadcast !== undefined) return { broadcast: String(BigInt(broadcast)) };
-  if (FUNNEL.test(text)) return { funnel: text };
-  throw new InvalidArgumentError('use a broadcast such as broadcast:7, or the key of a funnel');
-}
-
 function nameOf(named: Named): string {
-  return 'broadcast' in named ? `broadcast:${named.broadcast}` : named.funnel;
+  return 'broadcast' in named ? nameOfBroadcast(named.broadcast) : named.name;
 }
 
 /** Broadcasts first; what has no unknown mail is left out. */
@@ -70,7 +58,7 @@ async function unknownMails({
 }: CommandServices): Promise<UnknownMails[]> {
   const [broadcasts, sequences] = [await broadcastUnknowns.all(), await sequenceUnknowns.all()];
   return [
-    ...broadcasts.map(({ broadcastId, ...counts }) => ({ what: `broadcast:${broadcastId}`, ...counts })),
+    ...broadcasts.map(({ broadcastId, ...counts }) => ({ what: nameOfBroadcast(broadcastId), ...counts })),
     ...sequences.map(({ funnelKey, ...counts }) => ({ what: funnelKey, ...counts })),
   ];
 }
@@ -81,13 +69,13 @@ async function resend(
 ): Promise<number> {
   return 'broadcast' in named
     ? broadcastUnknowns.resend(named.broadcast)
-    : sequenceUnknowns.resend(named.funnel);
+    : sequenceUnknowns.resend(named.name);
 }
 
 function whyNot(what: string, resendable: number, all: readonly UnknownMails[]): string {
   if (resendable > 0)
     return [
-      `${mails(resendable)} of ${what} may be sent once more under the same Message-ID. Who has got it already may get it twice, unless their mail system drops the second copy.`,
+      `${mailsInWords(resendable)} of ${what} may be sent once more under the same Message-ID. Who has got it already may get it twice, unless their mail system drops the second copy.`,
       `Nothing was sent. To send: wellspring unknown resend ${what} --yes`,
     ].join('\n');
   const others = all.filter((one) => one.resendable > 0).map((one) => one.what);
@@ -96,9 +84,5 @@ function whyNot(what: string, resendable: number, all: readonly UnknownMails[]):
 }
 
 function inWords({ what, unknown, resendable }: UnknownMails): string {
-  return `${what}: ${mails(unknown)} not certain, ${resendable} may be sent once more`;
-}
-
-function mails(count: number): string {
-  return count === 1 ? '1 mail' : `${count} mails`;
+  return `${what}: ${mailsInWords(unknown)} not certain, ${resendable} may be sent once more`;
 }

@@ -2,16 +2,20 @@ import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { EnvError, readConfig, readTimeZone } from '../../config/env.js';
 import { addKeyCommands } from './api-keys.command.js';
+import { addBroadcastCommands } from './broadcasts.command.js';
 import { LEVELS, type CommandTools } from './command-tools.js';
+import { addDkimCommands } from './dkim.command.js';
 import { addFunnelCommands } from './funnels.command.js';
 import { addImportCommands } from './imports.command.js';
 import { addInspectCommand } from './inspect.command.js';
 import { addLedgerCommands } from './ledger.command.js';
-import { addMailCommands } from './mails.command.js';
-import { addTestMailCommand } from './test-mail.command.js';
+import { addMailsCommand } from './mails.command.js';
+import { addPreflightCommand } from './preflight.command.js';
+import { addPreviewCommand } from './preview.command.js';
 import { addSimulateCommand } from './simulate.command.js';
-import { addBroadcastCommands } from './broadcasts.command.js';
+import { addTestMailCommand } from './test-mail.command.js';
 import { addUnknownCommands } from './unknown.command.js';
+import { fieldProblems } from '../infra/http/field-problems.js';
 import { DomainError } from '../values/domain-error.js';
 
 /** Exit codes: 0 good, 1 refused, 2 wrong use. */
@@ -47,6 +51,10 @@ export async function runCommand(args: readonly string[], around: CommandSurroun
     out,
     note: (line) => tell(`${line}\n`),
     timeZone: () => readTimeZone(env),
+    wrongUse: (command, issues) => {
+      const problems = fieldProblems(issues, 'options').map(({ field, message }) => `${field}: ${message}`);
+      return command.error(problems.join('\n'));
+    },
     refuse: () => {
       code = REFUSED;
     },
@@ -68,10 +76,13 @@ function wellspring(tools: CommandTools, tell: (text: string) => void): Command 
     .configureOutput({ writeOut: tools.out, writeErr: tell })
     .exitOverride();
   addInstallationCommands(program, tools);
-  addMailCommands(program, tools);
+  addDkimCommands(program, tools);
+  addPreflightCommand(program, tools);
+  addPreviewCommand(program, tools);
   addTestMailCommand(program, tools);
   addLedgerCommands(program, tools);
   addUnknownCommands(program, tools);
+  addMailsCommand(program, tools);
   addBroadcastCommands(program, tools);
   addFunnelCommands(program, tools);
   addImportCommands(program, tools);
