@@ -2,7 +2,7 @@ import { Module } from '@nestjs/common';
 import { AfterWork } from './after-work.service.js';
 import { ClicksController } from './clicks.controller.js';
 import { ConversionsController } from './conversions.controller.js';
-import { EventsController } from './events.controller.js';
+import { HitsController } from './hits.controller.js';
 import { HitMetrics } from './hit-metrics.service.js';
 import { HitRecorder } from './hit-recorder.service.js';
 import { HitSpool } from './hit-spool.service.js';
@@ -15,7 +15,7 @@ import { VerdictsService } from './verdicts.service.js';
 
 /** Opens, clicks, visits, conversions. Owns `tracking_event`, `tracking_batch`, `visit` and `conversion`. */
 @Module({
-  controllers: [ClicksController, ConversionsController, EventsController],
+  controllers: [ClicksController, ConversionsController, HitsController],
   providers: [
     TrackingService,
     HitRecorder,

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { countsAsOpened } from '../../values/counted-hits.js';
 import { LateHitsService } from './late-hits.service.js';
-import { HITS_LOOKED_AT_AGAIN } from './late-hits.js';
+import { HITS_LOOKED_AT_AGAIN } from './look-mark.js';
 
 /**
  * Brings forward those who wait at a branch for a person's open or click that has come, by the hits above an id or the ones

@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
-import { hitsStanding, countedHits } from '../../tracking/late-hits.queries.js';
-import { firstMark, markAfter, rangesOf, type LookMark } from './late-hits.js';
+import { hitsStanding, countedHits } from '../../tracking/hits-standing.queries.js';
+import { firstMark, markAfter, rangesOf, type LookMark } from './look-mark.js';
 
 const EVERY_MS = 600_000;
 /** Each page is looked at in a statement. */

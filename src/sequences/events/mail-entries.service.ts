@@ -5,7 +5,7 @@ import { countsAsOpened } from '../../values/counted-hits.js';
 import type { EntryTrigger } from '../steps/condition.js';
 import { LateHitsService } from './late-hits.service.js';
 import { ReactionsService, type Beginner } from './reactions.service.js';
-import { HITS_LOOKED_AT_AGAIN } from './late-hits.js';
+import { HITS_LOOKED_AT_AGAIN } from './look-mark.js';
 
 /** Nobody begins with what they clicked longer ago, even if nothing ran since. */
 const OLDEST_HIT_MS = 7 * 86_400_000;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { firstMark, markAfter, rangesOf, type LookMark } from '../../../../src/sequences/events/late-hits.js';
-import type { HitsStanding } from '../../../../src/tracking/late-hits.js';
+import { firstMark, markAfter, rangesOf, type LookMark } from '../../../../src/sequences/events/look-mark.js';
+import type { HitsStanding } from '../../../../src/tracking/hits-standing.js';
 
 const standing = (newest: number, more: Partial<HitsStanding> = {}): HitsStanding => ({
   ...{ newest: String(newest), waiting: null, judged: null },

@@ -1,4 +1,4 @@
-import type { HitRange, HitsStanding } from '../../tracking/late-hits.js';
+import type { HitRange, HitsStanding } from '../../tracking/hits-standing.js';
 
 /** Hits are stored a little out of order: so many of the latest are looked at again, which costs a few milliseconds. */
 export const HITS_LOOKED_AT_AGAIN = 5_000;

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, type Page, pageOf, pageQuery, toPage } from '../infra/http/page.js';
-import { type EventRow, listEvents } from './events.queries.js';
+import { type ListedHit, listHits } from './hit-list.queries.js';
 import { HIT_RULE_VERSION } from './hit-class.js';
 import { VerdictsService } from './verdicts.service.js';
 
@@ -39,7 +39,7 @@ const eventQuery = pageQuery.extend({
 
 /** Opens and clicks, each with who is thought to stand behind it and why. */
 @Controller('api/v1/events')
-export class EventsController {
+export class HitsController {
   constructor(
     private readonly dataSource: DataSource,
     private readonly verdicts: VerdictsService,
@@ -51,7 +51,7 @@ export class EventsController {
     @Query({ schema: eventQuery }) query: z.output<typeof eventQuery>,
   ): Promise<Page<z.output<typeof eventSchema>>> {
     const { cursor, limit, messageId, subscriberId, class: onlyClass, kind: onlyKind } = query;
-    const rows = await listEvents(this.dataSource.manager, {
+    const rows = await listHits(this.dataSource.manager, {
       ...{ beforeId: cursor, limit: limit + 1, messageId, subscriberId },
       ...{ class: onlyClass, kind: onlyKind },
     });
@@ -75,7 +75,7 @@ export class EventsController {
   }
 }
 
-function eventJson(row: EventRow): z.output<typeof eventSchema> {
+function eventJson(row: ListedHit): z.output<typeof eventSchema> {
   const { settlesAt, earlier, at, ...rest } = row;
   return { ...rest, settled: settlesAt === null, earlier: earlier ?? [], at: at.toISOString() };
 }

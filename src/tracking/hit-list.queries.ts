@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { HitClass, HitVerdict } from './hit-class.js';
 
-export interface EventRow {
+export interface ListedHit {
   id: string;
   kind: 'open' | 'click';
   messageId: string;
@@ -17,7 +17,7 @@ export interface EventRow {
   at: Date;
 }
 
-export interface EventFilter {
+export interface HitFilter {
   beforeId: string | undefined;
   limit: number;
   messageId: string | undefined;
@@ -30,7 +30,7 @@ export interface EventFilter {
  * Newest first, below `beforeId`. A mail's are served by tracking_event_message, a subscriber's by message_subscriber
  * and that; else it reads down the primary key.
  */
-export async function listEvents(db: EntityManager, filter: EventFilter): Promise<EventRow[]> {
+export async function listHits(db: EntityManager, filter: HitFilter): Promise<ListedHit[]> {
   return db.query(
     `select e.id, e.kind, e.message_id as "messageId", m.subscriber_id as "subscriberId", e.link_id as "linkId",
             l.url_template as url, e.class, e.reason, e.rule_version as "ruleVersion", e.settles_at as "settlesAt", e.earlier,

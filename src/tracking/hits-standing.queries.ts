@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { countsAsOpened } from '../values/counted-hits.js';
-import type { HitRange, HitsStanding } from './late-hits.js';
+import type { HitRange, HitsStanding } from './hits-standing.js';
 
 /**
  * Called every ten minutes by those who look at hits. By the primary key and tracking_event_waiting: `offset 0` keeps
