@@ -37,7 +37,7 @@ import { FunnelHistoryController } from './funnels/funnel-history.controller.js'
 import { FunnelPreviews } from './funnels/funnel-previews.service.js';
 import { ImportPagesController } from './imports/import-pages.controller.js';
 import { ForecastPageController } from './dashboard/forecast-page.controller.js';
-import { LimitsController } from './sending/limits.controller.js';
+import { LimitsPageController } from './sending/limits-page.controller.js';
 import { ListPagesController } from './people/list-pages.controller.js';
 import { LoginController } from './access/login.controller.js';
 import { MailPagesController } from './mails/mail-pages.controller.js';
@@ -55,9 +55,9 @@ import { PersonPagesController } from './people/person-pages.controller.js';
 import { RootController } from './root.controller.js';
 import { SegmentCheck } from './segments/segment-check.service.js';
 import { SegmentPagesController } from './segments/segment-pages.controller.js';
-import { KeepersPageController } from './sending/keepers.controller.js';
-import { SequencePausesPageController } from './sending/sequence-pauses.controller.js';
-import { SendingPageController } from './sending/sending.controller.js';
+import { KeepersPageController } from './sending/keepers-page.controller.js';
+import { SequencePausesPageController } from './sending/sequence-pauses-page.controller.js';
+import { SendingPageController } from './sending/sending-page.controller.js';
 import { SkipAheadService } from './mailbox/skip-ahead.service.js';
 import { TagPagesController } from './people/tag-pages.controller.js';
 import { WhyController } from './people/why.controller.js';
@@ -106,7 +106,7 @@ import { WhyController } from './people/why.controller.js';
     SendingPageController,
     SequencePausesPageController,
     KeepersPageController,
-    LimitsController,
+    LimitsPageController,
     BouncesPageController,
     ImportPagesController,
     SegmentPagesController,

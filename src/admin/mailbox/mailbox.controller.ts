@@ -15,7 +15,7 @@ import { CONFIG, type Config } from '../../infra/config.js';
 import { pageQuery, toPage, type PageQuery } from '../../infra/http/page.js';
 import { type MailboxMail, MailboxService, type ParsedMail } from '../../infra/mailbox/mailbox.service.js';
 import { DomainError } from '../../values/domain-error.js';
-import { wantsJson } from './accept.js';
+import { wantsJson } from './wants-json.js';
 import { type Answer, MailFrame, Page, SeeOther } from '../answers/answer.js';
 import { mailTab } from './mail-view.js';
 import { MailboxGuard, notHere } from './mailbox.guard.js';

@@ -5,7 +5,7 @@ import { limitsPage, readLimits, limitsTypedFrom, typedOfLimits } from './limits
 
 /** The limits of sending as a form; the same settings as `PUT /api/v1/sending`. */
 @Controller('admin/sending/limits')
-export class LimitsController {
+export class LimitsPageController {
   constructor(private readonly settings: SendingSettingsService) {}
 
   @Get()
