@@ -4,7 +4,7 @@ import type { Subscriber } from '../subscribers/subscriber.js';
 import { listSubscribers } from '../subscribers/subscribers.queries.js';
 import { type SqlCondition } from './compile.js';
 import { namedIn, type Leaf } from './condition.js';
-import type { EverybodyOptions, ForEverybody } from './for-everybody.js';
+import type { EverybodyOptions, ForEverybody } from './compile-for-everybody.js';
 import { gapsBetween, PIECE_IDS, type IdPiece } from './id-gaps.js';
 import type { Segment, SegmentDraft } from './segment.js';
 

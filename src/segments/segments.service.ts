@@ -9,7 +9,7 @@ import { notFound } from '../values/not-found.js';
 import { compileConditions, type SqlCondition } from './compile.js';
 import type { CompileOptions } from './compile-context.js';
 import { type Condition, leavesOf, namedIn } from './condition.js';
-import { compileForEverybody, type EverybodyOptions } from './for-everybody.js';
+import { compileForEverybody, type EverybodyOptions } from './compile-for-everybody.js';
 import type { Segment, SegmentDraft } from './segment.js';
 import { type ConditionProblem, fieldProblemsOf } from './segment-fields.js';
 import { SegmentsQueries } from './segments.queries.js';

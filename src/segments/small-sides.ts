@@ -1,7 +1,7 @@
 import { SUBSCRIBER_STATUSES } from '../subscribers/subscription-status.js';
 import type { TimeWindow } from './condition.js';
 import { boundsOf, type OwnerClock } from './days.js';
-import { allOf, anyOf, type Form, type FormLeaf, othersThan } from './form.js';
+import { allOf, anyOf, type NormalForm, type FormLeaf, othersThan } from './normal-form.js';
 
 interface Sides extends OwnerClock {
   /** About half of the people signed up before it; null when there is nobody. */
@@ -12,7 +12,7 @@ interface Sides extends OwnerClock {
  * The same people, with status and sign-up asked of those who are fewer: most subscribers are active, and who is not in
  * one status is in another; who signed up in a window did not before or behind it.
  */
-export function smallSidesOf(form: Form, sides: Sides): Form {
+export function smallSidesOf(form: NormalForm, sides: Sides): NormalForm {
   if ('all' in form) return allOf(form.all.map((one) => smallSidesOf(one, sides)));
   if ('any' in form) return anyOf(form.any.map((one) => smallSidesOf(one, sides)));
   const { leaf, is } = form;
@@ -28,7 +28,7 @@ export function smallSidesOf(form: Form, sides: Sides): Form {
 }
 
 /** Those who signed up before the window or behind it, if the middle lies in it. */
-function outsideOf(window: TimeWindow, sides: Sides): Form | null {
+function outsideOf(window: TimeWindow, sides: Sides): NormalForm | null {
   const { middleSignUp } = sides;
   const { from, until } = boundsOf(window, sides);
   if (middleSignUp === null || (from === undefined && until === undefined)) return null;

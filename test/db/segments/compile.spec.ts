@@ -7,7 +7,7 @@ import { compileConditions } from '../../../src/segments/compile.js';
 import type { CompileOptions } from '../../../src/segments/compile-context.js';
 import { type Condition, conditionSchema } from '../../../src/segments/condition.js';
 import { FieldBlocksService } from '../../../src/segments/field-blocks.service.js';
-import { compileForEverybody, type EverybodyOptions } from '../../../src/segments/for-everybody.js';
+import { compileForEverybody, type EverybodyOptions } from '../../../src/segments/compile-for-everybody.js';
 import { meets, type PersonFacts, type Reading } from '../../../src/segments/meets.js';
 import { fieldProblemsOf } from '../../../src/segments/segment-fields.js';
 import { FieldsService } from '../../../src/subscribers/fields.service.js';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDataSource } from '../../../src/infra/database/migrate.js';
 import { compileConditions } from '../../../src/segments/compile.js';
 import { type Condition, conditionSchema } from '../../../src/segments/condition.js';
-import { compileForEverybody } from '../../../src/segments/for-everybody.js';
+import { compileForEverybody } from '../../../src/segments/compile-for-everybody.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 
 const NOW = new Date('2026-03-02T09:00:00Z');

@@ -4,7 +4,7 @@ import type { DataSource } from 'typeorm';
 import { openDataSource } from '../../../src/infra/database/migrate.js';
 import { compileConditions } from '../../../src/segments/compile.js';
 import { type Condition, conditionSchema } from '../../../src/segments/condition.js';
-import { compileForEverybody, type EverybodyOptions } from '../../../src/segments/for-everybody.js';
+import { compileForEverybody, type EverybodyOptions } from '../../../src/segments/compile-for-everybody.js';
 import { SegmentsQueries } from '../../../src/segments/segments.queries.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { DEFINITIONS, NOW, person, seedPeople } from './people.js';

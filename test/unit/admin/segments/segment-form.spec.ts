@@ -19,7 +19,7 @@ import {
   leafSchemas,
   leavesOf,
 } from '../../../../src/segments/condition.js';
-import { formOf } from '../../../../src/segments/form.js';
+import { formOf } from '../../../../src/segments/normal-form.js';
 import { DEFINITIONS } from '../../../db/segments/people.js';
 import { tree as conditionTree } from '../../../db/segments/trees.js';
 

@@ -6,12 +6,12 @@ import {
   allOf,
   anyOf,
   everyLeaf,
-  type Form,
+  type NormalForm,
   type FormLeaf,
   formOf,
   isMetByNone,
   othersThan,
-} from './form.js';
+} from './normal-form.js';
 import { type IdGap, outsideGaps, placeOfBlock } from './id-gaps.js';
 import { isColumn } from './segment-fields.js';
 import { smallSidesOf } from './small-sides.js';
@@ -71,7 +71,7 @@ interface Scope {
   onlyThere: boolean;
 }
 
-function isOfSets(form: Form, scope: Scope): boolean {
+function isOfSets(form: NormalForm, scope: Scope): boolean {
   return everyLeaf(form, (leaf) => isOfSet(leaf, scope));
 }
 
@@ -95,7 +95,7 @@ function isKept(leaf: Leaf): boolean {
 }
 
 /** Whether all who meet it are subscribers still, where those are whom the sets hold. */
-function areThere(form: Form, holdsPeople: (leaf: Leaf) => boolean): boolean {
+function areThere(form: NormalForm, holdsPeople: (leaf: Leaf) => boolean): boolean {
   if ('all' in form) return form.all.some((one) => areThere(one, holdsPeople));
   if ('any' in form) return form.any.every((one) => areThere(one, holdsPeople));
   return form.is && holdsPeople(form.leaf);
@@ -105,7 +105,7 @@ function within(id: string, bounds: Scope['bounds']): string[] {
   return bounds === undefined ? [] : [`${id} >= ${bounds.from}`, `${id} < ${bounds.below}`];
 }
 
-function rowsOf(form: Form, scope: Scope): string {
+function rowsOf(form: NormalForm, scope: Scope): string {
   if (isOfSets(form, scope)) return bitOf(form, scope);
   if ('leaf' in form) return `${form.is ? '' : 'not '}${compilePlain(form.leaf, scope.context)}`;
   const parts = 'all' in form ? form.all : form.any;
@@ -130,7 +130,7 @@ function rowsOf(form: Form, scope: Scope): string {
 /** A bit is looked up in the time that two times are compared in; a text takes three times that, a field ten times. */
 type Cost = 'time' | 'status' | 'field';
 
-function costOf(form: Form): Cost {
+function costOf(form: NormalForm): Cost {
   if (everyLeaf(form, (leaf: Leaf) => 'signedUp' in leaf || 'confirmed' in leaf)) return 'time';
   return everyLeaf(form, (leaf: Leaf) => !('field' in leaf)) ? 'status' : 'field';
 }
@@ -139,7 +139,7 @@ function costOf(form: Form): Cost {
  * Looks the subscriber up in the words of a tree of sets, which are made once before any row is read. `int8send` writes
  * the highest bits first, and `get_bit` reads the lowest of each byte first: the bytes of a word are counted from behind.
  */
-function bitOf(form: Form, scope: Scope): string {
+function bitOf(form: NormalForm, scope: Scope): string {
   // Whom no set knows needs no bit then.
   const isOthers = isMetByNone(form);
   const blocks = blocksOf(isOthers ? othersThan(form) : form, scope);
@@ -181,7 +181,7 @@ function zeros(count: string): string {
  * before they were grouped. The quotes make it a constant at once; `offset 0` is cast when it is too late to read the
  * subquery in parallel.
  */
-function blocksOf(form: Form, scope: Scope): string {
+function blocksOf(form: NormalForm, scope: Scope): string {
   const columns: FormLeaf[][] = [];
   const words = wordsOf(form, columns);
   const sets = columns.flatMap((leaves, at) =>
@@ -273,7 +273,7 @@ function maskOf({ from, below }: NonNullable<Scope['bounds']>): string {
 }
 
 /** An expression over the words of columns, each the union of some sets; null words are of blocks with nobody of them. */
-function wordsOf(form: Form, columns: FormLeaf[][]): string {
+function wordsOf(form: NormalForm, columns: FormLeaf[][]): string {
   if ('leaf' in form) return unionOf([form], columns, form.is);
   const isAny = 'any' in form;
   const parts = isAny ? form.any : form.all;

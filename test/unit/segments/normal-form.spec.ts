@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Condition } from '../../../src/segments/condition.js';
 import { below } from '../../../src/segments/field-words.js';
-import { everyLeaf, type Form, formOf, isMetByNone, othersThan } from '../../../src/segments/form.js';
+import {
+  everyLeaf,
+  type NormalForm,
+  formOf,
+  isMetByNone,
+  othersThan,
+} from '../../../src/segments/normal-form.js';
 
 const TAGS = ['a', 'b', 'c', 'd'];
 
@@ -25,14 +31,14 @@ function meets(condition: Condition, tags: readonly string[]): boolean {
   return 'not' in condition ? !meets(condition.not, tags) : has(condition, tags);
 }
 
-function meetsForm(form: Form, tags: readonly string[]): boolean {
+function meetsForm(form: NormalForm, tags: readonly string[]): boolean {
   if ('all' in form) return form.all.every((one) => meetsForm(one, tags));
   if ('any' in form) return form.any.some((one) => meetsForm(one, tags));
   return has(form.leaf, tags) === form.is;
 }
 
 /** Whether no part is of the kind of the whole, and none stands alone. */
-function isFlat(form: Form): boolean {
+function isFlat(form: NormalForm): boolean {
   if ('leaf' in form) return true;
   const [kind, parts] = 'all' in form ? (['all', form.all] as const) : (['any', form.any] as const);
   return parts.length > 1 && parts.every((part) => !(kind in part) && isFlat(part));
