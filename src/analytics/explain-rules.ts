@@ -1,4 +1,4 @@
-import { dataAt } from '../delivery/message/data-at.js';
+import { dataAt } from '../delivery/message/mail-data.js';
 import { LEFT_LIST, OPTED_OUT } from '../delivery/message/state-reasons.js';
 import { moneyToText, type Money } from '../values/money.js';
 import { instantText, quoted, rule, type Rule } from './explanation.js';

@@ -14,7 +14,7 @@ import {
 } from './audience.js';
 import type { Broadcast, BroadcastDraft } from './broadcast.js';
 import { USUAL_PRIORITY } from '../delivery/message/message.js';
-import { listsOf } from './lists-of.js';
+import { listsOf } from './audience-lists.js';
 import type { Recipients } from './broadcast-batch.js';
 import type { PublishedWords } from './split.js';
 import type { BroadcastState } from './broadcast-status.js';

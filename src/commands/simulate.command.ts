@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { CommandTools } from './command-tools.js';
 import { readFunnelText } from '../funnels/yaml/funnel-text.files.js';
-import { startText } from '../funnels/simulation/broadcasts.schemas.js';
+import { startText } from '../funnels/simulation/virtual-broadcasts.schemas.js';
 import { dayCount } from '../funnels/simulation/personas.schemas.js';
 import type { NamedText } from '../funnels/simulation/simulation-files.js';
 import { timelineDifferences } from '../funnels/simulation/timeline-diff.js';

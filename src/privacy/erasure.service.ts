@@ -11,7 +11,7 @@ import { OrdersService } from '../orders/orders.service.js';
 import { forgetSignals } from '../sequences/events/forget.queries.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { forgetSubscriber as forgetHits } from '../tracking/forget.queries.js';
-import { tellsOf } from './tells-of.js';
+import { namesPerson } from './names-person.js';
 
 /** A job that holds the person's enrollments and adds one waits for us, and we for the enrollments. */
 const TRIES = 5;
@@ -37,7 +37,7 @@ export class ErasureService {
     const person = await this.subscribers.find(subscriberId);
     if (person === null) return false;
     // Most of them: at the end of what follows all requests with a key wait for the rest.
-    const lookedAt = await this.answers.forget((answer) => tellsOf(answer, person));
+    const lookedAt = await this.answers.forget((answer) => namesPerson(answer, person));
     return retriedAfterDeadlock(TRIES, async () =>
       this.dataSource.transaction(async (manager) =>
         this.eraseIn(manager, subscriberId, { source, lookedAt }),
@@ -67,7 +67,7 @@ export class ErasureService {
     await forgetSignals(manager, subscriberId);
     await forgetAffiliateOf(manager, person.emailKey);
     await this.subscribers.erase(manager, subscriberId, source);
-    await this.answers.forgetForGood(manager, lookedAt, (answer) => tellsOf(answer, person));
+    await this.answers.forgetForGood(manager, lookedAt, (answer) => namesPerson(answer, person));
     return true;
   }
 }

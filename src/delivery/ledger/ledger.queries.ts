@@ -7,7 +7,7 @@ import type { Fence } from '../generation/generation.js';
 import { JUDGED, SERVER } from '../generation/generation.queries.js';
 import { WitnessFiles } from '../generation/witness-files.service.js';
 import type { ToldMail, Witness } from '../generation/witness.js';
-import { dataAt } from '../message/data-at.js';
+import { dataAt } from '../message/mail-data.js';
 import { CLAIM, CLAIM_OTHERS, LEASE } from './claim.queries.js';
 import type { PlaceWant } from './due-places.js';
 import { fateSql, IS_LEASED, MAY_GO, MOMENT, PROOF } from './mail-moment.queries.js';

@@ -4,7 +4,7 @@ import { timeZoneOr } from '../../values/zoned-time.js';
 import { opensAt, type OpenHours, type WeekSpan } from '../../values/week-hours.js';
 import type { SharedMail } from '../message/mail-batch.js';
 import { OUTSIDE_HOURS } from '../message/state-reasons.js';
-import { dueByNewClock, type ClockMail } from './new-clock.js';
+import { dueByNewClock, type ClockMail } from './due-by-new-clock.js';
 import { expiresBeforeHours, type WaitingMail } from './expires-before-hours.js';
 
 /** A shared mail with its hours as the table has them. */

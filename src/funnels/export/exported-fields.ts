@@ -1,5 +1,5 @@
 import type { FieldDefinition } from '../../subscribers/field.js';
-import { branchesIn, triggersIn } from '../lint/asked.js';
+import { branchesIn, triggersIn } from '../lint/questions.js';
 import { ownFieldOf, type OwnFields } from '../schemas/field.schemas.js';
 import { askedKey, type FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { allSteps } from '../schemas/step.schemas.js';

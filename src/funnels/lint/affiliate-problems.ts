@@ -1,5 +1,5 @@
 import { AFFILIATE_WORDS } from '../../sequences/steps/condition.js';
-import { branchesIn, triggersIn } from './asked.js';
+import { branchesIn, triggersIn } from './questions.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import type { DefinitionProblem } from './rules.js';
 

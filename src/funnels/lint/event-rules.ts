@@ -1,5 +1,5 @@
 import { waysOut, type SequenceDefinition } from '../../sequences/steps/definition.js';
-import { askedBy, waitsAt } from './asked.js';
+import { askedBy, waitsAt } from './questions.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { allSteps } from '../schemas/step.schemas.js';
 import { laterSteps } from './condition-rules.js';

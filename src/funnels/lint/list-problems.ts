@@ -1,4 +1,4 @@
-import { branchesIn, triggersIn } from './asked.js';
+import { branchesIn, triggersIn } from './questions.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { among, type DefinitionProblem } from './rules.js';
 

@@ -1,6 +1,6 @@
 import { HOLDOUT } from '../../segments/held-out.js';
 import { testAt } from '../../sequences/steps/definition.js';
-import { askedBy } from './asked.js';
+import { askedBy } from './questions.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { allSteps } from '../schemas/step.schemas.js';
 import type { SequenceOutline } from './loop-rules.js';

@@ -4,7 +4,7 @@ import {
   type SequenceDefinition,
   type SequenceNode,
 } from '../../sequences/steps/definition.js';
-import { branchesIn } from './asked.js';
+import { branchesIn } from './questions.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import type { DefinitionProblem } from './rules.js';
 

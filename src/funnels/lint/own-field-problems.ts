@@ -2,7 +2,7 @@ import { FIELD_DAYS, FIELD_OPERATORS, type FieldOperator } from '../../sequences
 import { isColumn } from '../../segments/segment-fields.js';
 import { checkFieldValue, type FieldDefinition, type FieldType } from '../../subscribers/field.js';
 import { nearest } from '../../values/nearest.js';
-import { branchesIn, triggersIn } from './asked.js';
+import { branchesIn, triggersIn } from './questions.js';
 import type { FunnelCondition } from '../schemas/condition.schemas.js';
 import { fieldDefinitionsOf } from '../schemas/field.schemas.js';
 import { askedKey, type FunnelDefinition } from '../schemas/funnel.schemas.js';

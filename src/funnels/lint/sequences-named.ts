@@ -1,6 +1,6 @@
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import type { DefinitionProblem } from './rules.js';
-import { askedBy } from './asked.js';
+import { askedBy } from './questions.js';
 import { allSteps, movesOf } from '../schemas/step.schemas.js';
 
 /** Another sequence that a funnel names, and where. */

@@ -2,7 +2,7 @@ import { HOLDOUT } from '../../segments/held-out.js';
 import { isAsking, isMail, stepsFrom, type SequenceDefinition } from '../../sequences/steps/definition.js';
 import { timingOf } from '../../sequences/steps/prepared.js';
 import { checkTiming, type StepTiming } from '../../sequences/steps/schedule.js';
-import { askedBy } from './asked.js';
+import { askedBy } from './questions.js';
 import { triggerOf, type FunnelCondition } from '../schemas/condition.schemas.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { among, type DefinitionProblem } from './rules.js';

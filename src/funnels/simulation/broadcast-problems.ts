@@ -8,7 +8,7 @@ import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { among, type DefinitionProblem, type RuleName } from '../lint/rules.js';
 import { EACH_READER } from '../../broadcasts/broadcasts.schemas.js';
 import { allSteps } from '../schemas/step.schemas.js';
-import { actOf, readSegments, type VirtualBroadcast } from './broadcasts.schemas.js';
+import { actOf, readSegments, type VirtualBroadcast } from './virtual-broadcasts.schemas.js';
 import type { Personas } from './personas.schemas.js';
 
 interface Problem {

@@ -6,7 +6,7 @@ import { nameSchema, tagName } from '../../subscribers/subscribers.schemas.js';
 import { parseDuration, type Duration } from '../../values/duration.js';
 import { parseEmailAddress } from '../../values/email-address.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
-import { ownerAct, startText, virtualBroadcast, virtualSegments } from './broadcasts.schemas.js';
+import { ownerAct, startText, virtualBroadcast, virtualSegments } from './virtual-broadcasts.schemas.js';
 import { affiliateCode, duration, fieldName, key, money } from '../schemas/schema-parts.js';
 import { percent, readBy, strict } from '../../values/option-parts.js';
 

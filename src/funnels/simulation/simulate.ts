@@ -2,7 +2,7 @@ import { soldIn } from '../publish/offer-snapshot.js';
 import { canonicalTimeZone } from '../../values/zoned-time.js';
 import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { earliest } from './agenda.js';
-import { readSegments } from './broadcasts.schemas.js';
+import { readSegments } from './virtual-broadcasts.schemas.js';
 import type { Actor } from './persona-script.js';
 import type { Persona, Personas } from './personas.schemas.js';
 import { summaryOf, type BroadcastOutcome, type PersonTimeline, type Simulation } from './timeline.js';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { BROADCAST_STATES } from '../../broadcasts/broadcast-status.js';
 import { ApiRoute } from '../../infra/http/api-route.js';
 import { applyBody, funnelKey } from '../funnels.schemas.js';
-import { startText } from './broadcasts.schemas.js';
+import { startText } from './virtual-broadcasts.schemas.js';
 import { dayCount } from './personas.schemas.js';
 import { MOST_PEOPLE, SimulationService } from './simulation.service.js';
 import type { Simulation } from './timeline.js';

@@ -3,7 +3,7 @@ import type { Broadcast } from '../../broadcasts/broadcast.js';
 import { armInstead, givenArm, isTimed, marksToGive, type Split } from '../../broadcasts/split.js';
 import { decisionOf, lookAt, newBreaches, type ArmFigures } from '../../broadcasts/split-results.js';
 import { earliest } from './agenda.js';
-import type { VirtualBroadcast } from './broadcasts.schemas.js';
+import type { VirtualBroadcast } from './virtual-broadcasts.schemas.js';
 import { toldOffer } from './virtual-promises.js';
 import type { VirtualMail } from './virtual-record.js';
 import { refundedMinor } from './virtual-refunds.js';

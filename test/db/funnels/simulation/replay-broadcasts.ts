@@ -8,7 +8,7 @@ import {
   actOf,
   readSegments,
   type VirtualBroadcast,
-} from '../../../../src/funnels/simulation/broadcasts.schemas.js';
+} from '../../../../src/funnels/simulation/virtual-broadcasts.schemas.js';
 import type { SimulationOrder } from '../../../../src/funnels/simulation/simulate.js';
 import type { BroadcastOutcome } from '../../../../src/funnels/simulation/timeline.js';
 import type { Condition } from '../../../../src/segments/condition.js';
