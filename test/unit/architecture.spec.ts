@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -72,6 +72,41 @@ describe('architecture', () => {
     const roles = new Set(sources.flatMap((path) => /(\.[a-z]+)\.ts$/.exec(path)?.[1] ?? []));
     expect([...roles].filter((role) => !explained.has(role))).toEqual([]);
     expect(roles.size).toBeGreaterThan(10);
+  });
+
+  it('writes a table in one module, but for what CONTRIBUTING.md names', () => {
+    const tables = new Set(read('test/fixtures/schema.txt').match(/^\w+(?=\.\w+ )/gm));
+    expect(tables.size).toBeGreaterThan(50);
+    const writers = new Map<string, Set<string>>();
+    for (const path of sources.filter((one) => !one.includes('/migrations/')))
+      for (const [, table = ''] of code(path).matchAll(/(?:insert into|delete from|update) (\w+)/g))
+        if (tables.has(table))
+          writers.set(table, new Set([...(writers.get(table) ?? []), path.split('/')[1] ?? '']));
+    const shared = [...writers].filter(([, modules]) => modules.size > 1);
+    expect(Object.fromEntries(shared.map(([table, modules]) => [table, [...modules].sort()]))).toEqual({
+      broadcast: ['broadcasts', 'delivery'],
+      enrollment: ['delivery', 'sequences'],
+      enrollment_offer: ['delivery', 'sequences'],
+      import_row: ['imports', 'subscribers'],
+      setting: ['delivery', 'infra', 'sequences', 'tracking'],
+    });
+  });
+
+  it('has every file that its documents name', () => {
+    const documents = [
+      'README.md',
+      'CONTRIBUTING.md',
+      ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`),
+    ];
+    const named = documents
+      .filter((path) => path.endsWith('.md'))
+      .flatMap((path) =>
+        [...read(path).matchAll(/`((?:src|test|config|templates|docs)\/[\w./-]+)`/g)].map(
+          ([, name]) => name ?? '',
+        ),
+      );
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((name) => !existsSync(join(ROOT, name)))).toEqual([]);
   });
 
   it('gives every module folder its module file', () => {
