@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { EntityManager } from 'typeorm';
 import { LATER_WENT } from '../ledger/later-mails.queries.js';
+import { armOfReader } from '../message/arm-of-reader.js';
 import { withoutSending } from '../message/message.js';
 import {
   CANCELLED_BY_OWNER,
@@ -56,16 +57,12 @@ interface Changing {
 }
 
 const FOR_OWNER = `(state_reason is null or state_reason not in (${listed(NOT_FOR_OWNER)}))`;
-/**
- * In SQL, the arm of the reader of mail `m` in the mail test of its step in sequence `q`: of this enrollment or what it was
- * replaced by there, else of the last
- * form of the test, else the one that everybody gets since it was decided. There are few tests; by the keys of the others.
- */
-export const ARM_OF_READER = `(select coalesce(i.arm, a.arm, x.verdict ->> 'arm') from experiment x
-    left join experiment_assignment a on a.experiment_id = x.id and a.subscriber_id = m.subscriber_id
-    left join experiment_replacement i on i.experiment_id = x.id and i.enrollment_id = m.enrollment_id
-  where x.test = q.key || '/' || m.step_key and (a.arm is not null or x.verdict is not null)
-  order by i.arm is not null or a.enrollment_id is not distinct from m.enrollment_id desc, x.id desc limit 1)`;
+/** In SQL, of the reader of mail `m` in the test of its step in sequence `q`. */
+export const ARM_OF_READER = armOfReader({
+  test: `q.key || '/' || m.step_key`,
+  subscriberId: 'm.subscriber_id',
+  enrollmentId: 'm.enrollment_id',
+});
 /**
  * The words of a sequence's step as they are since its owner has mended them; null for other mails. Where its mails are
  * tested, those of the reader's arm, and of the step where that arm is there no more.

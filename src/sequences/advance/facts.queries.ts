@@ -2,6 +2,7 @@ import { domainSql } from '../../values/email-address.js';
 import type { EntityManager } from 'typeorm';
 import { countsAsOpened } from '../../values/counted-hits.js';
 import { HOLDOUT } from '../../segments/held-out.js';
+import { armOfReader } from '../../delivery/message/arm-of-reader.js';
 import { loadAssignments } from '../../experiments/assignments.queries.js';
 import type { Answers } from './advance-batch.js';
 import { boughtTag, fieldHolds, type Leaf } from '../steps/condition.js';
@@ -119,22 +120,14 @@ const WAS = `case u.two
       and ${PASSED_OVER})
   else exists (select 1 from enrollment_step o where o.enrollment_id = u.enrollment_id and o.step_key = u.one
       and o.outcome = u.two) end`;
-/**
- * A path is written down with its enrollment, and so is who is held out. Of a mail, the arm is that of the assignment: of
- * this enrollment or what it was replaced by there, else of the last form of the test, else the one that everybody gets
- * since it was decided.
- */
+/** A path is written down with its enrollment, and so is who is held out. Of a mail, the arm is that of its reader. */
 function onArm(enrollmentId: string): string {
   return `(exists (select 1 from enrollment_step o where o.enrollment_id = ${enrollmentId} and o.step_key = u.one
     and o.outcome = case when u.two = '${HOLDOUT}' then u.two else '${armOutcome('')}' || u.two end)
   or exists (select 1 from message m where m.dedupe_key = 'seq:' || ${enrollmentId} || ':' || u.one and m.state <> 'cancelled')
     and u.two = (
-      select coalesce(i.arm, a.arm, x.verdict ->> 'arm') from enrollment n join sequence q on q.id = n.sequence_id
-        join experiment x on x.test = q.key || '/' || u.one
-        left join experiment_assignment a on a.experiment_id = x.id and a.subscriber_id = u.subscriber_id
-        left join experiment_replacement i on i.experiment_id = x.id and i.enrollment_id = n.id
-      where n.id = ${enrollmentId} and (a.arm is not null or x.verdict is not null)
-      order by i.arm is not null or a.enrollment_id is not distinct from n.id desc, x.id desc limit 1))`;
+      select ${armOfReader({ test: `q.key || '/' || u.one`, subscriberId: 'u.subscriber_id', enrollmentId: 'n.id' })}
+      from enrollment n join sequence q on q.id = n.sequence_id where n.id = ${enrollmentId}))`;
 }
 
 /** When they last came to the test in the sequence that is named third. By the key of `enrollment`. */
