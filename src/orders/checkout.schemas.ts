@@ -1,19 +1,12 @@
 import { z } from 'zod';
-import { parseEmailAddress, type EmailAddressParse } from '../values/email-address.js';
+import { formEmail, formText } from '../infra/http/form-text.schemas.js';
 
 const MAX_NAME_CHARS = 120;
 
-const text = z.string({ error: 'send this once, as text' });
-
 /** A checkout as a browser sends it. Unknown fields are left alone: extensions of browsers add their own. */
 export const checkoutForm = z.object({
-  email: text.default('').transform((value, context): Extract<EmailAddressParse, { ok: true }> => {
-    const parsed = parseEmailAddress(value);
-    if (parsed.ok) return parsed;
-    context.addIssue({ code: 'custom', message: `Please check the email address: ${parsed.reason}.` });
-    return z.NEVER;
-  }),
-  name: text
+  email: formEmail,
+  name: formText
     .default('')
     .transform((value) => value.trim())
     .pipe(z.string().max(MAX_NAME_CHARS, `A name has at most ${MAX_NAME_CHARS} characters.`))
@@ -23,7 +16,7 @@ export const checkoutForm = z.object({
     .enum(['yes', 'on', 'true', '1', ''], { error: 'Tick the box or leave it.' })
     .default('')
     .transform((value) => value !== ''),
-  m: text.default(''),
+  m: formText.default(''),
 });
 
 export type CheckoutForm = z.output<typeof checkoutForm>;

@@ -1,23 +1,14 @@
 import { z } from 'zod';
-import { parseEmailAddress, type EmailAddressParse } from '../../values/email-address.js';
+import { formEmail, formText } from '../../infra/http/form-text.schemas.js';
 
 /** OWASP's floor for a password without a second factor, rounded up; the upper bound keeps hashing affordable. */
 const MIN_PASSWORD_CHARS = 12;
 const MAX_PASSWORD_CHARS = 256;
 
-export const text = z.string({ error: 'send this once, as text' });
-
-const email = text.default('').transform((value, context): Extract<EmailAddressParse, { ok: true }> => {
-  const parsed = parseEmailAddress(value);
-  if (parsed.ok) return parsed;
-  context.addIssue({ code: 'custom', message: `Please check the email address: ${parsed.reason}.` });
-  return z.NEVER;
-});
-
 export const firstRunForm = z.object({
-  email,
-  code: text.default(''),
-  password: text
+  email: formEmail,
+  code: formText.default(''),
+  password: formText
     .default('')
     .pipe(
       z
@@ -28,13 +19,13 @@ export const firstRunForm = z.object({
 });
 
 export const loginForm = z.object({
-  email,
-  password: text
+  email: formEmail,
+  password: formText
     .default('')
     .pipe(
       z.string().min(1, 'Type the password.').max(MAX_PASSWORD_CHARS, 'This is too long for a password.'),
     ),
-  next: text.optional(),
+  next: formText.optional(),
 });
 
 /** The address that was typed, to fill the form again. Passwords are never sent back. */

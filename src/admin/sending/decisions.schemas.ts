@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { UNSENT } from '../../delivery/generation/generation.js';
-import { text } from '../access/login.schemas.js';
+import { formText } from '../../infra/http/form-text.schemas.js';
 
 /** The owner's word about a database that refuses to send. No default: it is a decision. */
 export const confirmForm = z.object({
@@ -12,7 +12,7 @@ export const sequenceForm = z.object({ funnel: z.string().min(1).max(200) });
 export type SequenceForm = z.output<typeof sequenceForm>;
 
 export const heldMailsForm = z.object({
-  reason: text.pipe(z.string().max(500)),
+  reason: formText.pipe(z.string().max(500)),
   decision: z.enum(['release', 'cancel'], { error: 'Choose to send or to cancel them.' }),
 });
 export type HeldMailsForm = z.output<typeof heldMailsForm>;
