@@ -34,7 +34,7 @@ async function run({ mail, seconds, atOnce }: SignerTask): Promise<SignerResult>
     const end = performance.now() + duration * 1000;
     let count = 0;
     const signer = async (): Promise<void> => {
-      for (; performance.now() < end; count++) await dkimSignature(key, headers, body, new Date());
+      for (; performance.now() < end; count++) await dkimSignature(key, { headers, body }, new Date());
     };
     await Promise.all(Array.from({ length: atOnce }, signer));
     return count;

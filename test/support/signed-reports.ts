@@ -36,5 +36,8 @@ async function signedWith(key: DkimKey, mail: string, at: Date): Promise<Buffer>
   const wire = mail.replace(/\r?\n/g, '\r\n');
   const gap = wire.indexOf('\r\n\r\n');
   const [headers, body] = [wire.slice(0, gap + 2), Buffer.from(wire.slice(gap + 4))];
-  return Buffer.concat([Buffer.from(`${await dkimSignature(key, headers, body, at)}${headers}\r\n`), body]);
+  return Buffer.concat([
+    Buffer.from(`${await dkimSignature(key, { headers, body }, at)}${headers}\r\n`),
+    body,
+  ]);
 }

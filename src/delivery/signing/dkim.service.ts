@@ -148,7 +148,7 @@ export class DkimService {
     try {
       const now = this.clock.now();
       const each = await Promise.all(
-        keys.map(async (key) => dkimSignature(key, headers, body, now, this.#replaced)),
+        keys.map(async (key) => dkimSignature(key, { headers, body }, now, this.#replaced)),
       );
       signatures = each.join('');
     } catch (error) {

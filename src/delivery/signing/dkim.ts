@@ -59,8 +59,7 @@ const LINE_BREAK = Buffer.from([CR, LF]);
  */
 export async function dkimSignature(
   { domain, selector, privateKey }: DkimKey,
-  headers: string,
-  body: Buffer,
+  { headers, body }: { headers: string; body: Buffer },
   signedAt: Date,
   unsigned: ReadonlySet<string> = NONE,
 ): Promise<string> {

@@ -99,7 +99,7 @@ function earliestArrivals(compiled: SequenceDefinition, now: Date, zone: string)
     if (node === undefined) continue;
     for (const { outcome, to } of waysOut(node)) {
       if (to === null || arrivals.has(to)) continue;
-      const comes = leavesAt(node, outcome, at, compiled, zone);
+      const comes = leavesAt(node, { outcome, at }, compiled, zone);
       const known = open.get(to);
       if (known === undefined || comes < known) open.set(to, comes);
     }
@@ -115,8 +115,7 @@ function soonest(open: ReadonlyMap<string, Date>): { key: string; at: Date } | n
 
 function leavesAt(
   node: SequenceNode,
-  outcome: string,
-  at: Date,
+  { outcome, at }: { outcome: string; at: Date },
   compiled: SequenceDefinition,
   zone: string,
 ): Date {
