@@ -9,6 +9,8 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // What is waited for comes: on a machine that is busy otherwise later.
+    expect: { poll: { timeout: 20_000 } },
     pool: 'forks',
     isolate: false,
     // One more than the two cores of the smallest machine: a third of the time of two was spent waiting, as for a greeting.

@@ -39,7 +39,7 @@ it('processes that start at once on a database of repeatable reads all start: on
   await other.query('begin');
   await other.query(row);
   const start = store.putRow('test.clock', 1_000);
-  expect(await becomesTrue(isWaiting, 10_000)).toBe(true);
+  expect(await becomesTrue(isWaiting, 20_000)).toBe(true);
   await other.query('commit');
   await start;
   const { rows } = await other.query(`select name from ${JOB_TABLE} where name = 'test.clock'`);

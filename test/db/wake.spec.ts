@@ -80,7 +80,7 @@ describe('wake', () => {
     };
     const [cut] = await listening();
     await dataSource.query('SELECT pg_terminate_backend($1)', [cut]);
-    await expect.poll(listening, { timeout: 20_000 }).toEqual([expect.not.toSatisfy((pid) => pid === cut)]);
+    await expect.poll(listening).toEqual([expect.not.toSatisfy((pid) => pid === cut)]);
     await runs.reach(1);
     await wake.notify(dataSource.manager, NAME);
     await runs.reach(2);
@@ -90,9 +90,7 @@ describe('wake', () => {
   it('leaves no connection behind when it is closed', async () => {
     const wake = await listener(new JobRuns());
     await wake.close();
-    await expect
-      .poll(async () => (await dataSource.query(`SELECT 1 ${connections}`)).length, { timeout: 20_000 })
-      .toBe(0);
+    await expect.poll(async () => (await dataSource.query(`SELECT 1 ${connections}`)).length).toBe(0);
   });
 
   it('starts without a database and gives up when it is closed', async () => {

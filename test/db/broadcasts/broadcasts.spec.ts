@@ -88,7 +88,7 @@ describe('a broadcast', () => {
     ]);
   });
 
-  it('starts once, however often and by how many it is clicked', async () => {
+  it('starts once, however often and by how many it is clicked', { timeout: 120_000 }, async () => {
     await people(10);
     const { id } = await broadcasts.create(draft());
     await Promise.all(Array.from({ length: 200 }, async () => broadcasts.start(id, null)));

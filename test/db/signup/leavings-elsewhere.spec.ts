@@ -77,8 +77,8 @@ it.each([
     const worker = before ?? (await newWorker(roles));
     expect(await sendsTo(worker)).toEqual([]);
     await behind.front.open();
-    expect(await becomesTrue(isOff, 10_000)).toBe(true);
-    expect(await becomesTrue(async () => (await sendsTo(worker)).length > 0, 10_000)).toBe(true);
+    expect(await becomesTrue(isOff, 20_000)).toBe(true);
+    expect(await becomesTrue(async () => (await sendsTo(worker)).length > 0, 20_000)).toBe(true);
     expect(await sendsTo(worker)).toEqual([stays.email]);
   },
 );
@@ -101,7 +101,7 @@ it('a mail whose turn has come stays when the word runs out before its body, and
   expect([await sendsTo(worker), relay.bodiesBegun]).toEqual([[], 0]);
   relay.onRecipient = async () => undefined;
   await behind.front.open();
-  expect(await becomesTrue(async () => (await sendsTo(worker)).length === 2, 10_000)).toBe(true);
+  expect(await becomesTrue(async () => (await sendsTo(worker)).length === 2, 20_000)).toBe(true);
 });
 
 it('who leaves when their mail has been claimed elsewhere, and cannot be taken off yet, gets nothing: it went until the run had ended', async () => {
@@ -111,9 +111,11 @@ it('who leaves when their mail has been claimed elsewhere, and cannot be taken o
     if (address === leaver.email) await leaves();
     return undefined;
   };
+  // On a busy machine the word of the other may just have run out.
+  expect(await becomesTrue(async () => (await sendsTo(worker)).length > 0, 20_000)).toBe(true);
   expect([await sendsTo(worker), await isOff()]).toEqual([[stays.email], false]);
   await takeWrites(web.dataSource);
-  expect(await becomesTrue(isOff, 10_000)).toBe(true);
+  expect(await becomesTrue(isOff, 20_000)).toBe(true);
 });
 
 it('mails wait for an hour for a machine that has ended without a word, and the owner is told: they went at once', async () => {
@@ -142,7 +144,7 @@ it('mails wait for an hour for a machine that has ended without a word, and the 
   expect(await sendsTo(worker)).toContain(stays.email);
   expect(await told()).toContain('Mails of lists go on without it');
   await behind.front.open();
-  expect(await becomesTrue(isOff, 10_000)).toBe(true);
+  expect(await becomesTrue(isOff, 20_000)).toBe(true);
   await sendsTo(worker);
   expect(await told()).toBeUndefined();
 });

@@ -72,12 +72,12 @@ describe('two workers on one database, and a relay that asks for patience', () =
     };
     await plan(20, 'mine');
     const sending = [one.sendDue()];
-    await expect.poll(leased, { timeout: 10_000 }).toBe(20);
+    await expect.poll(leased).toBe(20);
     await plan(20, 'theirs');
     sending.push(other.sendDue());
-    await expect.poll(leased, { timeout: 10_000 }).toBe(40);
+    await expect.poll(leased).toBe(40);
     answer();
-    await expect.poll(async () => (await paces()).length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(async () => (await paces()).length).toBe(1);
     expect(await paces()).toEqual([{ key: QUEUE, rate: 40, factor }]);
     go();
     expect(await Promise.all(sending)).toEqual([17, 17]);

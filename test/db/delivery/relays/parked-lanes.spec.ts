@@ -135,7 +135,7 @@ describe('a relay that takes its time over the end of a mail', () => {
     answer.open();
     const wasTried = async (): Promise<boolean> =>
       ((await t.db.query('select is_called as yes from tried')) as { yes: boolean }[])[0]?.yes === true;
-    expect(await becomesTrue(wasTried, 10_000)).toBe(true);
+    expect(await becomesTrue(wasTried, 20_000)).toBe(true);
     for (let n = 0; n < 20; n++) await t.db.query('select 1');
     expect(parked().count(name)).toBe(1);
     await ledger.commitTransaction();
