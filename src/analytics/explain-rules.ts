@@ -190,6 +190,7 @@ export const CAUSES: Readonly<Record<string, readonly [string, string]>> = {
   confirmation: ['PLANNED_BY_SIGNUP', 'Planned by a sign-up, to ask whether the address is theirs.'],
   receipt: ['PLANNED_BY_ORDER', 'Planned by a paid order: the receipt with what was bought.'],
   notice: ['PLANNED_BY_REQUEST', 'Planned because the person asked for it on one of our pages.'],
+  api: ['PLANNED_BY_API', 'Planned by a program, which asked for this one mail.'],
   broadcast: ['PLANNED_BY_BROADCAST', 'Planned by a broadcast that is no longer there.'],
 };
 

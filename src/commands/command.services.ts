@@ -8,6 +8,7 @@ import { DkimKeys } from '../delivery/signing/dkim-keys.service.js';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import { SequenceUnknowns } from '../delivery/waiting/sequence-unknowns.service.js';
 import { MessagesQueries } from '../delivery/ledger/messages.queries.js';
+import { ApiMails } from '../delivery/preflight/api-mails.service.js';
 import { TestMails } from '../delivery/preflight/test-mails.service.js';
 import { PreflightService } from '../delivery/preflight/preflight.service.js';
 import { SignedDomains } from '../delivery/signing/signed-domains.service.js';
@@ -33,6 +34,7 @@ export interface CommandServices {
   funnelPreflight: FunnelPreflightService;
   preflight: PreflightService;
   testMails: TestMails;
+  apiMails: ApiMails;
   dkimKeys: DkimKeys;
   signedDomains: SignedDomains;
   generationGuard: GenerationGuard;
@@ -62,6 +64,7 @@ export function commandServices(app: INestApplicationContext): CommandServices {
     funnelPreflight: app.get(FunnelPreflightService, anywhere),
     preflight: app.get(PreflightService, anywhere),
     testMails: app.get(TestMails, anywhere),
+    apiMails: app.get(ApiMails, anywhere),
     dkimKeys: app.get(DkimKeys, anywhere),
     signedDomains: app.get(SignedDomains, anywhere),
     generationGuard: app.get(GenerationGuard, anywhere),

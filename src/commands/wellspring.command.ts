@@ -12,6 +12,7 @@ import { addLedgerCommands } from './ledger.command.js';
 import { addMailsCommand } from './mails.command.js';
 import { addPreflightCommand } from './preflight.command.js';
 import { addPreviewCommand } from './preview.command.js';
+import { addSendMailCommand } from './send-mail.command.js';
 import { addSimulateCommand } from './simulate.command.js';
 import { addTestMailCommand } from './test-mail.command.js';
 import { addUnknownCommands } from './unknown.command.js';
@@ -80,6 +81,7 @@ function wellspring(tools: CommandTools, tell: (text: string) => void): Command 
   addPreflightCommand(program, tools);
   addPreviewCommand(program, tools);
   addTestMailCommand(program, tools);
+  addSendMailCommand(program, tools);
   addLedgerCommands(program, tools);
   addUnknownCommands(program, tools);
   addMailsCommand(program, tools);

@@ -71,6 +71,7 @@ import { UnmadeMails } from './mails/unmade-mails.service.js';
     DkimKeys,
     SignedDomains,
     MessagesService,
+    MessagesQueries,
     BroadcastMailsQueries,
     TemplatesService,
     WrittenMailsService,

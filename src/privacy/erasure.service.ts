@@ -57,6 +57,7 @@ export class ErasureService {
     await this.subscribers.holdAlone(manager, subscriberId);
     const person = await this.subscribers.find(subscriberId, manager);
     if (person === null) return false;
+    await this.messages.adopt(manager, { subscriberId, emailKey: person.emailKey });
     // Hits and bounces are found by the person's mails, so they come before the mails let go of them.
     await forgetHits(manager, subscriberId);
     await forgetBounces(manager, subscriberId);

@@ -27,7 +27,7 @@ export async function consentsOf(db: EntityManager, subscriberId: string): Promi
 const THEIR_ORDER = `((o.subscriber_id = $1 and o.status in ('paid', 'refunded'))
   or lower(o.email) = (select lower(email) from subscriber where id = $1))`;
 
-/** One question for each part of the file; `$1` is the subscriber. Read only, over everybody's tables. */
+/** One question for each part of the file; `$1` is the subscriber, `$2` the hash of their address. Read only, over everybody's tables. */
 const PARTS = {
   signups: `select f.slug as form, g.status, g.created_at as "createdAt", g.confirmed_at as "confirmedAt", g.answers
     from signup g join form f on f.id = g.form_id where g.subscriber_id = $1 order by g.id`,
@@ -83,7 +83,8 @@ const PARTS = {
   mails: `select m.kind, m.class, m.funnel_key as funnel, m.step_key as step, t.key as template, m.state,
       m.state_reason as "stateReason", m.address as "to", m.due_at as "dueAt", m.accepted_at as "acceptedAt",
       m.created_at as "plannedAt"
-    from message m join email_template t on t.id = ${WORDS_OF_MAIL} where m.subscriber_id = $1 order by m.id`,
+    from message m join email_template t on t.id = ${WORDS_OF_MAIL} where m.subscriber_id = $1
+      or (m.kind = 'api' and m.subscriber_id is null and m.address_hash = $2) order by m.id`,
   hits: `select e.kind, e.class, e.reason, e.user_agent as "userAgent", l.url_template as link, m.step_key as step, e.at
     from tracking_event e join message m on m.id = e.message_id left join link l on l.id = e.link_id
     where m.subscriber_id = $1 order by e.id`,
@@ -110,9 +111,12 @@ const PARTS = {
 export type PersonalParts = Record<keyof typeof PARTS, Record<string, unknown>[]>;
 
 /** Of one moment when the caller's transaction is `repeatable read`. */
-export async function personalParts(db: EntityManager, subscriberId: string): Promise<PersonalParts> {
+export async function personalParts(
+  db: EntityManager,
+  { subscriberId, addressHash }: { subscriberId: string; addressHash: Buffer },
+): Promise<PersonalParts> {
   const parts: Partial<PersonalParts> = {};
   for (const [name, sql] of Object.entries(PARTS) as [keyof typeof PARTS, string][])
-    parts[name] = await db.query(sql, [subscriberId]);
+    parts[name] = await db.query(sql, sql.includes('$2') ? [subscriberId, addressHash] : [subscriberId]);
   return parts as PersonalParts;
 }

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { addressHash } from '../subscribers/address-hash.js';
 import type { Subscriber, Suppression } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { SuppressionsService } from '../subscribers/suppressions.service.js';
@@ -46,6 +47,7 @@ export class PersonalDataService {
       const subscriber = await this.subscribers.find(subscriberId, manager);
       if (subscriber === null) throw notFound('subscriber', subscriberId);
       const { tags, emailKey, ...profile } = subscriber;
+      const hash = addressHash(this.config.secretKey, emailKey);
       const consents = await consentsOf(manager, subscriberId);
       return {
         exportedAt: this.clock.now(),
@@ -55,7 +57,7 @@ export class PersonalDataService {
         topics: await this.topics.of(subscriberId, manager),
         consents,
         suppressions: await this.suppressions.of(emailKey, manager),
-        ...(await personalParts(manager, subscriberId)),
+        ...(await personalParts(manager, { subscriberId, addressHash: hash })),
         consentReceipt: this.receipt(subscriber, consents),
       };
     });

@@ -11,8 +11,8 @@ export async function countSubscribers(db: EntityManager): Promise<number> {
 }
 
 /** What a subject says about its reader is left out (…); one that begins with it says nothing, and the name of the step has to do. */
-const SUBJECT = `case when t.subject !~ '^[{]' then
-  regexp_replace(regexp_replace(t.subject, '[{]%.*?%[}]', '', 'g'), '[{]{2}.*?[}]{2}', '…', 'g') end`;
+const SUBJECT = `coalesce(m.data ->> 'ownSubject', case when t.subject !~ '^[{]' then
+  regexp_replace(regexp_replace(t.subject, '[{]%.*?%[}]', '', 'g'), '[{]{2}.*?[}]{2}', '…', 'g') end)`;
 
 /** The latest hundred mails. Served by message_subscriber. */
 export async function messagesOf(

@@ -170,6 +170,29 @@ export class MessagesQueries {
     await forgetWhere(manager, { condition: 'm.subscriber_id = $1', value: subscriberId });
   }
 
+  /** Mails that programs have sent to the address while nobody had signed up with it. Served by `message_api_reader`. */
+  async adopt(
+    manager: EntityManager,
+    { subscriberId, addressHash }: { subscriberId: string; addressHash: Buffer },
+  ): Promise<void> {
+    await manager.query(
+      `update message set subscriber_id = $1
+       where kind = 'api' and subscriber_id is null and address_hash = $2 and address <> '${ERASED}'`,
+      [subscriberId, addressHash],
+    );
+  }
+
+  /** What programs have given for mails that ended so many days ago. Served by `message_api_data`. Returns how many it was. */
+  async forgetData(days: number, limit: number): Promise<number> {
+    const [, count]: [unknown[], number] = await this.dataSource.query(
+      `update message set data = '{}' where id in (
+         select id from message where kind = 'api' and data <> '{}' and settled_at < clock_timestamp() - $1 * interval '1 day'
+         order by settled_at limit $2 for update skip locked)`,
+      [days, limit],
+    );
+    return count;
+  }
+
   /** When the earliest message that waits is due; null when none waits. */
   async nextDueAt(): Promise<Date | null> {
     const rows: { at: Date | null }[] = await this.dataSource.query(

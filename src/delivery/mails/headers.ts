@@ -1,4 +1,4 @@
-import { domainOf } from '../../values/email-address.js';
+import { domainOf, wireAddress } from '../../values/email-address.js';
 import type { ClaimedMessage } from '../message/message.js';
 import { unsubscribeAddress } from './verp.js';
 
@@ -15,7 +15,7 @@ export interface HeaderSettings {
 type Described = Pick<
   ClaimedMessage,
   'class' | 'kind' | 'funnelKey' | 'stepKey' | 'sender' | 'messageIdHeader'
-> & { broadcastId?: string | null };
+> & { broadcastId?: string | null; data?: Record<string, unknown> };
 
 /** RFC 2919 §3. */
 const MAX_LIST_ID = 255;
@@ -31,10 +31,12 @@ export function mailHeaders(
   settings: HeaderSettings,
 ): Record<string, string> {
   const id = message.messageIdHeader.slice(1, message.messageIdHeader.indexOf('@'));
+  const replyTo = message.kind === 'api' ? message.data?.['replyTo'] : undefined;
   return {
     // Some relays put a Message-ID of their own in place of ours; a bounce still brings this one back.
     'X-Wellspring-Id': id,
     ...(message.class === 'marketing' ? marketingHeaders(message, unsubscribeUrl, settings) : {}),
+    ...(typeof replyTo === 'string' ? { 'Reply-To': wireAddress(replyTo) } : {}),
     // RFC 3834 §5: nobody's vacation program answers a notice.
     ...(message.kind === 'notice' ? { 'Auto-Submitted': 'auto-generated' } : {}),
     ...(settings.cfblAddress === null ? {} : { 'CFBL-Address': `${settings.cfblAddress}; report=arf` }),

@@ -112,7 +112,7 @@ export class MailRenderer {
     const mail = {
       html,
       text: emit(version.text, variables, new PlainEmitter()),
-      ...headOf(version, variables),
+      ...headOf(version, variables, message),
     };
     await this.judge(message, version, { variables, leftOut });
     return { ...mail, leftOut: [...leftOut.keys()] };
@@ -137,7 +137,7 @@ export class MailRenderer {
         ),
     });
     await this.judge(message, version, { variables, leftOut });
-    return { body, ...headOf(version, variables) };
+    return { body, ...headOf(version, variables, message) };
   }
 
   private fillHtml<T>(
@@ -289,9 +289,16 @@ function emitClean<T>(
   return emitter.end();
 }
 
-function headOf({ subject }: ParsedVersion, variables: Variables): MailHead {
+/** `ownSubject`: that of one mail, in place of the template's. It is no Liquid: whoever asked for the mail has written it as it is. */
+function headOf(
+  { subject }: ParsedVersion,
+  variables: Variables,
+  { data: { ownSubject } }: RenderedMessage,
+): MailHead {
   return {
-    subject: oneLine(emit(subject, variables, new PlainEmitter())),
+    subject: oneLine(
+      typeof ownSubject === 'string' ? ownSubject : emit(subject, variables, new PlainEmitter()),
+    ),
     unsubscribeUrl: variables.own.unsubscribeUrl,
   };
 }

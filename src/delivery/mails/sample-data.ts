@@ -11,8 +11,17 @@ const EUR = (amountMinor: number): { amountMinor: number; currency: string } => 
 const MEMBER_DAYS_MS = 365 * DAY_MS;
 const DAYS_LEFT_MS = 3 * DAY_MS;
 
-/** Stands in for what a real mail of the kind gets beside subscriber and sender, as long as real values are. */
-export function sampleData(kind: MailKind, baseUrl: string, now: Date): Record<string, unknown> {
+/**
+ * Stands in for what a real mail of the kind gets beside subscriber and sender, as long as real values are. `names`: the variables
+ * that it uses; what a program would give for them only it knows.
+ */
+export function sampleData(
+  kind: MailKind,
+  baseUrl: string,
+  now: Date,
+  names: readonly string[] = [],
+): Record<string, unknown> {
+  if (kind === 'api') return { data: madeUp(names, baseUrl) };
   const token = 'A'.repeat(40);
   const download = { url: `${baseUrl}/download/${token}`, name: 'guide.pdf' };
   if (kind === 'confirmation')
@@ -42,4 +51,25 @@ export function sampleData(kind: MailKind, baseUrl: string, now: Date): Record<s
       url: `${baseUrl}/orders/${token}`,
     },
   };
+}
+
+/** A value for each `data.…` among the names: a page of ours for what seems to be an address. */
+function madeUp(names: readonly string[], baseUrl: string): Record<string, unknown> {
+  const data: Record<string, unknown> = {};
+  for (const name of names.filter((one) => one.startsWith('data.') && !one.includes('__proto__'))) {
+    const path = name.split('.').slice(1);
+    const last = path.pop() ?? '';
+    let inner = data;
+    for (const part of path) inner = objectAt(inner, part);
+    inner[last] ??= /url|link|href/i.test(last) ? baseUrl : 'example';
+  }
+  return data;
+}
+
+function objectAt(data: Record<string, unknown>, key: string): Record<string, unknown> {
+  const known = data[key];
+  if (typeof known === 'object' && known !== null) return known as Record<string, unknown>;
+  const made = {};
+  data[key] = made;
+  return made;
 }

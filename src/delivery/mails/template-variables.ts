@@ -41,6 +41,8 @@ export const MAIL_VARIABLES = {
     'order.memberships',
     'order.url',
   ],
+  /** Sent by a program, which gives the data with each. */
+  api: [...COMMON, 'data'],
 } as const;
 
 export type MailKind = keyof typeof MAIL_VARIABLES;

@@ -6,6 +6,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { TEMPLATES_DIR } from '../../infra/http/templates-dir.js';
 import { alwaysShown } from './hidden-duties.js';
+import { DomainError } from '../../values/domain-error.js';
 import { notFound } from '../../values/not-found.js';
 import { linkTemplates, markLinks, unmarkLinks } from './mail-links.js';
 import { compileMail, type MailTemplate } from './mjml.templates.js';
@@ -13,6 +14,7 @@ import { compileWrittenMail } from './written-mail.files.js';
 import { withoutOutsideStyles } from './outside-styles.js';
 import {
   mjmlOfWritten,
+  type MailFoot,
   type MailPlace,
   WRITTEN,
   type WrittenMail,
@@ -76,10 +78,30 @@ export class TemplatesService {
   private async compileStored(
     key: string,
     subject: string | null,
+    foot: MailFoot = 'marketing',
   ): Promise<MailTemplate & { source: string }> {
     const mail = await this.written(key);
-    if (mail) return compileWrittenMail(mail, subject);
+    if (mail) return compileWrittenMail(mail, subject, foot);
     throw notFound('template', key, 'key');
+  }
+
+  /**
+   * As `compile`, for a mail that somebody waits for: one of the web app has no way out below it then. One that only a funnel
+   * has brought is as its latest version says.
+   */
+  async compileService(key: string): Promise<MailTemplate & { source: string }> {
+    if (isWritten(key, TEMPLATES_DIR)) return this.compileStored(key, null, 'service');
+    try {
+      return await this.compile(key);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'TEMPLATE_NOT_FOUND') throw error;
+      const rows: { id: string }[] = await this.dataSource.query(
+        'select id from email_template where key = $1 order by id desc limit 1',
+        [key],
+      );
+      if (rows[0] === undefined) throw error;
+      return this.compiled(rows[0].id);
+    }
   }
 
   private async written(key: string): Promise<WrittenSource | undefined> {

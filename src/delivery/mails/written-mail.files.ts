@@ -9,6 +9,7 @@ import {
   ownSubjectOf,
   placeInWords,
   writtenPlace,
+  type MailFoot,
   type WrittenMailPlace,
   type WrittenSource,
 } from './written-mail.js';
@@ -17,6 +18,7 @@ import {
 export async function compileWrittenMail(
   mail: WrittenSource,
   ownSubject: string | null,
+  foot: MailFoot = 'marketing',
 ): Promise<MailTemplate & { source: string }> {
   checkVariables(mail, ownSubject);
   const folder = await mkdtemp(join(tmpdir(), 'wellspring-mail-'));
@@ -24,7 +26,7 @@ export async function compileWrittenMail(
     const path = join(folder, `${mail.key}.mjml`);
     await mkdir(dirname(path), { recursive: true });
     await cp(join(TEMPLATES_DIR, 'layouts'), join(folder, 'layouts'), { recursive: true });
-    await writeFile(path, mjmlOfWritten(mail));
+    await writeFile(path, mjmlOfWritten(mail, foot));
     return await compileMail(folder, mail.key, ownSubject);
   } catch (error) {
     throw inOwnersWords(error, mail, ownSubject);

@@ -17,6 +17,9 @@ export const WRITTEN = 'written/';
 
 type Words = Omit<WrittenMail, 'key'>;
 
+/** What stands below a mail: with the way out, or, where somebody waits for the mail, the sender alone. */
+export type MailFoot = 'marketing' | 'service';
+
 /** Where something stands in the form that a mail was written in; `line` counts those of the body. */
 interface WrittenPlace {
   field: keyof Words;
@@ -55,8 +58,9 @@ const LINK_OR_ADDRESS = new RegExp(`${LINK.source}|${ADDRESS.source}`);
  * paragraphs. Within them `**bold**`, `*italic*`, `[words](https://…)` and addresses as they are. Variables stay as they
  * are. A block is one line of the MJML.
  */
-export function mjmlOfWritten({ subject, preview, body }: Words): string {
+export function mjmlOfWritten({ subject, preview, body }: Words, foot: MailFoot = 'marketing'): string {
   return mailFrame({
+    foot,
     subject: escaped(subject),
     preview: escaped(preview),
     content: blocksOf(body)
@@ -128,10 +132,12 @@ export function mailFrame({
   subject,
   preview,
   content,
+  foot = 'marketing',
 }: {
   subject: string;
   preview: string;
   content: string;
+  foot?: MailFoot;
 }): string {
   return `<mjml lang="en" dir="ltr">
   <mj-head>
@@ -148,7 +154,7 @@ ${content}
         </mj-column>
       </mj-section>
     </mj-wrapper>
-    <mj-include path="../layouts/mail-foot-marketing.mjml" />
+    <mj-include path="../layouts/mail-foot-${foot}.mjml" />
   </mj-body>
 </mjml>
 `;

@@ -42,7 +42,7 @@ export const MAY_GO_YET = `state in ('ready', 'held', 'leased', 'unknown')`;
 export const DKIM_ALERT = 'dkim:';
 
 export type MessageClass = 'transactional' | 'marketing';
-export type MessageKind = 'confirmation' | 'sequence' | 'broadcast' | 'receipt' | 'notice';
+export type MessageKind = 'confirmation' | 'sequence' | 'broadcast' | 'receipt' | 'notice' | 'api';
 
 /** One mail to one person, not yet handed to the relay. Its row is the promise that it is sent at most once. */
 export interface PlannedMessage {

@@ -11,11 +11,15 @@ import { messageIdFor } from '../message/message-id.js';
 import { MessagesQueries, type RewrittenMail } from '../ledger/messages.queries.js';
 import { groupsByMx, insertBatch } from './planning.queries.js';
 import { groupOf, queueKey } from '../message/recipient-group.js';
+import { addressHash } from '../../subscribers/address-hash.js';
 import { domainOf } from '../../values/email-address.js';
 import { SEND_DUE } from '../ledger/send-due.js';
 import { SendHours } from '../waiting/send-hours.service.js';
 
 const LINK_USED = 'a link in it';
+/** A mail that came back or is asked about is of the last weeks. */
+const DATA_DAYS = 30;
+const FORGOTTEN_AT_ONCE = 5_000;
 
 /** The only writer of `message`. A planned message is a row in the transaction of what caused it. */
 @Injectable()
@@ -80,6 +84,20 @@ export class MessagesService {
   /** The person is erased: what waits is not sent, and no address or personal data stays in what was. */
   async forget(manager: EntityManager, subscriberId: string): Promise<void> {
     await this.queries.forget(manager, subscriberId);
+  }
+
+  /** Before somebody is erased: what programs have sent to their address when they were no subscriber is theirs. */
+  async adopt(
+    manager: EntityManager,
+    { subscriberId, emailKey }: { subscriberId: string; emailKey: string },
+  ): Promise<void> {
+    const hash = addressHash(this.config.secretKey, emailKey);
+    await this.queries.adopt(manager, { subscriberId, addressHash: hash });
+  }
+
+  /** What programs have given for mails that ended long ago; the rest of their rows stays. */
+  async forgetOldData(): Promise<void> {
+    while ((await this.queries.forgetData(DATA_DAYS, FORGOTTEN_AT_ONCE)) === FORGOTTEN_AT_ONCE);
   }
 
   async nextDueAt(): Promise<Date | null> {

@@ -66,11 +66,12 @@ export class Drafts {
     const { source, subject: line, html: body, text: plain } = template;
     const kind = wanted.kind ?? kindOf(`${source}${body}`);
     const { known = {} } = wanted;
-    const sample = sampleData(kind, this.config.baseUrl, this.clock.now());
+    const names = variablesOf(`${line}\n${body}\n${plain}`);
+    const sample = sampleData(kind, this.config.baseUrl, this.clock.now(), names);
     const data = { ...sample, ...known };
     // What is known of one may be a part: the rest of it stays an example, such as the secret address of a file.
     if (known.download) data.download = { ...(sample.download as object), ...known.download };
-    const used = new Set(variablesOf(`${line}\n${body}\n${plain}`).map((name) => name.split('.')[0] ?? ''));
+    const used = new Set(names.map((name) => name.split('.')[0] ?? ''));
     const reader = wanted.subscriberId === undefined ? SAMPLE_READER : await this.reader(wanted.subscriberId);
     const examples = [...Object.keys(sample), ...(reader === SAMPLE_READER ? ['subscriber'] : [])];
     const invented = examples.filter((name) => used.has(name) && !(name in known));

@@ -133,7 +133,8 @@ export class PreflightService {
   ): Promise<PreflightReport> {
     const { source } = compiled;
     const kind = mail.kind ?? kindOf(`${source}${compiled.html}`);
-    const data = mail.data ?? sampleData(kind, this.config.baseUrl, this.clock.now());
+    const names = variablesOf(`${compiled.subject}\n${compiled.html}\n${compiled.text}`);
+    const data = mail.data ?? sampleData(kind, this.config.baseUrl, this.clock.now(), names);
     const draft = { template: compiled, kind, sender: mail.sender, funnelTitle: mail.funnelTitle, data };
     const rendered = await this.renderedFindings(draft, options);
     // A mail that cannot be filled in would only fail, as slowly, in each of the checks.
@@ -199,6 +200,8 @@ export class PreflightService {
     const emptyHere = emptyPlaces(parts, values);
     for (const name of emptyHere) {
       if (unknown.some((one) => one === name || one.startsWith(`${name}.`))) continue;
+      // What a program gives with each mail is looked at with each.
+      if (kind === 'api' && !isOwn(name)) continue;
       const message = `it prints {{ ${name} }}, which is empty here for everybody`;
       findings.push({ check: 'variables', level: 'fail', message, found: name });
     }
@@ -311,6 +314,11 @@ function brokenFinding(error: unknown): Located {
     ...({ check: 'template', level: 'fail', message: `it cannot be filled in: ${reason}` } as const),
     ...(tag === undefined ? {} : { found: tag }),
   };
+}
+
+/** Whether it is ours to fill in, in a mail that a program asks for. */
+function isOwn(name: string): boolean {
+  return ['subscriber', 'sender', 'funnel', 'baseUrl'].includes(name.split('.')[0] ?? '');
 }
 
 /** A field of the owner's own that nobody has is a name that was mistyped; any other may be left out by some. */

@@ -4,7 +4,7 @@ import { emailSchema } from '../../subscribers/subscribers.schemas.js';
 import { senderSchema } from '../mails/sender.schemas.js';
 import { MAIL_VARIABLES, type MailKind } from '../mails/template-variables.js';
 
-const template = z
+export const templateKey = z
   .string()
   .max(200)
   .regex(
@@ -44,7 +44,14 @@ const arm = z.string().max(60).optional().meta({
 const subscriberId = idSchema
   .optional()
   .meta({ description: 'Whose it is; left out: a reader who is made up.' });
-export const previewRequest = z.strictObject({ template, funnel, step, arm, kind, subscriberId });
+export const previewRequest = z.strictObject({
+  template: templateKey,
+  funnel,
+  step,
+  arm,
+  kind,
+  subscriberId,
+});
 /** Where a test goes. */
 const testTo = emailSchema.meta({
   description: 'An address of your own. One that is on the suppression list gets nothing.',
@@ -81,7 +88,7 @@ export const previewResponse = z.object({
   sender: senderSchema.meta({ description: 'Who it would be from.' }),
 });
 
-export const preflightRequest = z.strictObject({ template, funnel, kind });
+export const preflightRequest = z.strictObject({ template: templateKey, funnel, kind });
 export const preflightResponse = z.object({
   template: z.string(),
   kind: z.string().nullable(),

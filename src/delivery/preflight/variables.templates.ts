@@ -17,7 +17,7 @@ registerLiquidFilters(lenient);
 const plain = new Liquid(LIMITS);
 
 /** In the order of the funnel; the first one that has all of a template's variables is taken for its kind. */
-const KINDS: readonly MailKind[] = ['sequence', 'offer', 'confirmation', 'receipt'];
+const KINDS: readonly MailKind[] = ['sequence', 'offer', 'confirmation', 'receipt', 'api'];
 
 /** What a template is for, by what it prints. */
 export function kindOf(source: string): MailKind {

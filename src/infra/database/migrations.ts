@@ -109,6 +109,7 @@ import { JudgedSequences1766190100000 } from './migrations/1766190100000-judged-
 import { HoursOfPlanned1766200100000 } from './migrations/1766200100000-hours-of-planned.js';
 import { NewWords1766200200000 } from './migrations/1766200200000-new-words.js';
 import { FieldsInUse1766230000000 } from './migrations/1766230000000-fields-in-use.js';
+import { ApiMails1766300000000 } from './migrations/1766300000000-api-mails.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -223,4 +224,5 @@ export const migrations = [
   HoursOfPlanned1766200100000,
   NewWords1766200200000,
   FieldsInUse1766230000000,
+  ApiMails1766300000000,
 ];

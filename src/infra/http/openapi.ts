@@ -16,8 +16,8 @@ export interface OpenApiDocument {
 
 const DESCRIPTION = `Everything the web app does, for programs.
 
-- Send an API key as \`Authorization: Bearer KEY\`. Requests with a key are not limited in number; sign-ups from other sites are
-  (429, with \`Retry-After\`).
+- Send an API key as \`Authorization: Bearer KEY\`. Requests with a key are not limited in number; single mails
+  (\`POST /api/v1/messages\`) and sign-ups from other sites are (429, with \`Retry-After\`).
 - Lists answer \`{ "data": [...], "nextCursor": ... }\`, newest first; pass \`nextCursor\` back as \`cursor\` for the next page
   until it is null. What is made meanwhile moves nothing from one page to another.
 - A refused request is answered as \`application/problem+json\`; branch on its \`code\`. Each route names those that are its own.

@@ -38,6 +38,7 @@ const KINDS: Readonly<Record<string, MessageKind>> = {
   'owner-alerts': 'notice',
   'owner-notice': 'notice',
   'partner-login': 'notice',
+  shipped: 'api',
 };
 
 export function kindOf(template: string): MessageKind {
@@ -71,6 +72,7 @@ export function dataWith(text: string): Record<string, unknown> {
       refund: { amount: EUR(3430), lines: [{ name: text, amount: EUR(3430) }] },
     },
     ...{ eraseUrl: `${BASE_URL}/erase/token`, dataUrl: `${BASE_URL}/my-data/token`, minutes: 30 },
+    data: { order: text, carrier: text, url: 'https://shop.example.com/A-1?a=1&b=2' },
     partner: { name: text, url: `${BASE_URL}/partner/token`, minutes: 30 },
     alerts: { list: [text, text], url: `${BASE_URL}/admin/sending` },
     notice: {
