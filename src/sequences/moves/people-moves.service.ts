@@ -20,14 +20,21 @@ import { VersionsService } from '../advance/versions.service.js';
 
 const PAGE = 1_000;
 
+/**
+ * In SQL, when mail `m` went or is to go, which is long after it was written where a pause or a limit has kept it; of one that does
+ * not go when it was written.
+ */
+const WENT_AT = `greatest(m.created_at, coalesce(m.accepted_at, m.data_at, case when m.state in ('ready', 'leased') then m.due_at end))`;
+
 /** Conditions follow. */
 const ROWS = `
   select e.id, e.subscriber_id as "subscriberId", e.version_id as "versionId", e.status, e.step_key as "stepKey", e.next_at as "nextAt", e.had,
     e.started_at as "startedAt", e.ended_at as "endedAt", s.time_zone as "timeZone", (
-      select jsonb_agg(jsonb_build_object('key', d.key, 'outcome', d.outcome, 'atMs', extract(epoch from d.at) * 1000)) from (
-        select m.step_key as key, 'ran' as outcome, m.created_at as at from message m
+      select jsonb_agg(jsonb_build_object('key', d.key, 'outcome', d.outcome, 'atMs', extract(epoch from d.at) * 1000,
+          'wentMs', extract(epoch from d.went) * 1000)) from (
+        select m.step_key as key, 'ran' as outcome, m.created_at as at, ${WENT_AT} as went from message m
           where m.subscriber_id = e.subscriber_id and m.enrollment_id = e.id and m.step_key is not null
-        union all select o.step_key, o.outcome, o.at from enrollment_step o where o.enrollment_id = e.id) d) as done
+        union all select o.step_key, o.outcome, o.at, o.at from enrollment_step o where o.enrollment_id = e.id) d) as done
   from enrollment e join subscriber s on s.id = e.subscriber_id where`;
 
 interface Row extends Omit<Standing, 'timeZone' | 'done'> {
@@ -35,7 +42,7 @@ interface Row extends Omit<Standing, 'timeZone' | 'done'> {
   subscriberId: string;
   versionId: string;
   timeZone: string | null;
-  done: { key: string; outcome: string; atMs: number }[] | null;
+  done: { key: string; outcome: string; atMs: number; wentMs: number }[] | null;
 }
 
 interface Target {
@@ -283,7 +290,11 @@ export class PeopleMovesService {
       const standing = {
         ...row,
         timeZone: timeZoneOr(row.timeZone, to.fallbackZone).zone,
-        done: (row.done ?? []).map(({ atMs, ...step }): DoneStep => ({ ...step, at: new Date(atMs) })),
+        done: (row.done ?? []).map(({ atMs, wentMs, ...step }): DoneStep => ({
+          ...{ ...step, at: new Date(atMs) },
+          // Not by a clock that was ahead, nor before its hour has come.
+          wentAt: new Date(Math.min(wentMs, now.getTime())),
+        })),
       };
       const placement = placeIn({ from, to }, standing, mode, now);
       count.add({ from, to }, standing, placement, sizes?.get(row.id));

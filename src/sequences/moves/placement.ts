@@ -7,6 +7,8 @@ export interface DoneStep {
   key: string;
   outcome: string;
   at: Date;
+  /** Of a mail: when it went, or is to go; what is behind it counts from then. Left out: `at`. */
+  wentAt?: Date;
 }
 
 /** Where somebody stands in the version they are pinned to. */
@@ -223,7 +225,10 @@ function goesTo(versions: Versions, standing: Standing, key: string | null, now:
   if (key === null) return { kind: 'goes', stepKey: null, nextAt: null, had: null };
   if (key === standing.stepKey && waitsAlike(versions, key))
     return { kind: 'goes', stepKey: key, nextAt: null, had };
-  const since = standing.done.reduce((last, { at }) => (at > last ? at : last), standing.startedAt);
+  const since = standing.done.reduce(
+    (last, { at, wentAt = at }) => (wentAt > last ? wentAt : last),
+    standing.startedAt,
+  );
   const { timeZone } = standing;
   return { kind: 'goes', stepKey: key, had, nextAt: dueSince(to, key, { since, now, timeZone }) };
 }

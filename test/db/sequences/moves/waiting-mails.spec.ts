@@ -126,6 +126,36 @@ describe('mails that wait while their people are taken to another version', () =
     expect(await went()).toContainEqual({ step: 'deep-dive', mail: 'emails/story', state: 'accepted' });
   });
 
+  it('of the last step went as they were where a limit, and no pause, kept them', async () => {
+    await t.publish(step('deep-dive'));
+    await t.enroll(await t.person('reader@example.com'));
+    t.clock.advance(86_400_000);
+    await t.run();
+    await edit([step('deep-dive', 'welcome')], 'forward-only');
+    await t.test.runDue();
+    expect(await went()).toEqual([{ step: 'deep-dive', mail: 'emails/welcome', state: 'accepted' }]);
+  });
+
+  it.each([0, 3])(
+    'had the step behind them follow at once where people were taken to another version %d hours after the pause: its new delay counted from when they were written',
+    async (hours) => {
+      const second = (delay: number): string => `- { key: nudge, email: emails/nudge, delay: ${delay} days }`;
+      await waiting(0, [step('story'), second(1)]);
+      await days(2);
+      await t.post(`${PAUSES}/resume`, {});
+      if (hours > 0) await t.test.runDue();
+      t.clock.advance(hours * 3_600_000);
+      await edit([step('story'), second(2)], 'forward-only');
+      await t.test.runDue();
+      t.clock.advance((48 - hours) * 3_600_000);
+      await t.test.runDue();
+      const [between] = await t.db.query(
+        `select extract(day from max(accepted_at) - min(accepted_at))::int as days, count(*)::int from message where state = 'accepted'`,
+      );
+      expect(between).toEqual({ days: 2, count: 2 });
+    },
+  );
+
   it('went as they were where their people had gone on to another sequence', async () => {
     await t.publish(step('deep-dive'), '', 'other');
     await waiting(0, [step('story'), '- { key: on, move: other }']);
