@@ -134,8 +134,11 @@ export class PeopleMovesService {
     const joined = joinedBy === undefined ? undefined : { by: joinedBy, count: new MoveCount([], owners) };
     for (let after: string | null = '0'; after !== null;)
       after = await this.movePage(manager, { sequenceId, target, after, mode, count, joined });
-    for (let after: string | null = '0'; after !== null;)
-      after = await this.mails.rewriteLast(manager, { sequenceId, ...target }, after);
+    await this.mails.rewriteLast(
+      manager,
+      target.to,
+      await this.mails.last(manager, { sequenceId, ...target }),
+    );
     const preview = count.result(target.version);
     return { preview, standings: count.standings(), joined: joined?.count.result(target.version) ?? null };
   }
@@ -155,13 +158,12 @@ export class PeopleMovesService {
         return overtaken ? null : this.movePage(manager, { sequenceId, target, after: start, mode, count });
       });
     }
-    for (let after: string | null = '0'; after !== null && !overtaken;) {
-      const start: string = after;
-      after = await this.dataSource.transaction(async (manager) => {
+    const last = await this.mails.last(this.dataSource.manager, { sequenceId, ...target });
+    for (let from = 0; from < last.length && !overtaken; from += PAGE)
+      await this.dataSource.transaction(async (manager) => {
         overtaken = !(await this.holdVersion(manager, sequenceId, target));
-        return overtaken ? null : this.mails.rewriteLast(manager, { sequenceId, ...target }, start);
+        if (!overtaken) await this.mails.rewriteLast(manager, target.to, last.slice(from, from + PAGE));
       });
-    }
     return { ...count.result(target.version), overtaken };
   }
 

@@ -7,8 +7,6 @@ import type { PreparedSequence } from '../steps/prepared.js';
 import { mailsAhead } from './placement.js';
 import { waitingWords, type WaitingMail } from './waiting-words.js';
 
-const PAGE = 1_000;
-
 /** Conditions follow. */
 const WAITING = `
   select m.id, m.dedupe_key as "dedupeKey", m.enrollment_id as "enrollmentId", m.step_key as step, ${ARM_OF_READER} as arm,
@@ -48,21 +46,29 @@ export class WaitingMails {
   }
 
   /**
-   * As `rewrite`, of people who have come to the end, or gone to another sequence, and whose last mail is held: they go nowhere, but
-   * their mail does. The next mails behind `after`; returns the last of them, null when there was none. Served by `message_held`.
+   * The mails that wait of people who have come to the end, or gone to another sequence: they go nowhere, but their last mail does. All
+   * at once, by their ids, as each look walks past all that waits in the ledger; served by `message_ready` and `message_held`.
    */
-  async rewriteLast(
+  async last(
     manager: EntityManager,
-    { sequenceId, versionId, to }: { sequenceId: string; versionId: string; to: PreparedSequence },
-    after: string,
-  ): Promise<string | null> {
-    const held: Waiting[] = await manager.query(
-      `${WAITING} m.state = 'held' and m.id > $3 and e.sequence_id = $1 and e.version_id <> $2 and e.status <> 'active'
-       order by m.id limit ${PAGE}`,
-      [sequenceId, versionId, after],
+    { sequenceId, versionId }: { sequenceId: string; versionId: string },
+  ): Promise<string[]> {
+    const rows: { id: string }[] = await manager.query(
+      `select m.id from (${['ready', 'held'].map((state) => `select id, enrollment_id from message where state = '${state}'`).join(' union all ')}) m
+         join enrollment e on e.id = m.enrollment_id
+       where e.sequence_id = $1 and e.version_id <> $2 and e.status <> 'active' order by m.id`,
+      [sequenceId, versionId],
     );
-    await this.giveWords(manager, to, held, new Map());
-    return held.at(-1)?.id ?? null;
+    return rows.map(({ id }) => id);
+  }
+
+  /** As `rewrite`, of these. By their keys. */
+  async rewriteLast(manager: EntityManager, to: PreparedSequence, ids: readonly string[]): Promise<void> {
+    const mails: Waiting[] = await manager.query(
+      `${WAITING} m.id = any($1::bigint[]) and m.state in ('ready', 'held') and e.status <> 'active'`,
+      [ids],
+    );
+    await this.giveWords(manager, to, mails, new Map());
   }
 
   private async giveWords(
