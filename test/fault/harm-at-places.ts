@@ -15,6 +15,8 @@ export interface HarmOptions {
   job: string;
   /** How many do it at once, 1 when left out. */
   workers?: number;
+  /** Of their processes. */
+  env?: Readonly<Record<string, string>>;
   /** Looks at what was left behind, while nobody works on it; returns what is wrong. */
   after?: () => Promise<string[]>;
   /**
@@ -32,7 +34,7 @@ const ASK_EVERY_MS = 500;
  */
 export async function harmAtPlaces(
   world: World,
-  { harm, places, job, workers = 1, after, isOver = async () => false }: HarmOptions,
+  { harm, places, job, workers = 1, env = {}, after, isOver = async () => false }: HarmOptions,
 ): Promise<string[]> {
   const wrong: string[] = [];
   let reached = 0;
@@ -44,7 +46,7 @@ export async function harmAtPlaces(
     world.proxy.statementFault = { ...place, hit, act };
     world.proxy.open();
     if (world.live.length === 0)
-      await world.start(workers).catch((error: unknown) => {
+      await world.start(workers, { env }).catch((error: unknown) => {
         if (harms.length === 0) throw error;
       });
     const untilMs = performance.now() + PATIENCE_MS;
@@ -67,7 +69,7 @@ export async function harmAtPlaces(
     wrong.push(...found.map((text) => `${text} after ${place.moment} ${hit} "${place.statement}"`));
   }
   world.proxy.open();
-  if (world.live.length === 0) await world.start(workers);
+  if (world.live.length === 0) await world.start(workers, { env });
   return wrong;
 }
 

@@ -6,6 +6,9 @@ const API_KEY = 'the-key-of-the-fault-scenarios';
 
 /** The product's own addresses, as its owner and its readers use them. */
 export interface ProductApi {
+  /** Of the process, and of another that is to take its place. */
+  env: Readonly<Record<string, string>>;
+  base: string;
   /** As the owner. Throws with what the product says when it refuses. */
   owner<T>(method: string, path: string, body?: object): Promise<T>;
   /** A form that a reader or their mail provider sends. */
@@ -31,6 +34,8 @@ export async function startWithApi(world: World): Promise<ProductApi> {
     return text;
   };
   return {
+    env,
+    base,
     owner: async <T>(method: string, path: string, body?: object) => {
       const headers = {
         authorization: `Bearer ${API_KEY}`,

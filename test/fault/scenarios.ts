@@ -17,6 +17,7 @@ import { planningScenarios } from './scenarios/planning.js';
 import { relayScenarios } from './scenarios/relay.js';
 import { reportScenarios } from './scenarios/reports.js';
 import { resendScenarios } from './scenarios/resends.js';
+import { signupScenarios } from './scenarios/signups.js';
 import { splitScenarios } from './scenarios/splits.js';
 import { timeScenarios } from './scenarios/times.js';
 import { workerScenarios } from './scenarios/workers.js';
@@ -45,5 +46,6 @@ export function scenarios(short: boolean): Scenario[] {
     ...timeScenarios,
     ...importScenarios,
     ...reportScenarios,
+    ...signupScenarios,
   ].filter((scenario) => scenario.short || !short);
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -131,6 +131,11 @@ export class World {
         rm(join(this.dataDir, `worker-${i}`), { recursive: true, force: true }),
       ),
     );
+  }
+
+  /** What lies in a folder of the data folder of the first worker. */
+  async filesOf(folder: string): Promise<string[]> {
+    return readdir(join(this.dataDir, 'worker-0', folder)).catch(() => []);
   }
 
   get live(): WorkerProcess[] {
