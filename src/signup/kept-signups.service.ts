@@ -94,7 +94,7 @@ export class KeptSignups implements OnApplicationShutdown {
 
   /** How many lie there. Rejects where the folder cannot be read. */
   async waiting(): Promise<number> {
-    return (await this.names()).length;
+    return (await this.#files.names()).filter((name) => NAME.test(name)).length;
   }
 
   /** Hands in what lies there, the oldest first, until the database takes no more. Never rejects. */
@@ -109,16 +109,15 @@ export class KeptSignups implements OnApplicationShutdown {
     await this.#takingUp;
   }
 
-  private async names(): Promise<string[]> {
-    return (await this.#files.names()).filter((name) => NAME.test(name));
-  }
-
   private async look(): Promise<void> {
-    const names = await this.names();
+    const all = await this.#files.names();
+    const names = all.filter((name) => NAME.test(name));
     this.#there.clear();
     for (const name of names) this.#there.add(name);
-    for (const name of this.#triedMs.keys()) if (!names.includes(name)) this.#triedMs.delete(name);
-    if (this.#triedMs.size === 0) await this.tell(null);
+    for (const name of this.#triedMs.keys()) if (!this.#there.has(name)) this.#triedMs.delete(name);
+    if (this.#triedMs.size === 0) this.#reason = null;
+    // Not while some lie there that this process has not tried: another one may have told of them.
+    if (names.length === 0) await this.tell(null, all);
     const since = this.clock.now().getTime() - AGAIN_MS;
     const due = names.filter((name) => (this.#triedMs.get(name) ?? -Infinity) <= since);
     if (due.length === 0 || !(await this.guard.state()).ok) return;
@@ -129,7 +128,7 @@ export class KeptSignups implements OnApplicationShutdown {
       await this.takeUpOne(found);
     }
     this.#saidKept = false;
-    if (this.#reason !== null) await this.tell(this.#reason);
+    if (this.#reason !== null) await this.tell(this.#reason, all);
   }
 
   private async read(names: readonly string[]): Promise<Found[]> {
@@ -181,10 +180,13 @@ export class KeptSignups implements OnApplicationShutdown {
     this.#triedMs.set(name, this.clock.now().getTime());
   }
 
-  private async tell(reason: string | null): Promise<void> {
-    if (reason === null) this.#reason = null;
-    const folder = this.#files.folder;
-    await this.said.say(SIGNUPS_WAIT, reason === null ? null : waits(reason, folder), folder);
+  private async tell(reason: string | null, names: readonly string[]): Promise<void> {
+    this.#reason = reason;
+    const path = this.#files.folder;
+    const known = this.#files.ownName(names);
+    // Of a folder without a name nobody has told anything.
+    if (reason === null) return this.said.say(SIGNUPS_WAIT, null, known ?? path);
+    await this.said.say(SIGNUPS_WAIT, waits(reason, path), known ?? (await this.#files.giveName()));
   }
 
   private complain(error: unknown): void {

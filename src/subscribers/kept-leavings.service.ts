@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,8 +21,6 @@ const TOLD_MS = 7 * DAY_MS;
 /** `again` is of earlier builds: it was put aside, and the owner told, before. */
 const NAME = /^[0-9a-f]{64}(?:\.again)?\.json$/;
 const FAILED = /^[0-9a-f]{64}\.json\.failed$/;
-/** By its name a folder is known wherever its disk is mounted. Of two that were made at once it is the first. */
-const FOLDER = /^[0-9a-f-]{36}\.folder$/;
 const keptSchema = z.object({
   token: z.string(),
   via: z.enum(['one_click', 'page', 'preferences']),
@@ -175,7 +173,7 @@ export class KeptLeavings implements OnApplicationShutdown {
       return null;
     }
     this.#saidKept = false;
-    const folder = names.filter((name) => FOLDER.test(name)).toSorted(byName)[0] ?? this.#folder;
+    const folder = this.#files.ownName(names) ?? this.#folder;
     await this.tellOfFailed(folder);
     return folder;
   }
@@ -183,8 +181,8 @@ export class KeptLeavings implements OnApplicationShutdown {
   /** Where one is to be waited for, the folder is there then and has a name. */
   private async names(): Promise<string[]> {
     const names = await this.#files.names();
-    if (!this.#isKeeper || names.some((name) => FOLDER.test(name))) return names;
-    await this.#files.put(`${randomUUID()}.folder`, '');
+    if (!this.#isKeeper || this.#files.ownName(names) !== null) return names;
+    await this.#files.giveName();
     return this.#files.names();
   }
 
@@ -245,10 +243,6 @@ function readKept(text: string): Kept | null {
   } catch {
     return null;
   }
-}
-
-function byName(a: string, b: string): number {
-  return a < b ? -1 : 1;
 }
 
 function wordsOf(error: unknown): string {

@@ -20,9 +20,9 @@ export const SIGNUPS_WAIT = 'signups:waiting';
 type Key = typeof LEAVINGS_WAIT | typeof LEAVINGS_SILENT | typeof LEAVINGS_FAILED | typeof SIGNUPS_WAIT;
 
 /**
- * What the owner is told of leavings, and of sign-ups that are kept like them. What cannot be written now is written later. What is about a folder each process knows of its own
- * only: such an alert ends by whoever has raised it, by who finds that very folder empty, as the next process there, or when
- * nobody says any more that it is so.
+ * What the owner is told of leavings, and of sign-ups that are kept like them. What cannot be written now is written later. What is
+ * about a folder each process knows of its own only: each folder has an alert of its own, which ends when a process finds that very
+ * folder in order, or when nobody says any more that it is so.
  */
 @Injectable()
 export class LeavingsAlerts {
@@ -36,8 +36,8 @@ export class LeavingsAlerts {
   ) {}
 
   /**
-   * Null: there is nothing to tell. `folder`: the name of the one it is about; left out where all processes see the same. Asks the
-   * database nothing while what was said last is true still. Never rejects.
+   * Null: there is nothing to tell. `folder`: the name of the one it is about, as it lies in there; left out where all processes see the
+   * same. Asks the database nothing while what was said last is true still. Never rejects.
    */
   async say(key: Key, message: string | null, folder = ''): Promise<void> {
     const now = this.clock.now().getTime();
@@ -46,13 +46,15 @@ export class LeavingsAlerts {
     try {
       if (message !== null)
         await this.alerts.raise({
-          key,
+          key: keyOf(key, folder),
           severity: key === SIGNUPS_WAIT ? 'warning' : 'critical',
           message,
           facts: folder === '' ? {} : { folder },
         });
-      else if (typeof last?.message === 'string' || folder === '') await this.alerts.resolve(key);
-      else await this.closeOver(key, folder, now - OVER_AFTER_MS);
+      else {
+        await this.alerts.resolve(keyOf(key, folder));
+        if (folder !== '') await this.closeSilent(key, now - OVER_AFTER_MS);
+      }
       this.#said.set(key, { message, folder, at: now });
       this.#saidUnwritten = false;
     } catch (error) {
@@ -61,9 +63,14 @@ export class LeavingsAlerts {
     }
   }
 
-  private async closeOver(key: Key, folder: string, beforeMs: number): Promise<void> {
+  private async closeSilent(key: Key, beforeMs: number): Promise<void> {
     for (const open of await this.alerts.open())
-      if (open.key === key && (open.facts['folder'] === folder || open.lastSeenAt.getTime() < beforeMs))
-        await this.alerts.resolve(key);
+      // Alone by the key: of an earlier build.
+      if ((open.key === key || open.key.startsWith(`${key}:`)) && open.lastSeenAt.getTime() < beforeMs)
+        await this.alerts.resolve(open.key);
   }
+}
+
+function keyOf(key: Key, folder: string): string {
+  return folder === '' ? key : `${key}:${folder}`;
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncFolder, writeDurably } from './durable-file.js';
 
+/** By its name a folder is known wherever its disk is mounted. Of two that were given at once it is the first. */
+const FOLDER = /^[0-9a-f-]{36}\.folder$/;
 const UNFINISHED = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
@@ -25,6 +27,18 @@ export class KeptFiles {
     return (await readdir(this.folder).catch(nullIfMissing)) ?? [];
   }
 
+  /** The folder's own name, which lies in there; null when it has none yet. */
+  ownName(names: readonly string[]): string | null {
+    return names.filter((name) => FOLDER.test(name)).toSorted()[0] ?? null;
+  }
+
+  /** Gives the folder a name of its own. */
+  async giveName(): Promise<string> {
+    const name = `${randomUUID()}.folder`;
+    await this.put(name, '');
+    return this.ownName(await this.names()) ?? name;
+  }
+
   /** Null where another process has taken it up. */
   async read(name: string): Promise<string | null> {
     return readFile(join(this.folder, name), 'utf8').catch(nullIfMissing);
@@ -36,6 +50,15 @@ export class KeptFiles {
 
   async rename(name: string, to: string): Promise<void> {
     await rename(join(this.folder, name), join(this.folder, to)).catch(nullIfMissing);
+  }
+
+  /** When it was written, or what `date` has set since; null where it is gone. */
+  async writtenAt(name: string): Promise<Date | null> {
+    return (await stat(join(this.folder, name)).catch(nullIfMissing))?.mtime ?? null;
+  }
+
+  async date(name: string, at: Date): Promise<void> {
+    await utimes(join(this.folder, name), at, at).catch(nullIfMissing);
   }
 
   /** What a process left behind that ended in the middle of a write: nobody was told that it is kept. */
