@@ -31,7 +31,8 @@ export class ErasureService {
   /**
    * What stays: the hash of the address on the suppression list, the ledger's rows without a recipient, counts, paid
    * orders as the books need them, an affiliate whom money is owed to until it is paid, and the file of an import that nobody
-   * has taken yet, for a day: its bytes may be a packed archive. Taken, it brings nobody back. False when there is nobody.
+   * has taken yet, for a day: its bytes may be a packed archive. Taken, it brings nobody back. Sign-ups that are kept on disk go when
+   * their process tries them next. False when there is nobody.
    */
   async erase(subscriberId: string, source: string): Promise<boolean> {
     const person = await this.subscribers.find(subscriberId);

@@ -6,7 +6,7 @@ import { CONFIG, type Config } from '../infra/config.js';
 import { takesNoWrites } from '../infra/database/lost-connection.js';
 import { KeptFiles } from '../infra/files/kept-files.js';
 import { KeptLeavings } from '../subscribers/kept-leavings.service.js';
-import { LeavingsAlerts, SIGNUPS_WAIT } from '../subscribers/leavings-alerts.service.js';
+import { LeavingsAlerts, SIGNUPS_FAILED, SIGNUPS_WAIT } from '../subscribers/leavings-alerts.service.js';
 import { DAY_MS, MINUTE_MS } from '../values/time-units.js';
 import { type KeptSignup, nameOfKept, readKeptSignup, writeKeptSignup } from './kept-signup.js';
 import { SignupHandIn } from './signup-hand-in.service.js';
@@ -19,7 +19,10 @@ const LOOK_MS = 1_000;
 const AGAIN_MS = MINUTE_MS;
 /** So long the owner has to put a form back. */
 const FORM_GONE_MS = 7 * DAY_MS;
+/** So long one that nobody can read stays for the owner: there may be an address in it. */
+const FAILED_MS = 7 * DAY_MS;
 const NAME = /^[0-9a-f]{64}\.json$/;
+const FAILED = /^[0-9a-f]{64}\.json\.failed$/;
 
 interface Found {
   name: string;
@@ -118,6 +121,7 @@ export class KeptSignups implements OnApplicationShutdown {
     if (this.#triedMs.size === 0) this.#reason = null;
     // Not while some lie there that this process has not tried: another one may have told of them.
     if (names.length === 0) await this.tell(null, all);
+    await this.endFailed(all);
     const since = this.clock.now().getTime() - AGAIN_MS;
     const due = names.filter((name) => (this.#triedMs.get(name) ?? -Infinity) <= since);
     if (due.length === 0 || !(await this.guard.state()).ok) return;
@@ -139,10 +143,23 @@ export class KeptSignups implements OnApplicationShutdown {
       if (text !== null && kept !== null) found.push({ name, text, kept });
       else if (text !== null) {
         this.#log.error(`${join(this.#files.folder, name)} is no sign-up; it is kept as .failed`);
+        // The owner is told of it for a week from now.
+        await this.#files.date(name, this.clock.now());
         await this.#files.rename(name, `${name}.failed`);
       }
     }
     return found.toSorted((one, other) => one.kept.at.getTime() - other.kept.at.getTime());
+  }
+
+  private async endFailed(names: readonly string[]): Promise<void> {
+    let isThere = false;
+    for (const name of names.filter((one) => FAILED.test(one))) {
+      const writtenAt = await this.#files.writtenAt(name);
+      if (writtenAt === null || writtenAt.getTime() > this.clock.now().getTime() - FAILED_MS)
+        isThere ||= writtenAt !== null;
+      else await this.#files.remove(name);
+    }
+    await this.say(SIGNUPS_FAILED, isThere ? cannotBeRead(this.#files.folder) : null, names);
   }
 
   private async takeUpOne(found: Found): Promise<void> {
@@ -182,11 +199,18 @@ export class KeptSignups implements OnApplicationShutdown {
 
   private async tell(reason: string | null, names: readonly string[]): Promise<void> {
     this.#reason = reason;
-    const path = this.#files.folder;
+    await this.say(SIGNUPS_WAIT, reason === null ? null : waits(reason, this.#files.folder), names);
+  }
+
+  private async say(
+    key: typeof SIGNUPS_WAIT | typeof SIGNUPS_FAILED,
+    message: string | null,
+    names: readonly string[],
+  ): Promise<void> {
     const known = this.#files.ownName(names);
     // Of a folder without a name nobody has told anything.
-    if (reason === null) return this.said.say(SIGNUPS_WAIT, null, known ?? path);
-    await this.said.say(SIGNUPS_WAIT, waits(reason, path), known ?? (await this.#files.giveName()));
+    const name = known ?? (message === null ? this.#files.folder : await this.#files.giveName());
+    await this.said.say(key, message, name);
   }
 
   private complain(error: unknown): void {
@@ -198,5 +222,12 @@ function waits(reason: string, folder: string): string {
   return (
     'Sign-ups that came while the database took none are not in it yet, although it takes them now. Each is tried again every minute; ' +
     `for one whose form is gone that goes on for a week, in which a form at its address takes it. They stand in ${folder}. The reason: ${reason}`
+  );
+}
+
+function cannotBeRead(folder: string): string {
+  return (
+    'A sign-up that came while the database took none cannot be read, as after a crash of the disk, and is not in the database. What is left of it ' +
+    `stands in ${folder} (.failed), for a week from when it was found; then it is deleted. Write to whom you find in it, and delete it, which ends this.`
   );
 }

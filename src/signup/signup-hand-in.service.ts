@@ -34,7 +34,8 @@ export class SignupHandIn {
     const email = parseEmailAddress(kept.email);
     if (!email.ok) return 'done';
     const found = await this.forms.findBySlug(slug);
-    if (found === null) return 'no_form';
+    // What is kept of somebody who was erased goes, whatever it waits for.
+    if (found === null) return (await this.signups.isErased(email.key)) ? 'done' : 'no_form';
     const form = { ...found, consentText };
     const submission = { email, name, timeZone, answers };
     if (!(await this.signups.signUpLate(form, submission, { ...kept.origin, at }, source))) return 'leaves';

@@ -49,17 +49,25 @@ export class SignupService {
     source: TouchSource,
   ): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => {
-      const rows: { leaves: boolean; isErased: boolean }[] = await manager.query(
-        `select exists (select 1 from waiting_leaving l join subscriber s on s.id = l.reader_id where s.email_key = $1) as leaves,
-           not exists (select 1 from subscriber where email_key = $1)
-             and exists (select 1 from suppression where email_hash = $2 and scope = 'all' and reason <> 'manual') as "isErased"`,
-        [submission.email.key, this.suppressions.hash(submission.email.key)],
+      const rows: { leaves: boolean }[] = await manager.query(
+        `select exists (select 1 from waiting_leaving l join subscriber s on s.id = l.reader_id where s.email_key = $1) as leaves`,
+        [submission.email.key],
       );
       if (rows[0]?.leaves === true) return false;
-      if (rows[0]?.isErased !== true)
+      if (!(await this.isErased(submission.email.key, manager)))
         await this.signUpIn(manager, { form, submission, origin, source, isLate: true });
       return true;
     });
+  }
+
+  /** Whether nobody is there by that address, and nothing is to be written of them. */
+  async isErased(emailKey: string, manager = this.dataSource.manager): Promise<boolean> {
+    const rows: { is: boolean }[] = await manager.query(
+      `select not exists (select 1 from subscriber where email_key = $1)
+         and exists (select 1 from suppression where email_hash = $2 and scope = 'all' and reason <> 'manual') as is`,
+      [emailKey, this.suppressions.hash(emailKey)],
+    );
+    return rows[0]?.is === true;
   }
 
   private async signUpIn(

@@ -16,8 +16,17 @@ export const LEAVINGS_FAILED = 'leavings:failed';
 
 /** Open while sign-ups that came while the database took none are not in it, though it takes them. */
 export const SIGNUPS_WAIT = 'signups:waiting';
+/** Open while the file of a sign-up lies in a folder that nobody can read. */
+export const SIGNUPS_FAILED = 'signups:failed';
 
-type Key = typeof LEAVINGS_WAIT | typeof LEAVINGS_SILENT | typeof LEAVINGS_FAILED | typeof SIGNUPS_WAIT;
+const WARNINGS: ReadonlySet<string> = new Set([SIGNUPS_WAIT, SIGNUPS_FAILED]);
+
+type Key =
+  | typeof LEAVINGS_WAIT
+  | typeof LEAVINGS_SILENT
+  | typeof LEAVINGS_FAILED
+  | typeof SIGNUPS_WAIT
+  | typeof SIGNUPS_FAILED;
 
 /**
  * What the owner is told of leavings, and of sign-ups that are kept like them. What cannot be written now is written later. What is
@@ -47,7 +56,7 @@ export class LeavingsAlerts {
       if (message !== null)
         await this.alerts.raise({
           key: keyOf(key, folder),
-          severity: key === SIGNUPS_WAIT ? 'warning' : 'critical',
+          severity: WARNINGS.has(key) ? 'warning' : 'critical',
           message,
           facts: folder === '' ? {} : { folder },
         });

@@ -1,4 +1,4 @@
-import { readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
@@ -8,11 +8,13 @@ import { KeptSignups } from '../../../src/signup/kept-signups.service.js';
 import { SignupHandIn } from '../../../src/signup/signup-hand-in.service.js';
 import { KeptLeavings } from '../../../src/subscribers/kept-leavings.service.js';
 import { LeavingsAlerts } from '../../../src/subscribers/leavings-alerts.service.js';
-import { startTestApp, type TestApp } from '../../support/app.js';
+import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { empty } from '../../support/database.js';
+import { newReader } from '../../support/reader.js';
 import { refuseWrites, takeWrites } from '../../support/refused-writes.js';
 
 const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
 
 let t: TestApp;
 let folder: string;
@@ -62,6 +64,47 @@ const openAlerts = async (): Promise<string[]> => {
   // Behind it is the name of the folder.
   return rows.map(({ key }) => key.replace(/:[0-9a-f-]{36}\.folder$/, ''));
 };
+
+describe('the file of a sign-up', () => {
+  it('that waits for its form goes when the person is erased, in the folder of each process: it stayed for a week', async () => {
+    const { id } = await newReader(t, reader);
+    await keeps();
+    await formIsGone();
+    const other = anotherProcess();
+    await other.takeUp();
+    expect((await kept()).length).toBe(1);
+    await t.http.delete(`/api/v1/subscribers/${id}`).set('Authorization', `Bearer ${API_KEY}`).expect(204);
+    t.clock.advance(MINUTE_MS);
+    await other.takeUp();
+    expect([await kept(), await openAlerts()]).toEqual([[], []]);
+  });
+
+  it('that cannot be read is told of, and goes after a week: it stayed for ever, and nobody knew', async () => {
+    await keeps();
+    const broken = `${'0'.repeat(64)}.json`;
+    await writeFile(join(folder, broken), `{"kind":"signup","email":"${reader}`);
+    await takeUp();
+    await takeUp();
+    expect([await kept(), await openAlerts()]).toEqual([[`${broken}.failed`], ['signups:failed']]);
+    t.clock.advance(7 * DAY_MS - MINUTE_MS);
+    await takeUp();
+    expect([await kept(), await openAlerts()]).toEqual([[`${broken}.failed`], ['signups:failed']]);
+    t.clock.advance(MINUTE_MS);
+    await takeUp();
+    expect([await kept(), await openAlerts()]).toEqual([[], []]);
+  });
+
+  it('that cannot be read is told of no longer when the owner has deleted it', async () => {
+    await keeps();
+    const broken = `${'0'.repeat(64)}.json`;
+    await writeFile(join(folder, broken), '');
+    await takeUp();
+    await takeUp();
+    await rm(join(folder, `${broken}.failed`));
+    await takeUp();
+    expect(await openAlerts()).toEqual([]);
+  });
+});
 
 describe('what is said of sign-ups that wait on disk', () => {
   it('stands when another process starts on their folder, or on an empty one at the same path: the alert was closed for up to an hour', async () => {
