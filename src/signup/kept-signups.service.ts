@@ -15,8 +15,9 @@ import { SignupHandIn } from './signup-hand-in.service.js';
 const MOST_FILES = 10_000;
 const MOST_BYTES = 8_192;
 const LOOK_MS = 1_000;
-/** So long after a try in vain the next one is made. */
+/** So long after the first try in vain the next one is made, and twice as long after each further one, up to the most. */
 const AGAIN_MS = MINUTE_MS;
+const MOST_AGAIN_MS = 15 * MINUTE_MS;
 /** So long the owner has to put a form back. */
 const FORM_GONE_MS = 7 * DAY_MS;
 /** So long one that nobody can read stays for the owner: there may be an address in it. */
@@ -40,10 +41,11 @@ interface Found {
 export class KeptSignups implements OnApplicationShutdown {
   readonly #log = new Logger('SignUps');
   readonly #files: KeptFiles;
-  /** As the last look has found it, and what came since. */
-  readonly #there = new Set<string>();
-  /** When those that could not be done were tried last. */
-  readonly #triedMs = new Map<string, number>();
+  /** As the last look has found it, and what came since, with when it was pressed; null: not read yet. */
+  readonly #there = new Map<string, number | null>();
+  /** Those that could not be done: when each is tried again, and how long it waits for that. */
+  readonly #inVain = new Map<string, { againMs: number; waitMs: number }>();
+  #complaint = '';
   #reason: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   #takingUp: Promise<void> | null = null;
@@ -88,7 +90,7 @@ export class KeptSignups implements OnApplicationShutdown {
       this.complain(error);
       return false;
     }
-    this.#there.add(name);
+    this.#there.set(name, kept.at.getTime());
     // Once for each outage.
     if (!this.#saidKept) this.#log.warn('The database takes no sign-ups: they are kept on disk');
     this.#saidKept = true;
@@ -114,41 +116,67 @@ export class KeptSignups implements OnApplicationShutdown {
 
   private async look(): Promise<void> {
     const all = await this.#files.names();
-    const names = all.filter((name) => NAME.test(name));
-    this.#there.clear();
-    for (const name of names) this.#there.add(name);
-    for (const name of this.#triedMs.keys()) if (!this.#there.has(name)) this.#triedMs.delete(name);
-    if (this.#triedMs.size === 0) this.#reason = null;
+    const names = new Set(all.filter((name) => NAME.test(name)));
+    for (const name of names) if (!this.#there.has(name)) this.#there.set(name, null);
+    for (const name of this.#there.keys()) if (!names.has(name)) this.forget(name);
+    if (this.#inVain.size === 0) this.#reason = null;
     // Not while some lie there that this process has not tried: another one may have told of them.
-    if (names.length === 0) await this.tell(null, all);
+    if (names.size === 0) await this.tell(null, all);
     await this.endFailed(all);
-    const since = this.clock.now().getTime() - AGAIN_MS;
-    const due = names.filter((name) => (this.#triedMs.get(name) ?? -Infinity) <= since);
+    const now = this.clock.now().getTime();
+    const due = [...names].filter((name) => (this.#inVain.get(name)?.againMs ?? now) <= now);
     if (due.length === 0 || !(await this.guard.state()).ok) return;
     // Anew where a look was under way that had begun while the database was away.
     if (!(await this.leavings.takeUp())) await this.leavings.takeUp();
-    for (const found of await this.read(due)) {
+    for (const name of await this.inOrder(due)) {
       if (this.#isEnding) return;
-      await this.takeUpOne(found);
+      const found = await this.read(name);
+      if (found !== null) await this.takeUpOne(found);
     }
     this.#saidKept = false;
+    this.#complaint = '';
     if (this.#reason !== null) await this.tell(this.#reason, all);
   }
 
-  private async read(names: readonly string[]): Promise<Found[]> {
-    const found: Found[] = [];
-    for (const name of names) {
+  /** The oldest first. Each is read once for that, and not at each look: there may be thousands, and the first be tried in vain. */
+  private async inOrder(names: readonly string[]): Promise<string[]> {
+    for (const name of names) if ((this.#there.get(name) ?? null) === null) await this.read(name);
+    const read = names.flatMap((name) => {
+      const pressedMs = this.#there.get(name) ?? null;
+      return pressedMs === null ? [] : [{ name, pressedMs }];
+    });
+    return read.toSorted((one, other) => one.pressedMs - other.pressedMs).map(({ name }) => name);
+  }
+
+  /** Null where there is nothing to do: another process has done it, it is none of ours, or the disk does not give it now. */
+  private async read(name: string): Promise<Found | null> {
+    try {
       const text = await this.#files.read(name);
-      const kept = text === null ? null : readKeptSignup(text);
-      if (text !== null && kept !== null) found.push({ name, text, kept });
-      else if (text !== null) {
-        this.#log.error(`${join(this.#files.folder, name)} is no sign-up; it is kept as .failed`);
-        // The owner is told of it for a week from now.
-        await this.#files.date(name, this.clock.now());
-        await this.#files.rename(name, `${name}.failed`);
+      if (text === null) return null;
+      const kept = readKeptSignup(text);
+      if (kept === null) {
+        await this.putAside(name);
+        return null;
       }
+      this.#there.set(name, kept.at.getTime());
+      return { name, text, kept };
+    } catch (error) {
+      this.inVain(name, wordsOf(error));
+      return null;
     }
-    return found.toSorted((one, other) => one.kept.at.getTime() - other.kept.at.getTime());
+  }
+
+  private async putAside(name: string): Promise<void> {
+    this.#log.error(`${join(this.#files.folder, name)} is no sign-up; it is kept as .failed`);
+    // The owner is told of it for a week from now.
+    await this.#files.date(name, this.clock.now());
+    await this.#files.rename(name, `${name}.failed`);
+    this.forget(name);
+  }
+
+  private forget(name: string): void {
+    this.#there.delete(name);
+    this.#inVain.delete(name);
   }
 
   private async endFailed(names: readonly string[]): Promise<void> {
@@ -172,14 +200,14 @@ export class KeptSignups implements OnApplicationShutdown {
     } catch (error) {
       // All others would fail as well.
       if (takesNoWrites(error)) throw error;
-      this.inVain(name, error instanceof Error ? error.message : String(error));
+      this.inVain(name, wordsOf(error));
     }
   }
 
   /** What was pressed once more meanwhile is another one. */
   private async remove({ name, text }: Found): Promise<void> {
     if ((await this.#files.read(name)) === text) await this.#files.remove(name);
-    this.#triedMs.delete(name);
+    this.#inVain.delete(name);
   }
 
   private async withoutForm(found: Found): Promise<void> {
@@ -192,9 +220,11 @@ export class KeptSignups implements OnApplicationShutdown {
   }
 
   private inVain(name: string, reason: string): void {
+    const before = this.#inVain.get(name);
     // A deadlock and the like is over by the next try: the owner is told of what fails then.
-    if (this.#triedMs.has(name)) this.#reason = reason;
-    this.#triedMs.set(name, this.clock.now().getTime());
+    if (before !== undefined) this.#reason = reason;
+    const waitMs = before === undefined ? AGAIN_MS : Math.min(2 * before.waitMs, MOST_AGAIN_MS);
+    this.#inVain.set(name, { againMs: this.clock.now().getTime() + waitMs, waitMs });
   }
 
   private async tell(reason: string | null, names: readonly string[]): Promise<void> {
@@ -213,14 +243,21 @@ export class KeptSignups implements OnApplicationShutdown {
     await this.said.say(key, message, name);
   }
 
+  /** Once for each, as it may be the same at each look. */
   private complain(error: unknown): void {
-    this.#log.error(`Sign-ups on disk: ${error instanceof Error ? error.message : String(error)}`);
+    const words = wordsOf(error);
+    if (words !== this.#complaint) this.#log.error(`Sign-ups on disk: ${words}`);
+    this.#complaint = words;
   }
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function waits(reason: string, folder: string): string {
   return (
-    'Sign-ups that came while the database took none are not in it yet, although it takes them now. Each is tried again every minute; ' +
+    'Sign-ups that came while the database took none are not in it yet, although it takes them now. Each is tried again after a minute, and then more rarely, every quarter of an hour in the end; ' +
     `for one whose form is gone that goes on for a week, in which a form at its address takes it. They stand in ${folder}. The reason: ${reason}`
   );
 }

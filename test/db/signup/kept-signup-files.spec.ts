@@ -1,4 +1,4 @@
-import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { GenerationGuard } from '../../../src/delivery/generation/generation-guard.service.js';
@@ -53,6 +53,9 @@ const anotherProcess = (): KeptSignups => {
     ...([t.app.get<Config>(CONFIG), t.clock] as const),
   );
 };
+const isKnown = async (): Promise<boolean> =>
+  (await t.dataSource.query<unknown[]>('select 1 from subscriber where email_key = $1', [reader])).length ===
+  1;
 const takeUp = async (): Promise<void> => t.app.get(KeptSignups, { strict: false }).takeUp();
 const formIsGone = async (): Promise<void> => {
   await t.dataSource.query('update form set archived_at = now()');
@@ -77,6 +80,45 @@ describe('the file of a sign-up', () => {
     t.clock.advance(MINUTE_MS);
     await other.takeUp();
     expect([await kept(), await openAlerts()]).toEqual([[], []]);
+  });
+
+  it('that the disk does not give keeps no other one back: all were read at each look before the first was tried', async () => {
+    await keeps(`other-${reader}`);
+    const [other = ''] = await kept();
+    await rm(join(folder, other));
+    await mkdir(join(folder, other));
+    await keeps();
+    await takeUp();
+    expect([await isKnown(), await kept()]).toEqual([true, [other]]);
+    t.clock.advance(MINUTE_MS);
+    await takeUp();
+    expect(await openAlerts()).toEqual(['signups:waiting']);
+  });
+
+  it('that waits for its form is tried more and more rarely: each of thousands was tried every minute for a week', async () => {
+    await keeps();
+    await formIsGone();
+    const triedAfter = async (minutes: number): Promise<boolean> => {
+      t.clock.advance(minutes * MINUTE_MS);
+      await t.dataSource.query('update form set archived_at = null');
+      await takeUp();
+      if (await isKnown()) return true;
+      await formIsGone();
+      return false;
+    };
+    await takeUp();
+    t.clock.advance(MINUTE_MS);
+    await takeUp();
+    expect([await triedAfter(1), await triedAfter(1)]).toEqual([false, true]);
+
+    reader = `rarely-${reader}`;
+    await keeps();
+    await formIsGone();
+    for (const minutes of [0, 1, 2, 4, 8, 15, 15]) {
+      t.clock.advance(minutes * MINUTE_MS);
+      await takeUp();
+    }
+    expect([await triedAfter(14), await triedAfter(1)]).toEqual([false, true]);
   });
 
   it('that cannot be read is told of, and goes after a week: it stayed for ever, and nobody knew', async () => {

@@ -318,7 +318,7 @@ describe('a sign-up that was kept', () => {
     await takeUp();
     expect(await openAlerts()).toEqual(['signups:waiting']);
     await t.dataSource.query('update form set archived_at = null');
-    t.clock.advance(MINUTE_MS);
+    t.clock.advance(2 * MINUTE_MS);
     await takeUp();
     await takeUp();
     expect([await status(), await kept(), await openAlerts()]).toEqual(['pending', [], []]);
