@@ -1,3 +1,5 @@
+import { urlOf } from '../values/url.js';
+
 /** A page of ours that an affiliate's link may lead to. */
 export interface Landing {
   page: 'p' | 'offer' | 'checkout';
@@ -16,4 +18,11 @@ export function readLanding(to: unknown): Landing | null {
 
 export function landingPath({ page, slug }: Landing): string {
   return `/${page}/${slug}`;
+}
+
+/** The code that stands in the address of a page of ours, `referer`: of the form that it has sent. */
+export function codeOfPage(referer: string | undefined, baseUrl: string): string | undefined {
+  const page = referer === undefined ? null : urlOf(referer);
+  if (page === null || page.origin !== new URL(baseUrl).origin) return undefined;
+  return page.searchParams.get('a') ?? undefined;
 }

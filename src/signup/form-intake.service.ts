@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
+import { codeOfPage } from '../affiliates/landing.js';
 import { REFERRAL_COOKIE } from '../affiliates/referrals.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
@@ -100,7 +101,10 @@ export class FormIntake {
       },
       source: {
         cookie: request.cookies[REFERRAL_COOKIE],
-        code: typeof typed.affiliate === 'string' ? typed.affiliate : undefined,
+        code:
+          typeof typed.affiliate === 'string'
+            ? typed.affiliate
+            : codeOfPage(request.headers.referer, this.config.baseUrl),
       },
       request,
     };
@@ -143,12 +147,14 @@ export class FormIntake {
     const { email, name, timeZone, answers } = submission;
     if (allowed.kind === 'ok') {
       const { at, ...origin } = press.origin;
+      const { referrer, utm } = this.tracking.sourceOf(press.request);
       const isKept = await this.kept.keep({
         ...{ kind: 'signup', at, slug: form.slug, consentText: form.consentText },
         ...{ email: email.address, name, timeZone, answers },
         origin: { ...origin, userAgent: cut(origin.userAgent), pageUrl: origin.pageUrl.slice(0, 2_000) },
         source: press.source,
-        headers: seenHeaders(press.request),
+        headers: { ...seenHeaders(press.request), ...(referrer === null ? {} : { referer: referrer }) },
+        ...(utm === null ? {} : { utm }),
       });
       if (!isKept) throw why;
     }

@@ -17,6 +17,8 @@ const keptSchema = z.discriminatedUnion('kind', [
     origin,
     source: z.object({ cookie: z.string().optional(), code: z.string().optional() }),
     headers: z.record(z.string(), z.string()),
+    /** The marks of the advertisement they came by. */
+    utm: z.record(z.string(), z.string()).optional(),
   }),
   /** The button of the mail that asks. */
   z.object({ kind: z.literal('confirmation'), at: z.coerce.date(), token: z.string(), origin }),

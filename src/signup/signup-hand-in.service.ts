@@ -39,7 +39,10 @@ export class SignupHandIn {
     const form = { ...found, consentText };
     const submission = { email, name, timeZone, answers };
     if (!(await this.signups.signUpLate(form, submission, { ...kept.origin, at }, source))) return 'leaves';
-    const request = { ip: kept.origin.ip, method: 'POST', headers: kept.headers, query: null };
+    const query = Object.fromEntries(
+      Object.entries(kept.utm ?? {}).map(([key, text]) => [`utm_${key}`, text]),
+    );
+    const request = { ip: kept.origin.ip, method: 'POST', headers: kept.headers, query };
     await this.tracking.recordVisit({ page: 'squeeze', slug, funnelKey: form.funnelKey, request, at });
     return 'done';
   }

@@ -44,10 +44,14 @@ export class SqueezePageController {
     }
     const { form, asked, away } = found;
     // While nothing can be saved the page is there, and nobody is counted who looks at it.
-    if (away === null)
+    if (away !== null) this.tracking.rememberVisit(request);
+    else
       await this.tracking
         .recordVisit({ page: 'squeeze', slug, funnelKey: form.funnelKey, request })
-        .catch(unlessNoWrites);
+        .catch((error: unknown) => {
+          if (!takesNoWrites(error)) throw error;
+          this.tracking.rememberVisit(request);
+        });
     sendPage(reply, 200, await this.page(form, asked, {}, {}));
   }
 
@@ -117,10 +121,6 @@ export class SqueezePageController {
       await this.pages.render(undefined, 'pages/error', { status: 404, heading: 'No such page', message }),
     );
   }
-}
-
-function unlessNoWrites(error: unknown): void {
-  if (!takesNoWrites(error)) throw error;
 }
 
 export function footerOf({ sender }: Form): { senderName: string; postalAddress: string } {

@@ -8,7 +8,10 @@ import { forgetSeen, holdSeen } from './forget.queries.js';
 import { headerFacts, type RequestFacts } from './hit-batch.js';
 import { classifyHit, type HitVerdict, isLoopback } from './hit-class.js';
 import { type ConversionRow, listConversions } from './conversions.queries.js';
-import { visitSource } from './visit-source.js';
+import { marksOfPage, visitSource, type VisitSource } from './visit-source.js';
+
+/** Some 2 MB. */
+const MOST_UNWRITTEN = 10_000;
 
 export interface Visit {
   page: 'squeeze' | 'offer' | 'checkout';
@@ -36,6 +39,9 @@ export interface Conversion {
 /** What people did on our pages. The only writer of `visit` and `conversion`. */
 @Injectable()
 export class TrackingService {
+  /** By browser, where those came from of whose look the database knows nothing. */
+  readonly #unwritten = new Map<string, VisitSource>();
+
   constructor(
     private readonly dataSource: DataSource,
     @Inject(CONFIG) private readonly config: Config,
@@ -82,6 +88,27 @@ export class TrackingService {
         ],
       ),
     );
+  }
+
+  /** In place of `recordVisit` while the database takes nothing: for the sign-up that may follow, as `sourceOf` says it. */
+  rememberVisit(request: RequestFacts): void {
+    const source = visitSource(request, this.config.baseUrl);
+    if (source.referrer === null && source.utm === null) return;
+    const browser = this.browserOf(request);
+    this.#unwritten.delete(browser);
+    this.#unwritten.set(browser, source);
+    const [oldest] = this.#unwritten.keys();
+    if (this.#unwritten.size > MOST_UNWRITTEN && oldest !== undefined) this.#unwritten.delete(oldest);
+  }
+
+  /** Where whoever sends a form came from: as their look was remembered, else as the address says of the page that they send it from. */
+  sourceOf(request: RequestFacts): VisitSource {
+    const seen = this.#unwritten.get(this.browserOf(request));
+    return seen ?? { referrer: null, utm: marksOfPage(request.headers.referer, this.config.baseUrl) };
+  }
+
+  private browserOf({ ip, headers }: RequestFacts): string {
+    return this.visitorId(ip, headers['user-agent'] ?? '', this.clock.now()).toString('base64');
   }
 
   /** Nobody takes a consent back while it is gone by; who is nobody we know has none to take back. */

@@ -1,8 +1,9 @@
 import { urlOf } from '../values/url.js';
+
 const UTM_KEYS = ['source', 'medium', 'campaign', 'term', 'content'] as const;
 const MAX_CHARS = 200;
 
-interface VisitSource {
+export interface VisitSource {
   /** Origin and path of the page that led here; queries are left out, they can hold anything about anybody. */
   referrer: string | null;
   utm: Partial<Record<(typeof UTM_KEYS)[number], string>> | null;
@@ -14,6 +15,13 @@ export function visitSource(
   baseUrl: string,
 ): VisitSource {
   return { referrer: referrerOf(headers.referer, baseUrl), utm: utmOf(query) };
+}
+
+/** The marks in the address of a page of ours that sends this; a browser says there where it stands. */
+export function marksOfPage(referer: string | undefined, baseUrl: string): VisitSource['utm'] {
+  const page = referer === undefined ? null : urlOf(referer);
+  if (page === null || page.origin !== new URL(baseUrl).origin) return null;
+  return utmOf(Object.fromEntries(page.searchParams));
 }
 
 function referrerOf(referer: string | undefined, baseUrl: string): string | null {
