@@ -113,7 +113,11 @@ export class FormIntake {
       return await this.takeNow(press);
     } catch (error) {
       if (!(error instanceof Error) || !takesNoWrites(error)) throw error;
-      return this.keep(press, error);
+      return this.keep(press, error).catch(async (why: unknown) => {
+        // It may have counted all the same.
+        await this.limits.giveBack(press.attempt).catch(() => undefined);
+        throw why;
+      });
     }
   }
 
@@ -156,7 +160,10 @@ export class FormIntake {
         headers: { ...seenHeaders(press.request), ...(referrer === null ? {} : { referer: referrer }) },
         ...(utm === null ? {} : { utm }),
       });
-      if (!isKept) throw why;
+      if (!isKept) {
+        await this.limits.giveBackHere(attempt);
+        throw why;
+      }
     }
     return { kind: 'taken', email: email.address, isLate: true };
   }

@@ -48,22 +48,33 @@ export class SignupLimits {
     return this.takeOf(this.#here, attempt);
   }
 
-  private async takeOf(
-    limits: Pick<RateLimits, 'take'>,
-    { ip, emailKey, hasToken }: Attempt,
-  ): Promise<SignupVerdict> {
+  /** One that `take` counted came to nothing: else who tries again would soon be told that a mail comes. */
+  async giveBack(attempt: Attempt): Promise<void> {
+    await this.limits.take(PER_ADDRESS, this.keyOf(attempt), -1);
+  }
+
+  /** As `giveBack`, of `takeHere`. */
+  async giveBackHere(attempt: Attempt): Promise<void> {
+    await this.#here.take(PER_ADDRESS, this.keyOf(attempt), -1);
+  }
+
+  private async takeOf(limits: Pick<RateLimits, 'take'>, attempt: Attempt): Promise<SignupVerdict> {
+    const { ip, hasToken } = attempt;
     const loopback = isLoopback(ip);
     const weight = hasToken || loopback ? 1 : WITHOUT_TOKEN_WEIGHT;
     const place = await limits.take(loopback ? PER_LOOPBACK : PER_BLOCK, addressBlock(ip), weight);
     if (!place.allowed) return { kind: 'block', retryAfterSeconds: place.retryAfterSeconds };
-    // Every spelling of an address that reaches one mailbox, but for whoever tries things out at home.
-    const mailbox = loopback && this.config.mailboxOn ? emailKey : mailboxOf(emailKey);
-    const hash = createHmac('sha256', this.config.secretKey).update(`limit\0${mailbox}`).digest('hex');
-    const asked = await limits.take(PER_ADDRESS, hash);
+    const asked = await limits.take(PER_ADDRESS, this.keyOf(attempt));
     if (asked.allowed) return { kind: 'ok' };
     // Nobody has asked for it: they must not be told that a mail comes.
     return 'isFull' in asked
       ? { kind: 'block', retryAfterSeconds: asked.retryAfterSeconds }
       : { kind: 'address' };
+  }
+
+  private keyOf({ ip, emailKey }: Attempt): string {
+    // Every spelling of an address that reaches one mailbox, but for whoever tries things out at home.
+    const mailbox = isLoopback(ip) && this.config.mailboxOn ? emailKey : mailboxOf(emailKey);
+    return createHmac('sha256', this.config.secretKey).update(`limit\0${mailbox}`).digest('hex');
   }
 }

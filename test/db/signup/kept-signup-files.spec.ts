@@ -68,6 +68,20 @@ const openAlerts = async (): Promise<string[]> => {
   return rows.map(({ key }) => key.replace(/:[0-9a-f-]{36}\.folder$/, ''));
 };
 
+it('who tries again and again while the disk does not take it either is never told that a mail comes: they were the sixth time, and nothing was kept', async () => {
+  await writeFile(folder, '');
+  await refuseWrites(t.dataSource, '53100', ['subscriber']);
+  const tries: number[] = [];
+  for (let n = 0; n < 7; n++)
+    tries.push((await t.http.post('/p/niches').type('form').send({ email: reader })).status);
+  await rm(folder);
+  tries.push((await t.http.post('/p/niches').type('form').send({ email: reader })).status);
+  await takeWrites(t.dataSource);
+  expect(tries).toEqual([503, 503, 503, 503, 503, 503, 503, 200]);
+  await takeUp();
+  expect([await kept(), await isKnown()]).toEqual([[], true]);
+});
+
 describe('the file of a sign-up', () => {
   it('that waits for its form goes when the person is erased, in the folder of each process: it stayed for a week', async () => {
     const { id } = await newReader(t, reader);
