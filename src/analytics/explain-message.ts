@@ -316,7 +316,7 @@ function waits(facts: MessageFacts): Rule[] {
   const rules: Rule[] = [];
   if (message.dueAt > now && message.stateReason?.startsWith(FREQUENCY_CAP) === true) {
     const most = message.stateReason.slice(FREQUENCY_CAP.length + 2);
-    const text = `The person has had as many mails as one gets, ${most}; this one may go at ${instantText(message.dueAt)}.`;
+    const text = `The person has had as many mails as one gets, ${most}, with one that has waited longer where there is such a one; this one may go at ${instantText(message.dueAt)}.`;
     rules.push(rule('FREQUENCY_CAP', 'waits', text, message.dueAt));
   } else if (message.dueAt > now && message.stateReason === OUTSIDE_HOURS) {
     rules.push(rule('OUTSIDE_SEND_WINDOW', 'waits', outsideHours(facts), message.dueAt));

@@ -42,7 +42,7 @@ taken as (
     accepted_at = case when due.state = 'accepted' then coalesce(m.accepted_at, $3) else m.accepted_at end,
     lease_until = case when due.state = 'leased' then ${LEASE} end
   from ${of} due where m.id = due.id returning m.*)
-select t.id, t.state, case when t.state = 'held' then t.state_reason end as "heldFor", t.lease_epoch as epoch, t.attempt, t.class, t.kind, t.address, t.message_id_header as "messageIdHeader",
+select t.id, t.state, case when t.state = 'held' then t.state_reason end as "heldFor", t.lease_epoch as epoch, t.attempt, t.class, t.priority, t.kind, t.address, t.message_id_header as "messageIdHeader",
   t.sender::text as sender, t.data, t.funnel_key as "funnelKey", f.title as "funnelTitle", t.step_key as "stepKey",
   t.subscriber_id as "subscriberId", s.name as "subscriberName", s.fields as "subscriberFields", coalesce(s.tracking_consent, false) as "trackingConsent",
   t.email_template_id as "templateId", t.created_at as "createdAt", t.lane_key as "queueKey",

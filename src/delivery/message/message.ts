@@ -85,6 +85,8 @@ export interface ClaimedMessage {
   epoch: number;
   attempt: number;
   class: MessageClass;
+  /** As `priorityOf`. */
+  priority: number;
   address: string;
   messageIdHeader: string;
   sender: Sender;

@@ -28,7 +28,7 @@ export class FrequencyCapController {
   @ApiRoute({
     summary: 'Set how many mails one person gets at most',
     description:
-      'Over all sequences and broadcasts. What is too many waits, with this as its reason; mails of a sequence or broadcast with a higher priority go first. When you let more through, what waits is looked at again within a minute. Receipts and confirmations do not count.',
+      'Over all sequences and broadcasts. What is too many waits, with this as its reason; mails of a sequence or broadcast with a higher priority go first, and of the same the one that was planned first: where its hours open later, newer ones leave it that place. When you let more through, what waits is looked at again within a minute. Receipts and confirmations do not count.',
     tag: 'sending',
     response: frequency,
     idempotent: false,

@@ -1,5 +1,7 @@
 import { FREQUENCY_CAP } from '../message/state-reasons.js';
+import { expiresBeforeHours } from '../waiting/expires-before-hours.js';
 import { DAY_MS, WEEK_MS } from '../../values/time-units.js';
+import { opensAt, type OpenHours } from '../../values/week-hours.js';
 
 /** How many marketing mails one person gets at most, from all sequences and broadcasts together. */
 export interface FrequencyCap {
@@ -16,12 +18,26 @@ export const letsMore = (cap: FrequencyCap, before: FrequencyCap): boolean =>
 const isMore = (most: number | null, before: number | null): boolean =>
   before !== null && (most === null || most > before);
 
-/** A mail that was about to go. */
-interface CappedMail {
+/** Mails of one person go in this order: the smaller priority first, and of the same the one that was planned before. */
+interface Turn {
+  /** A number, growing with each mail that is planned. */
   id: string;
+  priority: number;
+}
+
+/** A mail that was about to go. */
+interface CappedMail extends Turn {
   subscriberId: string;
+  broadcastId: string | null;
   /** From when on it is of no use; null: never. */
   expiresAt: Date | null;
+  /** In which alone it goes; null: at any time. */
+  hours: OpenHours | null;
+}
+
+/** A mail that has come up before, and waits for the cap or for its hours until then. */
+export interface WaitingTurn extends Turn {
+  at: Date;
 }
 
 /** A mail that waits, until when, and for which limit. */
@@ -35,24 +51,49 @@ export interface Delayed {
 export const LONGEST_SPAN_MS = WEEK_MS;
 
 /**
- * Which of the mails must wait, given when each person got their last ones (those under way count as now). `mails` stand
- * in the order in which they would go: the first has the place. One that waits takes the place of its time, so that the
- * next waits longer, but where it is of no use by then: nothing would go at that time. Pure.
+ * Which of the mails must wait, given when each person got their last ones (those under way count as now), and what waits for
+ * them. `mails` stand in the order in which they would go: the first has the place. One that waits takes the place of its time, so that the
+ * next waits longer, but where it is of no use by then: nothing would go at that time. So do those that wait already, from
+ * whose turn it is before: one whose hours are at noon would wait for ever behind others that come each morning. Pure.
  */
 export function delayed(
   mails: readonly CappedMail[],
-  sent: ReadonlyMap<string, readonly Date[]>,
+  {
+    sent,
+    waiting,
+  }: { sent: ReadonlyMap<string, readonly Date[]>; waiting: ReadonlyMap<string, readonly WaitingTurn[]> },
   cap: FrequencyCap,
   now: Date,
 ): Delayed[] {
   const taken = new Map<string, number[]>();
-  return mails.flatMap(({ id, subscriberId, expiresAt }): Delayed[] => {
+  return mails.flatMap((mail): Delayed[] => {
+    const { id, subscriberId, expiresAt } = mail;
     const times = taken.get(subscriberId) ?? (sent.get(subscriberId) ?? []).map((at) => at.getTime());
     taken.set(subscriberId, times);
-    const { at, reason } = firstPlace(times, cap, now.getTime());
+    const before = (waiting.get(subscriberId) ?? []).filter((one) => isBefore(one, mail));
+    const all = [...times, ...before.map((one) => one.at.getTime())];
+    const { at, reason } = placeInHours(mail, all, cap, now.getTime());
     if (expiresAt === null || at < expiresAt.getTime()) times.push(at);
     return at > now.getTime() ? [{ id, until: new Date(at), reason }] : [];
   });
+}
+
+function isBefore(one: Turn, other: Turn): boolean {
+  return one.priority === other.priority ? Number(one.id) < Number(other.id) : one.priority < other.priority;
+}
+
+/** The first place that is in its hours: there nothing that comes up meanwhile takes it. */
+function placeInHours(
+  mail: CappedMail,
+  times: readonly number[],
+  cap: FrequencyCap,
+  from: number,
+): { at: number; reason: string } {
+  const place = firstPlace(times, cap, from);
+  if (place.at === from || mail.hours === null) return place;
+  const opening = opensAt(mail.hours, new Date(place.at));
+  if (opening === null || expiresBeforeHours(opening, mail)) return place;
+  return { ...placeInHours(mail, times, cap, opening.getTime()), reason: place.reason };
 }
 
 /** The earliest time from `from` on at which one more mail keeps to both limits. */
@@ -61,25 +102,32 @@ function firstPlace(
   { perDay, perWeek }: FrequencyCap,
   from: number,
 ): { at: number; reason: string } {
+  const day = { most: perDay ?? Number.POSITIVE_INFINITY, spanMs: DAY_MS };
+  const week = { most: perWeek ?? Number.POSITIVE_INFINITY, spanMs: WEEK_MS };
+  // A span holds one mail less only where one of them leaves it.
+  const leaves = [day, week].flatMap(({ most, spanMs }) =>
+    Number.isFinite(most) ? times.map((time) => time + spanMs) : [],
+  );
+  const fullBy = (at: number): string | null => {
+    if (isFull(times, week, at)) return `${FREQUENCY_CAP}: ${perWeek} a week`;
+    return isFull(times, day, at) ? `${FREQUENCY_CAP}: ${perDay} a day` : null;
+  };
   let at = from;
   let reason = '';
-  // Each limit moves the time forward only, and past one mail at least: the number of mails bounds the rounds.
-  for (let round = 0; round <= 2 * times.length; round++) {
-    const byDay = perDay === null ? at : freeAt(times, { most: perDay, spanMs: DAY_MS }, at);
-    const byWeek = perWeek === null ? byDay : freeAt(times, { most: perWeek, spanMs: WEEK_MS }, byDay);
-    if (byWeek === at) break;
-    reason = byWeek > byDay ? `${FREQUENCY_CAP}: ${perWeek} a week` : `${FREQUENCY_CAP}: ${perDay} a day`;
-    at = byWeek;
+  for (const next of leaves.filter((time) => time > from).toSorted((a, b) => a - b)) {
+    const full = fullBy(at);
+    if (full === null) break;
+    [at, reason] = [next, full];
   }
   return { at, reason };
 }
 
-function freeAt(
+/** Whether a mail at that time is one too many in a span that ends with it, or with one that is to come. */
+function isFull(
   times: readonly number[],
   { most, spanMs }: { most: number; spanMs: number },
   at: number,
-): number {
-  const inSpan = times.filter((time) => time > at - spanMs).toSorted((a, b) => a - b);
-  const oldest = inSpan[inSpan.length - most];
-  return oldest === undefined ? at : Math.max(at, oldest + spanMs);
+): boolean {
+  const ends = [at, ...times.filter((time) => time > at && time < at + spanMs)];
+  return ends.some((end) => times.filter((time) => time > end - spanMs && time <= end).length >= most);
 }

@@ -8,8 +8,14 @@ import { LedgerQueries, type Claim, type ClaimOrder, type Taken } from '../ledge
 import { IS_LEASED } from '../ledger/mail-moment.queries.js';
 import type { ClaimedMessage } from '../message/message.js';
 import { keptByKeySql } from '../message/overdue.js';
-import { OUTSIDE_HOURS } from '../message/state-reasons.js';
-import { delayed, LONGEST_SPAN_MS, type FrequencyCap, type Delayed } from '../pacing/frequency-cap.js';
+import { FREQUENCY_CAP, OUTSIDE_HOURS } from '../message/state-reasons.js';
+import {
+  delayed,
+  LONGEST_SPAN_MS,
+  type FrequencyCap,
+  type Delayed,
+  type WaitingTurn,
+} from '../pacing/frequency-cap.js';
 import { FrequencyCapService } from '../pacing/frequency-cap.service.js';
 import { SendHours } from '../waiting/send-hours.service.js';
 import { LOCKS } from '../../infra/database/advisory-locks.js';
@@ -106,24 +112,27 @@ export class LedgerClaims {
     cap: FrequencyCap,
     now: Date,
   ): Promise<Delayed[]> {
-    const mails = messages.flatMap(({ id, class: messageClass, subscriberId, expiresAt = null }) =>
-      messageClass === 'marketing' && subscriberId !== null ? [{ id, subscriberId, expiresAt }] : [],
+    const mails = messages.flatMap(({ class: messageClass, subscriberId, expiresAt = null, ...message }) =>
+      messageClass === 'marketing' && subscriberId !== null
+        ? [{ ...message, subscriberId, expiresAt, hours: this.hours.hoursOf(message) }]
+        : [],
     );
     if (mails.length === 0) return [];
-    const ids = mails.map(({ id }) => id);
-    const { rows } = await client.query<{ subscriberId: string; at: Date }>({
+    const { rows } = await client.query<WaitingTurn & { subscriberId: string; waits: boolean }>({
       name: 'frequency-sent',
       text: SENT,
       values: [
         [...new Set(mails.map(({ subscriberId }) => subscriberId))],
-        ids,
+        mails.map(({ id }) => id),
         new Date(now.getTime() - LONGEST_SPAN_MS),
         now,
       ],
     });
-    const sent = new Map<string, Date[]>();
-    for (const { subscriberId, at } of rows) sent.set(subscriberId, [...(sent.get(subscriberId) ?? []), at]);
-    const later = delayed(mails, sent, cap, now);
+    const [sent, waiting] = [new Map<string, Date[]>(), new Map<string, WaitingTurn[]>()];
+    for (const { subscriberId, waits, ...turn } of rows)
+      if (waits) waiting.set(subscriberId, [...(waiting.get(subscriberId) ?? []), turn]);
+      else sent.set(subscriberId, [...(sent.get(subscriberId) ?? []), turn.at]);
+    const later = delayed(mails, { sent, waiting }, cap, now);
     await putBack(client, messages, later);
     return later;
   }
@@ -171,13 +180,18 @@ async function putOthersBack(
   });
 }
 
-/** What the people have got, or are about to; served by `message_subscriber`. What is to come is of a clock that was ahead: until then nobody would get more. */
+/**
+ * What the people have got, or are about to, and what waits for them in vain so far; served by `message_subscriber`. What is to come is of a clock that was ahead: until then
+ * nobody would get more.
+ */
 const SENT = `
-select m.subscriber_id as "subscriberId", case when m.state = 'leased' then $4::timestamptz else coalesce(m.accepted_at, m.data_at) end as at
+select m.subscriber_id as "subscriberId", m.id, m.priority, m.state = 'ready' as waits,
+  case m.state when 'leased' then $4::timestamptz when 'ready' then m.due_at else coalesce(m.accepted_at, m.data_at) end as at
 from message m
 where m.subscriber_id = any($1::bigint[]) and m.class = 'marketing' and m.id <> all($2::bigint[])
   and (m.state = 'leased' or (m.state in ('accepted', 'unknown') and coalesce(m.accepted_at, m.data_at) > $3
-    and coalesce(m.accepted_at, m.data_at) < $4::timestamptz + interval '1 hour'))`;
+    and coalesce(m.accepted_at, m.data_at) < $4::timestamptz + interval '1 hour')
+    or (m.state = 'ready' and m.due_at > $4 and (m.state_reason = '${OUTSIDE_HOURS}' or starts_with(m.state_reason, '${FREQUENCY_CAP}'))))`;
 
 const KEPT_BY_KEY = keptByKeySql('m');
 

@@ -62,6 +62,11 @@ export class SendHours {
     });
   }
 
+  /** Of a mail that was asked about by `closed`. */
+  hoursOf({ sendHoursId }: Pick<TimedMail, 'sendHoursId'>): OpenHours | null {
+    return this.#hours.get(sendHoursId ?? 0) ?? null;
+  }
+
   /**
    * The clocks of these readers have changed: the hours of what waits for them are those of their new ones, what waits
    * for its hours to open waits for their opening there, as late by its DKIM key as it was, and what a broadcast sends at an hour

@@ -45,6 +45,10 @@ function isMarketing({ kind }: VirtualMail): boolean {
   return kind === 'sequence' || kind === 'broadcast';
 }
 
+function broadcastOf({ kind, step }: VirtualMail): string | null {
+  return kind === 'broadcast' ? step : null;
+}
+
 function placeOf({ sequence, step }: VirtualMail): { sequence?: string; step: string } {
   return { ...(sequence === null ? {} : { sequence }), step: step ?? '' };
 }
@@ -85,9 +89,9 @@ function giveUp(run: VirtualRun, mail: VirtualMail, reason: string, now: Date): 
 /** As `LedgerClaims`: a mail that has waited until its hours were over gets the time of their next opening. */
 function isTooLate(run: VirtualRun, mail: VirtualMail, now: Date): boolean {
   const until = mail.hours === null ? null : opensAt(mail.hours, now);
-  const { kind, step, expiresAt } = mail;
-  const broadcastId = kind === 'broadcast' ? step : null;
-  if (until === null || expiresBeforeHours(until, { broadcastId, expiresAt })) return false;
+  const { expiresAt } = mail;
+  if (until === null || expiresBeforeHours(until, { broadcastId: broadcastOf(mail), expiresAt }))
+    return false;
   hold(run, mail, { until, reason: OUTSIDE_HOURS }, now);
   return true;
 }
@@ -115,14 +119,21 @@ function holdBack(
     .flatMap(({ sentAt }) =>
       sentAt !== null && sentAt.getTime() > now.getTime() - LONGEST_SPAN_MS ? [sentAt] : [],
     );
-  const named = marketing.map(({ expiresAt }, place) => ({
-    id: String(place),
-    subscriberId: '1',
-    expiresAt,
+  const { mails: planned } = run.record;
+  const turnOf = (mail: VirtualMail): { id: string; priority: number } => ({
+    ...{ id: String(planned.indexOf(mail)), priority: mail.priority },
+  });
+  const named = marketing.map((mail) => ({
+    ...{ ...turnOf(mail), subscriberId: '1', broadcastId: broadcastOf(mail) },
+    ...{ expiresAt: mail.expiresAt, hours: mail.hours },
   }));
+  const waiting = planned
+    .filter(({ state, isPutOff = false, dueAt }) => state === 'ready' && isPutOff && dueAt > now)
+    .map((mail) => ({ ...turnOf(mail), at: mail.dueAt }));
+  const all = { sent: new Map([['1', sent]]), waiting: new Map([['1', waiting]]) };
   const held = new Set<VirtualMail>();
-  for (const { id, until, reason } of delayed(named, new Map([['1', sent]]), cap, now)) {
-    const mail = marketing[Number(id)];
+  for (const { id, until, reason } of delayed(named, all, cap, now)) {
+    const mail = planned[Number(id)];
     if (!mail) continue;
     hold(run, mail, { until, reason }, now);
     held.add(mail);

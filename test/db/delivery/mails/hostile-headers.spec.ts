@@ -157,6 +157,7 @@ describe('headers of every mail, with hostile values in every field', () => {
         id: '7',
         epoch: 1,
         attempt: 1,
+        priority: 5,
         queueKey: 'x',
         broadcastId: null,
         unknownCount: 0,

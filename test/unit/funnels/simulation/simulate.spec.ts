@@ -182,9 +182,8 @@ describe('what people of a simulation do', () => {
     expect(mails(told)).toEqual(['a 2026-03-02T09:30', 'b 2026-03-03T09:30']);
     const narrow = run(steps, cap, 'window: { days: [mon, tue, thu], from: "09:00", to: "09:30" }');
     expect(mails(narrow.people[0]?.timeline ?? [])).toEqual(['a 2026-03-03T09:00', 'b 2026-03-05T09:00']);
-    expect(of(narrow.people[0]?.timeline ?? [], 'held').map(({ reason }) => reason)).toEqual([
-      'frequency cap: 1 a day',
-      'outside the send window',
+    expect(of(narrow.people[0]?.timeline ?? [], 'held')).toMatchObject([
+      { reason: 'frequency cap: 1 a day', until: '2026-03-05T09:00:00.000Z' },
     ]);
   });
 
