@@ -56,6 +56,11 @@ export interface FieldSignal {
 export const isInSequence = (id: string): string =>
   `exists (select 1 from enrollment n where n.subscriber_id = ${id} and n.status = 'active')`;
 
+/** The same, or a mail that is planned waits for an hour of theirs. By `message_subscriber` as well. */
+export const waitsByClock = (id: string): string =>
+  `(${isInSequence(id)} or exists (
+    select 1 from message w where w.subscriber_id = ${id} and w.state in ('ready', 'held') and w.send_hours_id is not null))`;
+
 /**
  * Takes notes, at most `most`; empty when there is none. `before`: what listened fields held before the first change of
  * each person; null for who may only be written to since. `zoneBefore`: their time zone before it changed first, empty where

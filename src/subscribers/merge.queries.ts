@@ -7,6 +7,7 @@ import {
   isInSequence,
   listenedOf,
   tagsHeld,
+  waitsByClock,
 } from './field-signals.queries.js';
 
 /** What became of a row of an import. */
@@ -237,13 +238,13 @@ const NOTE_CHANGED = `
   where (select exists (select 1 from listened_field) or exists (select 1 from listened_tag) or exists (select 1 from listened_list)) and r.outcome = 'updated' and s.status in ('pending', 'active')
     and case when r.activates then ${fieldsHeld('r.fields')} or ${tagsHeld('s.id')} or ${listsHeld('s.id')} else ${fieldsDiffer('s.fields', 'r.fields')} end`;
 
-/** $1 now. Before `CHANGE`, too. Of who is in a sequence and gets another time zone. */
+/** $1 now. Before `CHANGE`, too. Of who gets another time zone, and waits for an hour by the one of before. */
 const NOTE_ZONES = `
   insert into field_signal (subscriber_id, before, zone_before, created_at)
   select s.id, ${listenedOf('s.fields')}, coalesce(s.time_zone, ''), $1::timestamptz
   from merge_batch r join subscriber s on s.id = r.id
-  where (select exists (select 1 from enrollment where status = 'active')) and r.outcome = 'updated' and not r.activates
-    and s.status = 'active' and r.time_zone is distinct from s.time_zone and ${isInSequence('s.id')}`;
+  where (select exists (select 1 from enrollment where status = 'active') or exists (select 1 from send_hours)) and r.outcome = 'updated' and not r.activates
+    and s.status = 'active' and r.time_zone is distinct from s.time_zone and ${waitsByClock('s.id')}`;
 
 /** $1 now. */
 const NOTE_MADE = `

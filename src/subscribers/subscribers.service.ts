@@ -7,7 +7,7 @@ import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
 import { notInThePast } from '../values/past-instant.js';
 import { type EmailAddressParse, parseEmailAddress } from '../values/email-address.js';
-import { fieldsDiffer, isInSequence, listenedOf, noteArrival } from './field-signals.queries.js';
+import { fieldsDiffer, listenedOf, noteArrival, waitsByClock } from './field-signals.queries.js';
 import type {
   ConsentEvidence,
   ConsentWords,
@@ -73,7 +73,7 @@ export class SubscribersService {
          select old.id, ${listenedOf('old.fields')},
            case when old.time_zone is distinct from saved.time_zone then coalesce(old.time_zone, '') end, $7
          from saved join old using (id) where ${fieldsDiffer('old.fields', 'saved.fields')}
-           or (old.time_zone is distinct from saved.time_zone and ${isInSequence('old.id')}))
+           or (old.time_zone is distinct from saved.time_zone and ${waitsByClock('old.id')}))
        select id, status, created from saved`,
       [
         email.address,
