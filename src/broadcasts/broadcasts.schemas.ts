@@ -126,7 +126,10 @@ export const startBody = z
       .min(0)
       .max(MAX_SPREAD_MINUTES, 'at most a week, 10080 minutes')
       .optional()
-      .meta({ description: 'Spreads the mails evenly over so many minutes; left out: 0.' }),
+      .meta({
+        description:
+          'Spreads the mails evenly over so many minutes, and with `atLocal` those that wait until their hours open again once more; left out: 0.',
+      }),
   })
   .refine((given) => given.at === undefined || given.atLocal === undefined, 'give at or atLocal, not both')
   .refine(

@@ -196,6 +196,13 @@ where m.subscriber_id = any($1::bigint[]) and m.class = 'marketing' and m.id <> 
 const KEPT_BY_KEY = keptByKeySql('m');
 
 /**
+ * How long behind an opening a mail `m` that its hours kept goes: in a place of the spread of its broadcast `b` anew, as `spreadOffsetMs`
+ * tells them. Else all of a spread would go in the first minute. None behind the time at which the mail would be of no use.
+ */
+const PLACED = (until: string): string => `greatest(${until}, least(m.expires_at - interval '5 minutes',
+  ${until} + coalesce((b.timing ->> 'spreadMinutes')::float8, 0) * (m.id * 0.6180339887498949 % 1)::float8 * interval '1 minute'))`;
+
+/**
  * As if they had not been claimed. Their new time is no delay of an outage's making, so it is also what they were planned
  * for. But what waits for its DKIM key stays as late by that over the hours in which it may not go, should the key be missing
  * behind them still, and the key does not answer for the pause of a cap: as late as it was when that began it is when it ends.
@@ -207,13 +214,16 @@ update message m set state = 'ready', lease_owner = null, lease_until = null, at
     when ${KEPT_BY_KEY} and h.reason = '${OUTSIDE_HOURS}' then m.planned_for
     when ${KEPT_BY_KEY} then m.planned_for + (h.until - m.due_at)
     else h.until end, state_reason = h.reason
-from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[]) as h (id, epoch, until, reason)
+from (
+  select g.id, g.epoch, g.reason, case when g.reason = '${OUTSIDE_HOURS}' then ${PLACED('g.until')} else g.until end as until
+  from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[]) as g (id, epoch, until, reason)
+    join message m on m.id = g.id left join broadcast b on b.id = m.broadcast_id) h
 where m.id = h.id and m.lease_epoch = h.epoch and ${IS_LEASED} and m.data_at is null`;
 
 /**
  * Of the broadcasts of mails that are put back, what is due behind them with the same hours. By claims alone a million take
- * half an hour where the pace allows five at a time, and whatever else has their priority waits behind them. What is of no use then, was planned
- * for another time or was refused is left to its claim, and so is what was due before these: it may be late, or of a backup. Served by `message_ready`; waits for nobody's lock.
+ * half an hour where the pace allows five at a time, and whatever else has their priority waits behind them. What is of no use then,
+ * was refused, or was planned for earlier than these is left to its claim: it may be late, or of a backup. Served by `message_ready`; waits for nobody's lock.
  */
 const PUT_OTHERS_BACK = `
 with closed as materialized (
@@ -227,10 +237,13 @@ other as materialized (
           and due_at >= c.first_at and due_at <= $3 order by due_at, id limit ${LOOKED_AT}) n
       where n.broadcast_id = c.broadcast_id and n.send_hours_id = c.send_hours_id
         and (n.expires_at is null or n.expires_at > c.until + interval '5 minutes')
-        and (n.planned_for is null or n.planned_for = n.due_at)
-        and (n.state_reason is null or n.state_reason = '${OUTSIDE_HOURS}')
+        and (n.planned_for is null or n.planned_for = n.due_at or (n.planned_for >= c.first_at and n.state_reason is null))
+        and (n.state_reason is null or n.state_reason = '${OUTSIDE_HOURS}' or starts_with(n.state_reason, '${FREQUENCY_CAP}'))
       limit ${OTHERS})
     for update skip locked) o
-  limit ${OTHERS})
-update message m set due_at = other.until, planned_for = case when m.planned_for is not null then other.until end, state_reason = '${OUTSIDE_HOURS}'
-from other where m.id = other.id`;
+  limit ${OTHERS}),
+placed as (
+  select other.id, ${PLACED('other.until')} as until
+  from other join message m on m.id = other.id left join broadcast b on b.id = m.broadcast_id)
+update message m set due_at = h.until, planned_for = case when m.planned_for is not null then h.until end, state_reason = '${OUTSIDE_HOURS}'
+from placed h where m.id = h.id`;
