@@ -114,6 +114,7 @@ export class EmbeddedFormController {
     const found = await this.served.find(slug);
     if (!found) throw notFound('form', slug, 'slug');
     const outcome = await this.intake.take(found, typed, request);
+    if (outcome.kind === 'later') throw outcome.why;
     if (outcome.kind === 'limited') {
       throw new DomainError('SIGNUP_RATE_LIMITED', 'Too many sign-ups came from your network.', {
         retryAfterSeconds: outcome.retryAfterSeconds,

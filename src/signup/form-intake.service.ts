@@ -32,7 +32,9 @@ type IntakeOutcome =
       errors: SubmissionErrors;
       values: TypedValues;
     }
-  | { kind: 'limited'; retryAfterSeconds: number; values: TypedValues };
+  | { kind: 'limited'; retryAfterSeconds: number; values: TypedValues }
+  /** The database takes nothing, `why`, and nothing can be kept. */
+  | { kind: 'later'; values: TypedValues; why: Error };
 
 /** What a form sends beside what is typed: when it was handed out, and the affiliate in the address of another site's page. */
 interface FormMarks {
@@ -74,7 +76,6 @@ export class FormIntake {
     return issueFormToken(this.config.secretKey, this.clock.now());
   }
 
-  /** Rejects as the database does while it takes nothing, and nothing can be kept. */
   async take(
     { form, asked, away }: ServedForm,
     typed: Typed & FormMarks,
@@ -113,11 +114,10 @@ export class FormIntake {
       return await this.takeNow(press);
     } catch (error) {
       if (!(error instanceof Error) || !takesNoWrites(error)) throw error;
-      return this.keep(press, error).catch(async (why: unknown) => {
-        // It may have counted all the same.
-        await this.limits.giveBack(press.attempt).catch(() => undefined);
-        throw why;
-      });
+      const late = await this.keep(press, error);
+      // It may have counted all the same.
+      if (late.kind === 'later') await this.limits.giveBack(press.attempt).catch(() => undefined);
+      return late;
     }
   }
 
@@ -162,7 +162,7 @@ export class FormIntake {
       });
       if (!isKept) {
         await this.limits.giveBackHere(attempt);
-        throw why;
+        return { kind: 'later', values, why };
       }
     }
     return { kind: 'taken', email: email.address, isLate: true };

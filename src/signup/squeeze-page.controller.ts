@@ -15,6 +15,10 @@ import type { SubmissionErrors, TypedValues } from './submission.js';
 
 /** Loose on purpose: a visitor with a strange browser gets a page with words, not an error of a machine. */
 const typed = z.record(z.string(), z.unknown()).nullish();
+/** So long until the page sends it again by itself. */
+const LATER_SECONDS = 60;
+const LATER =
+  'This cannot be noted right now. What you typed is still here: please press the button again in a minute.';
 const LIMITED = 'Too many sign-ups came from your network. Please try again in ten minutes.';
 
 @Controller('p')
@@ -71,6 +75,16 @@ export class SqueezePageController {
       sendPage(reply, 422, await this.page(form, asked, { ...outcome.values, timeZone }, outcome.errors));
       return;
     }
+    if (outcome.kind === 'later') {
+      reply.header('retry-after', String(LATER_SECONDS));
+      const again = { pressAgainSeconds: LATER_SECONDS };
+      sendPage(
+        reply,
+        503,
+        await this.page(form, asked, { ...outcome.values, timeZone, ...again }, { form: LATER }),
+      );
+      return;
+    }
     if (outcome.kind === 'limited') {
       reply.header('retry-after', String(outcome.retryAfterSeconds));
       sendPage(reply, 429, await this.page(form, asked, { ...outcome.values, timeZone }, { form: LIMITED }));
@@ -94,7 +108,7 @@ export class SqueezePageController {
   private async page(
     form: Form,
     asked: readonly FormField[],
-    values: Partial<TypedValues> & { timeZone?: string },
+    values: Partial<TypedValues> & { timeZone?: string; pressAgainSeconds?: number },
     errors: SubmissionErrors & { form?: string },
   ): Promise<string> {
     const { slug, optIn, consentText, template } = form;
