@@ -10,9 +10,10 @@ import {
   writeFile,
   type FileHandle,
 } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { CONFIG, type Config } from '../../infra/config.js';
+import { syncFolder } from '../../infra/files/durable-file.js';
 import { LedgerQueries } from './ledger.queries.js';
 import { isRefusedData } from './refused-data.js';
 import { withoutWords, type Settlement } from '../replies/settlement.js';
@@ -155,10 +156,15 @@ export class AcceptedJournal {
     return file;
   }
 
+  /** Its name is on disk, and that of the folder: without them a power cut would take what is written into it. */
   private async newFile(): Promise<Journal> {
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    const made = await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const path = this.newPath();
-    return { handle: await open(path, 'a', 0o600), path };
+    const handle = await open(path, 'a', 0o600);
+    // A folder cannot be synced everywhere.
+    for (const folder of [this.folder, ...(made === undefined ? [] : [dirname(made)])])
+      await syncFolder(folder).catch(() => undefined);
+    return { handle, path };
   }
 }
 

@@ -7,6 +7,7 @@ import { Ledger } from '../../../../src/delivery/ledger/ledger.service.js';
 import { becomesTrue } from '../../../../src/infra/database/postmaster.js';
 import type { Settlement } from '../../../../src/delivery/replies/settlement.js';
 import { gate, untilWaiting, empty } from '../../../support/database.js';
+import { syncedBy } from '../../../support/synced.js';
 import { openPostOffice, type PostOffice } from '../post-office.js';
 
 describe('the journal of what relays accepted while the database was away', () => {
@@ -48,6 +49,20 @@ describe('the journal of what relays accepted while the database was away', () =
     expect(await t.state(two.id)).toMatchObject({ state: 'accepted' });
     await writer.forget();
     expect(await files()).toEqual([]);
+  });
+
+  it('survives a power cut: its first file was written through, and neither its name nor that of its folder', async () => {
+    const one = await accepted('one@example.com');
+    const { dataDir } = t.config;
+    await rm(join(dataDir, 'journal'), { recursive: true, force: true });
+    const writer = new AcceptedJournal(t.ledger, t.config);
+    const isSynced = await syncedBy(async () => writer.keep([one]));
+    const [name = ''] = await files();
+    for (const path of [join(dataDir, 'journal', name), join(dataDir, 'journal'), dataDir])
+      expect([path, await isSynced(path)]).toEqual([path, true]);
+    const more = await syncedBy(async () => writer.keep([one]));
+    expect(await more(join(dataDir, 'journal', name))).toBe(true);
+    await writer.forget();
   });
 
   it('has what was accepted while the database hangs, before any statement fails', async () => {
