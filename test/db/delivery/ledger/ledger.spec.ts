@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BouncesService } from '../../../../src/bounces/bounces.service.js';
 import { BroadcastMailsQueries } from '../../../../src/delivery/planning/broadcast-mails.queries.js';
 import { acceptProven, uncountedRefusals } from '../../../../src/delivery/ledger/message-evidence.queries.js';
+import { Reaper } from '../../../../src/delivery/sending/reaper.service.js';
 import { HeldService } from '../../../../src/delivery/waiting/held.service.js';
 import type { Settlement } from '../../../../src/delivery/replies/settlement.js';
 import { pgPool } from '../../../../src/infra/database/pg-pool.js';
@@ -79,6 +80,25 @@ describe('the statements of the ledger', () => {
       `${begun.epoch} RCPT TO accepted one`,
     ]);
     expect(await t.state(begun.id)).toMatchObject({ state: 'accepted' });
+  });
+
+  it('leave a mail unknown for no longer than until the look behind its opening', async () => {
+    const begun = await claimed('opened@example.com');
+    await t.ledger.write([], [begun]);
+    await t.db.query(
+      `update message set lease_until = clock_timestamp() - interval '1 second', data_at = data_at - interval '10 minutes'`,
+    );
+    await t.ledger.reap({ now: t.clock.now() });
+    const look = async (): Promise<unknown> => t.app.get(Reaper, { strict: false }).run();
+    await look();
+    expect(await t.state(begun.id)).toMatchObject({ state: 'unknown' });
+    await t.db.query(
+      `insert into tracking_event (kind, message_id, class, reason, rule_version, at)
+       values ('open', $1, 'proxy', 'as the test says', 1, clock_timestamp())`,
+      [begun.id],
+    );
+    await look();
+    expect(await t.state(begun.id)).toMatchObject({ state: 'accepted', reason: 'it was opened' });
   });
 
   const told = (id: string, epoch: number): Settlement => ({

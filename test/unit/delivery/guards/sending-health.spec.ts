@@ -87,6 +87,19 @@ it.each([
   [2, 100, 'pause'],
   [2, 1_000, 'warn'],
   [3, 1_000, 'pause'],
+  [2, 2_000, 'warn'],
+  [2, 2_001, 'none'],
+  [30, 10_000, 'pause'],
+  [30, 10_001, 'warn'],
 ] as const)('%i complaints about %i mails: %s', (complaints, accepted, action) => {
   expect(complaintHealth({ complaints, accepted }).action).toBe(action);
+});
+
+it.each([
+  [19, 100, 'none'],
+  [20, 200, 'pause'],
+  [20, 201, 'none'],
+] as const)('%i dead addresses among %i: %s', (hard, tried, action) => {
+  const others = { sender: 0, complaints: 0, doubted: 0, plainlyUs: 0, senderDomains: 0, providers: [] };
+  expect(broadcastHealth({ accepted: tried - hard, tried, hard, ...others }).action).toBe(action);
 });
