@@ -27,6 +27,25 @@ export function toJson(
   };
 }
 
+/** What is counted while its mails go, of all of them and of each arm of a test. */
+const COUNTED = new Set(['counts', 'complete', 'estimate']);
+const COUNTED_OF_ARM = new Set([
+  ...['sent', 'clickers', 'revenue', 'unsubscribes', 'complaints', 'lift', 'pValue'],
+]);
+
+/** What of such an answer writes change. */
+export function writtenOfBroadcast(answer: Record<string, unknown>): unknown {
+  const words = without(answer, COUNTED);
+  const { split } = words;
+  if (typeof split !== 'object' || split === null || !('arms' in split)) return words;
+  const arms = (split.arms as object[]).map((arm) => without(arm, COUNTED_OF_ARM));
+  return { ...words, split: { ...split, arms, notCompared: null } };
+}
+
+function without(answer: object, names: ReadonlySet<string>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(answer).filter(([name]) => !names.has(name)));
+}
+
 export function reportJson(report: BroadcastReport): Record<string, unknown> {
   const { counts, complete, estimate, arms } = report;
   return { ...toJson(report, arms), counts, complete, estimate };

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import type { Unchanged } from '../infra/http/etag.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
 import type { Broadcast, BroadcastDraft, BroadcastReport } from './broadcast.js';
@@ -30,9 +31,15 @@ export class BroadcastWords {
    * Throws what `BroadcastsService.edit` does, and of one that is paused `BROADCAST_PREFLIGHT_INVALID` for words that would
    * reach their readers broken.
    */
-  async edit(id: string, change: Partial<BroadcastDraft>): Promise<BroadcastReport> {
+  async edit(
+    id: string,
+    change: Partial<BroadcastDraft>,
+    unchanged?: Unchanged<Broadcast>,
+  ): Promise<BroadcastReport> {
     const looked = await this.queries.find(id);
-    if (looked?.state !== 'paused') return this.broadcasts.edit(id, change);
+    if (looked?.state !== 'paused') return this.broadcasts.edit(id, change, unchanged);
+    // Before its new words are looked at, which takes a while, and once more with its row locked.
+    unchanged?.(looked);
     const rewording = rewordingOf(looked, change);
     const { title, ...words } = rewording;
     const mail = Object.keys(words).length === 0 ? null : waitingWords(looked, words);
@@ -42,6 +49,7 @@ export class BroadcastWords {
     await this.dataSource.transaction(async (manager) => {
       const broadcast = await this.queries.lock(manager, id);
       if (broadcast === null) throw notFound('broadcast', id);
+      unchanged?.(broadcast);
       if (broadcast.state !== 'paused' || !sameWords(broadcast, looked)) throw changedMeanwhile(broadcast);
       const published = mail && (await this.preflight.publish(manager, mail));
       if (!isDeepStrictEqual(published, judged)) throw changedMeanwhile(broadcast);

@@ -1,4 +1,4 @@
-import { Body, Controller, Get, Param, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, Headers, Param, Patch, Post, Query } from '@nestjs/common';
 import type { z } from 'zod';
 import {
   broadcastTestRequest,
@@ -7,8 +7,10 @@ import {
 } from '../delivery/preflight/templates.schemas.js';
 import { resentResponse } from '../delivery/waiting/waiting.schemas.js';
 import { ApiRoute } from '../infra/http/api-route.js';
+import { unchangedSince } from '../infra/http/etag.js';
 import { idSchema, pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
-import { reportJson, toJson } from './broadcast-json.js';
+import type { Broadcast } from './broadcast.js';
+import { reportJson, toJson, writtenOfBroadcast } from './broadcast-json.js';
 import {
   audienceSize,
   broadcastBody,
@@ -79,6 +81,7 @@ export class BroadcastsController {
     summary: 'One broadcast, with its mails counted by state',
     tag,
     response,
+    etag: writtenOfBroadcast,
     errors: ['BROADCAST_NOT_FOUND'],
   })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<unknown> {
@@ -118,6 +121,8 @@ export class BroadcastsController {
       'Of a draft all that is named. Of one that is paused `title`, `template` and `subject`, and nothing else: the mail is taken as it is written now, so naming its template once more takes over what was mended in it. It is checked as at the start; mails that wait, and those put off, go with the new words, and those that have gone or may have keep theirs. Of a split test that is decided these are the words that go to the rest; while one runs its words stay.',
     tag,
     response,
+    etag: writtenOfBroadcast,
+    ifMatch: true,
     idempotent: false,
     example: { subject: 'What grows in spring', priority: 4 },
     errors: [
@@ -136,9 +141,11 @@ export class BroadcastsController {
   async edit(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: broadcastChange }) body: z.output<typeof broadcastChange>,
+    @Headers('if-match') ifMatch: string | undefined,
   ): Promise<unknown> {
     const given = Object.entries(body).filter(([, value]) => value !== undefined);
-    return reportJson(await this.words.edit(id, Object.fromEntries(given)));
+    const unchanged = unchangedSince<Broadcast>(ifMatch, (now) => writtenOfBroadcast(toJson(now)));
+    return reportJson(await this.words.edit(id, Object.fromEntries(given), unchanged));
   }
 
   @Post(':id/preflight')

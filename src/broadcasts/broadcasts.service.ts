@@ -6,6 +6,7 @@ import { isOfReports } from '../delivery/guards/sending-health.js';
 import type { PreflightFinding } from '../delivery/preflight/mail-checks.js';
 import type { PreflightReport } from '../delivery/preflight/preflight.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import type { Unchanged } from '../infra/http/etag.js';
 import { Wake } from '../infra/jobs/wake.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
@@ -48,9 +49,14 @@ export class BroadcastsService {
   }
 
   /** Changes a draft; what is started keeps its words. Throws `BROADCAST_STATE_CONFLICT` and what `create` throws. */
-  async edit(id: string, change: Partial<BroadcastDraft>): Promise<BroadcastReport> {
+  async edit(
+    id: string,
+    change: Partial<BroadcastDraft>,
+    unchanged?: Unchanged<Broadcast>,
+  ): Promise<BroadcastReport> {
     await this.dataSource.transaction(async (manager) => {
       const before = await this.locked(manager, id);
+      unchanged?.(before);
       if (before.state !== 'draft') throw notNow(before, 'edit');
       if (before.resendOf !== null && change.audience !== undefined) {
         const message = 'audience: it goes to those whom the first mail did not reach, and to nobody else';

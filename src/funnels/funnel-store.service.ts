@@ -53,6 +53,14 @@ export class FunnelStore {
     );
   }
 
+  async row(key: string, manager: EntityManager = this.dataSource.manager): Promise<FunnelRow | undefined> {
+    const rows: FunnelRow[] = await manager.query(
+      `select key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel where key = $1`,
+      [key],
+    );
+    return rows[0];
+  }
+
   /** Newest first; `beforeId` is the last one the caller has seen. */
   async page(page: {
     beforeId?: string | undefined;

@@ -1,7 +1,9 @@
-import { Body, Controller, Get, Header, Param, Post, Put, Query } from '@nestjs/common';
+import { Body, Controller, Get, Header, Headers, Param, Post, Put, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
+import { unchangedSince } from '../infra/http/etag.js';
 import { pageQuery, toPage, type PageQuery } from '../infra/http/page.js';
+import type { FunnelRow } from './funnel-store.service.js';
 import { FunnelsService } from './funnels.service.js';
 import { FunnelPreflightService } from './templates/funnel-preflight.service.js';
 import {
@@ -23,6 +25,8 @@ import {
 
 /** What its column holds; a cursor may say more. */
 const MAX_VERSION = 2_147_483_647;
+
+const written = (funnel: FunnelRow): unknown => funnel;
 
 @Controller('api/v1/funnels')
 export class FunnelsController {
@@ -49,6 +53,7 @@ export class FunnelsController {
     summary: 'One funnel with its definition',
     tag: 'funnels',
     response: funnelResponse,
+    etag: written,
     errors: ['FUNNEL_NOT_FOUND'],
   })
   async get(@Param('key', { schema: funnelKey }) key: string): Promise<unknown> {
@@ -79,17 +84,20 @@ export class FunnelsController {
     tag: 'funnels',
     response: planResponse,
     status: 200,
+    ifMatch: true,
     example: { yaml: FUNNEL_EXAMPLE, dryRun: true },
     errors: [...APPLY_ERRORS, 'FUNNEL_KEY_INVALID'],
   })
   async apply(
     @Param('key', { schema: funnelKey }) key: string,
     @Body({ schema: applyBody }) body: z.output<typeof applyBody>,
+    @Headers('if-match') ifMatch: string | undefined,
   ): Promise<unknown> {
     const { yaml, files, dryRun, movePeople: move, plan: tokens } = body;
+    const unchanged = unchangedSince(ifMatch, written);
     const plan = dryRun
-      ? await this.funnels.plan(yaml, null, 'yaml', { key, move, files })
-      : await this.funnels.apply(yaml, null, 'yaml', { key, move, files, tokens, by: 'API' });
+      ? await this.funnels.plan(yaml, null, 'yaml', { key, move, files, unchanged })
+      : await this.funnels.apply(yaml, null, 'yaml', { key, move, files, unchanged, tokens, by: 'API' });
     return { ...plan, applied: !dryRun };
   }
 

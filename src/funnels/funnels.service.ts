@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { changedMeanwhile, type Unchanged } from '../infra/http/etag.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
 import {
@@ -43,6 +44,8 @@ export interface FileOptions extends ChangeOptions {
   texts?: Texts | undefined;
   /** Ids of stored files by the names that the file gives them, where it comes without its folder. */
   files?: Readonly<Record<string, string>> | undefined;
+  /** Of the funnel `key` as it stands behind the lock. Throws `PRECONDITION_FAILED`. */
+  unchanged?: Unchanged<FunnelRow> | undefined;
   /** A folder that has the files which nobody has stored, where the file comes without its own. */
   spare?: string | undefined;
 }
@@ -184,7 +187,7 @@ export class FunnelsService {
   }
 
   async get(key: string): Promise<FunnelRow> {
-    const funnel = (await this.store.list()).find((row) => row.key === key);
+    const funnel = await this.store.row(key);
     if (!funnel) throw notFound('funnel', key, 'key');
     return funnel;
   }
@@ -212,9 +215,16 @@ export class FunnelsService {
     text: string,
     folder: string | null,
     name: string,
-    { key, texts: kept, files: given, spare }: FileOptions,
+    { key, texts: kept, files: given, spare, unchanged }: FileOptions,
   ): Reading {
-    return this.readingFiles([{ name, text, before: 0, folder, kept, given, spare }], key);
+    const read = this.readingFiles([{ name, text, before: 0, folder, kept, given, spare }], key);
+    if (unchanged === undefined || key === undefined) return read;
+    return async (manager) => {
+      const row = await this.store.row(key, manager);
+      if (row === undefined) throw changedMeanwhile();
+      unchanged(row);
+      return read(manager);
+    };
   }
 
   /**

@@ -6,9 +6,11 @@ import { MessagesService } from '../delivery/planning/messages.service.js';
 import { forgetImportedRows } from '../imports/forget.queries.js';
 import { retriedAfterDeadlock } from '../infra/database/deadlock.js';
 import { IdempotencyKeys } from '../infra/http/idempotency-keys.js';
+import type { Unchanged } from '../infra/http/etag.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';
 import { OrdersService } from '../orders/orders.service.js';
 import { forgetSignals } from '../sequences/events/forget.queries.js';
+import type { Subscriber } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { forgetSubscriber as forgetHits } from '../tracking/forget.queries.js';
 import { namesPerson } from './names-person.js';
@@ -34,14 +36,20 @@ export class ErasureService {
    * has taken yet, for a day: its bytes may be a packed archive. Taken, it brings nobody back. Sign-ups that are kept on disk go when
    * their process tries them next. False when there is nobody.
    */
-  async erase(subscriberId: string, source: string): Promise<boolean> {
+  async erase(
+    subscriberId: string,
+    source: string,
+    unchanged: Unchanged<Subscriber> = () => undefined,
+  ): Promise<boolean> {
     const person = await this.subscribers.find(subscriberId);
     if (person === null) return false;
+    // Before anything of them is forgotten, and once more with their row locked.
+    unchanged(person);
     // Most of them: at the end of what follows all requests with a key wait for the rest.
     const lookedAt = await this.answers.forget((answer) => namesPerson(answer, person));
     return retriedAfterDeadlock(TRIES, async () =>
       this.dataSource.transaction(async (manager) =>
-        this.eraseIn(manager, subscriberId, { source, lookedAt }),
+        this.eraseIn(manager, subscriberId, { source, lookedAt, unchanged }),
       ),
     );
   }
@@ -49,7 +57,7 @@ export class ErasureService {
   private async eraseIn(
     manager: EntityManager,
     subscriberId: string,
-    { source, lookedAt }: { source: string; lookedAt: Date },
+    { source, lookedAt, unchanged }: { source: string; lookedAt: Date; unchanged: Unchanged<Subscriber> },
   ): Promise<boolean> {
     // As a payment and a refund do: their order first, then the person. The other way round the two would wait for each other.
     const known = await this.subscribers.find(subscriberId, manager);
@@ -58,6 +66,7 @@ export class ErasureService {
     await this.subscribers.holdAlone(manager, subscriberId);
     const person = await this.subscribers.find(subscriberId, manager);
     if (person === null) return false;
+    unchanged(person);
     await this.messages.adopt(manager, { subscriberId, emailKey: person.emailKey });
     // Hits and bounces are found by the person's mails, so they come before the mails let go of them.
     await forgetHits(manager, subscriberId);

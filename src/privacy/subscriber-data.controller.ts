@@ -1,6 +1,7 @@
-import { Controller, Delete, Get, Param, Post } from '@nestjs/common';
+import { Controller, Delete, Get, Headers, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
+import { unchangedSince } from '../infra/http/etag.js';
 import { idSchema } from '../infra/http/page.js';
 import { subscriberJson, type SubscriberJson, subscriberSchema } from '../subscribers/subscribers.schemas.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
@@ -80,9 +81,14 @@ export class SubscriberDataController {
       'For good: person, consents, tags and history go; waiting mails are cancelled. A hash of the address stays suppressed, and paid orders stay without it.',
     tag: 'subscribers',
     response: null,
+    ifMatch: true,
     errors: ['SUBSCRIBER_NOT_FOUND'],
   })
-  async erase(@Param('id', { schema: idSchema }) id: string): Promise<void> {
-    if (!(await this.erasure.erase(id, 'api'))) throw notFound('subscriber', id);
+  async erase(
+    @Param('id', { schema: idSchema }) id: string,
+    @Headers('if-match') ifMatch: string | undefined,
+  ): Promise<void> {
+    const unchanged = unchangedSince(ifMatch, subscriberJson);
+    if (!(await this.erasure.erase(id, 'api', unchanged))) throw notFound('subscriber', id);
   }
 }

@@ -1,6 +1,7 @@
-import { Body, Controller, Delete, Get, Param, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Headers, Param, Patch, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
+import { unchangedSince } from '../infra/http/etag.js';
 import { idSchema, type Page, pageOf, pageQuery, type PageQuery, toPage } from '../infra/http/page.js';
 import {
   objectKey,
@@ -41,6 +42,8 @@ const CONDITIONS = {
 };
 
 type SegmentJson = z.output<typeof segmentSchema>;
+
+const written = (segment: SegmentJson): unknown => segment;
 
 @Controller('api/v1/segments')
 export class SegmentsController {
@@ -87,6 +90,7 @@ export class SegmentsController {
     summary: 'One segment',
     tag: 'segments',
     response: segmentSchema,
+    etag: written,
     errors: ['SEGMENT_NOT_FOUND'],
   })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<SegmentJson> {
@@ -98,14 +102,17 @@ export class SegmentsController {
     summary: 'Change a segment',
     tag: 'segments',
     response: segmentSchema,
+    etag: written,
+    ifMatch: true,
     example: { title: 'Readers, not buyers' },
     errors: ['SEGMENT_NOT_FOUND', 'SEGMENT_CONDITIONS_INVALID'],
   })
   async update(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: updateSegment }) body: z.output<typeof updateSegment>,
+    @Headers('if-match') ifMatch: string | undefined,
   ): Promise<SegmentJson> {
-    return segmentJson(await this.segments.update(id, body));
+    return segmentJson(await this.segments.update(id, body, unchangedSince(ifMatch, segmentJson)));
   }
 
   @Delete(':id')
@@ -113,10 +120,14 @@ export class SegmentsController {
     summary: 'Remove a segment',
     tag: 'segments',
     response: null,
+    ifMatch: true,
     errors: ['SEGMENT_NOT_FOUND', 'SEGMENT_IN_USE_CONFLICT'],
   })
-  async remove(@Param('id', { schema: idSchema }) id: string): Promise<void> {
-    await this.segments.remove(id);
+  async remove(
+    @Param('id', { schema: idSchema }) id: string,
+    @Headers('if-match') ifMatch: string | undefined,
+  ): Promise<void> {
+    await this.segments.remove(id, unchangedSince(ifMatch, segmentJson));
   }
 
   @Get(':id/count')

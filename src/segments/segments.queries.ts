@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { listSubscribers } from '../subscribers/subscribers.queries.js';
+import { notFound } from '../values/not-found.js';
 import { type SqlCondition } from './compile.js';
 import { namedIn, type Leaf } from './condition.js';
 import type { EverybodyOptions, ForEverybody } from './compile-for-everybody.js';
@@ -63,8 +64,20 @@ export class SegmentsQueries {
     );
   }
 
-  async remove(id: string): Promise<void> {
-    await this.dataSource.query('delete from segment where id = $1', [id]);
+  async remove(id: string, db: EntityManager): Promise<void> {
+    await db.query('delete from segment where id = $1', [id]);
+  }
+
+  /** For a change of it: what is read here is what is written over. Throws `SEGMENT_NOT_FOUND`. */
+  async withLocked(
+    id: string,
+    change: (manager: EntityManager, segment: Segment) => Promise<void>,
+  ): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const rows: Segment[] = await manager.query(`${SEGMENT} where g.id = $1 for update`, [id]);
+      if (rows[0] === undefined) throw notFound('segment', id);
+      await change(manager, rows[0]);
+    });
   }
 
   async find(id: string): Promise<Segment | null> {
@@ -182,8 +195,8 @@ export class SegmentsQueries {
   }
 
   /** Drafts and broadcasts under way that were given the segment by its key. */
-  async broadcastsWith(key: string): Promise<string[]> {
-    const rows: { title: string }[] = await this.dataSource.query(
+  async broadcastsWith(key: string, db: EntityManager): Promise<string[]> {
+    const rows: { title: string }[] = await db.query(
       `select title from broadcast where state not in ('done', 'cancelled')
          and (audience->'segments'->'any' ? $1 or audience->'segments'->'none' ? $1) order by id limit 5`,
       [key],

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import type { Unchanged } from '../infra/http/etag.js';
 import { FieldsService } from '../subscribers/fields.service.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { DomainError } from '../values/domain-error.js';
@@ -38,26 +39,29 @@ export class SegmentsService {
   async update(
     id: string,
     change: { title?: string | undefined; conditions?: Condition | undefined },
+    unchanged?: Unchanged<Segment>,
   ): Promise<Segment> {
-    const before = await this.get(id);
     if (change.conditions) await this.check(change.conditions);
-    await this.queries.update(
-      id,
-      { ...before, title: change.title ?? before.title, conditions: change.conditions ?? before.conditions },
-      this.clock.now(),
-    );
+    await this.queries.withLocked(id, async (manager, before) => {
+      unchanged?.(before);
+      const { title = before.title, conditions = before.conditions } = change;
+      await this.queries.update(id, { ...before, title, conditions }, this.clock.now(), manager);
+    });
     return this.get(id);
   }
 
   /** Throws `SEGMENT_NOT_FOUND`, and `SEGMENT_IN_USE_CONFLICT` while a broadcast that is not over names it. */
-  async remove(id: string): Promise<void> {
-    const { key } = await this.get(id);
-    const broadcasts = await this.queries.broadcastsWith(key);
-    if (broadcasts.length > 0) {
-      const message = `The segment "${key}" is used by ${broadcasts.map((title) => `"${title}"`).join(', ')}`;
-      throw new DomainError('SEGMENT_IN_USE_CONFLICT', message, { broadcasts });
-    }
-    await this.queries.remove(id);
+  async remove(id: string, unchanged?: Unchanged<Segment>): Promise<void> {
+    await this.queries.withLocked(id, async (manager, segment) => {
+      unchanged?.(segment);
+      const { key } = segment;
+      const broadcasts = await this.queries.broadcastsWith(key, manager);
+      if (broadcasts.length > 0) {
+        const message = `The segment "${key}" is used by ${broadcasts.map((title) => `"${title}"`).join(', ')}`;
+        throw new DomainError('SEGMENT_IN_USE_CONFLICT', message, { broadcasts });
+      }
+      await this.queries.remove(id, manager);
+    });
   }
 
   /** Throws `SEGMENT_NOT_FOUND`. */

@@ -1,6 +1,7 @@
-import { Body, Controller, Delete, Get, Param, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Headers, Param, Patch, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiRoute } from '../infra/http/api-route.js';
+import { unchangedSince } from '../infra/http/etag.js';
 import { idSchema, type Page, pageOf, pageQuery, type PageQuery, toPage } from '../infra/http/page.js';
 import { ListsService, type SubscriberList } from './lists.service.js';
 import { objectKey } from './subscribers.schemas.js';
@@ -40,6 +41,9 @@ const addMember = z.strictObject({ subscriberId: idSchema });
 
 type ListJson = z.output<typeof listSchema>;
 
+/** Less how many are on it, which moves by itself. */
+const written = (list: ListJson): unknown => ({ ...list, subscribers: null });
+
 @Controller('api/v1/lists')
 export class ListsController {
   constructor(private readonly lists: ListsService) {}
@@ -51,7 +55,13 @@ export class ListsController {
   }
 
   @Get(':id')
-  @ApiRoute({ summary: 'One list', tag: 'lists', response: listSchema, errors: ['LIST_NOT_FOUND'] })
+  @ApiRoute({
+    summary: 'One list',
+    tag: 'lists',
+    response: listSchema,
+    etag: written,
+    errors: ['LIST_NOT_FOUND'],
+  })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<ListJson> {
     return listJson(await this.lists.get(id));
   }
@@ -73,14 +83,17 @@ export class ListsController {
     summary: 'Change a list',
     tag: 'lists',
     response: listSchema,
+    etag: written,
+    ifMatch: true,
     example: { isPublic: false },
     errors: ['LIST_NOT_FOUND'],
   })
   async update(
     @Param('id', { schema: idSchema }) id: string,
     @Body({ schema: updateList }) body: z.output<typeof updateList>,
+    @Headers('if-match') ifMatch: string | undefined,
   ): Promise<ListJson> {
-    return listJson(await this.lists.update(id, body));
+    return listJson(await this.lists.update(id, body, unchangedSince(ifMatch, writtenOf)));
   }
 
   @Delete(':id')
@@ -89,10 +102,14 @@ export class ListsController {
     description: 'Who was on it stays. Refused while a segment or a broadcast under way asks for it.',
     tag: 'lists',
     response: null,
+    ifMatch: true,
     errors: ['LIST_NOT_FOUND', 'LIST_IN_USE_CONFLICT'],
   })
-  async removeList(@Param('id', { schema: idSchema }) id: string): Promise<void> {
-    await this.lists.removeList(id);
+  async removeList(
+    @Param('id', { schema: idSchema }) id: string,
+    @Headers('if-match') ifMatch: string | undefined,
+  ): Promise<void> {
+    await this.lists.removeList(id, unchangedSince(ifMatch, writtenOf));
   }
 
   @Post(':id/subscribers')
@@ -131,4 +148,8 @@ export class ListsController {
 
 function listJson({ createdAt, ...list }: SubscriberList): ListJson {
   return { ...list, createdAt: createdAt.toISOString() };
+}
+
+function writtenOf(list: SubscriberList): unknown {
+  return written(listJson(list));
 }

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
+import type { Unchanged } from '../infra/http/etag.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
 import type { ListOfPerson } from './list.js';
@@ -66,13 +67,22 @@ export class ListsService {
   async update(
     id: string,
     change: { title?: string | undefined; description?: string | undefined; isPublic?: boolean | undefined },
+    unchanged?: Unchanged<SubscriberList>,
   ): Promise<SubscriberList> {
-    await this.dataSource.query(
-      `update list set title = coalesce($2, title), description = coalesce($3, description),
-         is_public = coalesce($4, is_public) where id = $1`,
-      [id, change.title ?? null, change.description ?? null, change.isPublic ?? null],
-    );
+    await this.dataSource.transaction(async (manager) => {
+      unchanged?.(await this.locked(id, manager));
+      await manager.query(
+        `update list set title = coalesce($2, title), description = coalesce($3, description),
+           is_public = coalesce($4, is_public) where id = $1`,
+        [id, change.title ?? null, change.description ?? null, change.isPublic ?? null],
+      );
+    });
     return this.get(id);
+  }
+
+  private async locked(id: string, manager: EntityManager): Promise<SubscriberList> {
+    await manager.query('select 1 from list where id = $1 for update', [id]);
+    return this.get(id, manager);
   }
 
   /** What would not let it go. */
@@ -81,9 +91,11 @@ export class ListsService {
   }
 
   /** Who was on it stays a subscriber. Throws `LIST_NOT_FOUND`, and `LIST_IN_USE_CONFLICT` while something asks for it. */
-  async removeList(id: string): Promise<void> {
+  async removeList(id: string, unchanged?: Unchanged<SubscriberList>): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      const { key } = await this.get(id, manager);
+      const list = await this.locked(id, manager);
+      unchanged?.(list);
+      const { key } = list;
       const uses = await usesOfList(manager, key);
       if (uses.length > 0)
         throw new DomainError('LIST_IN_USE_CONFLICT', `The list "${key}" is used by ${usesInWords(uses)}`, {

@@ -12,6 +12,7 @@ import {
   subscriberPage,
   subscriberQuery,
   subscriberSchema,
+  writtenOfSubscriber,
 } from './subscribers.schemas.js';
 import { SubscribersService } from './subscribers.service.js';
 
@@ -42,6 +43,7 @@ export class SubscribersController {
     summary: 'One subscriber',
     tag: TAG,
     response: subscriberSchema,
+    etag: writtenOfSubscriber,
     errors: ['SUBSCRIBER_NOT_FOUND'],
   })
   async get(@Param('id', { schema: idSchema }) id: string): Promise<SubscriberJson> {

@@ -92,6 +92,9 @@ export const subscriberSchema = z
 
 export type SubscriberJson = z.output<typeof subscriberSchema>;
 
+/** All of them is written by somebody. */
+export const writtenOfSubscriber = (subscriber: SubscriberJson): unknown => subscriber;
+
 export const subscriberPage = pageOf(subscriberSchema);
 
 export const subscriberQuery = pageQuery.extend({

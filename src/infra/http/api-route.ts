@@ -1,5 +1,6 @@
 import { applyDecorators, HttpCode, SetMetadata } from '@nestjs/common';
 import type { z } from 'zod';
+import type { Written } from './etag.js';
 
 const API_ROUTE = 'wellspring:api-route';
 
@@ -20,6 +21,10 @@ export interface ApiRouteOptions {
   errors?: readonly string[];
   /** `false` for a write that needs no `Idempotency-Key` because repeating it changes nothing. */
   idempotent?: boolean;
+  /** The answer carries an `ETag`: what of it writes change. */
+  etag?: Written;
+  /** The write takes `If-Match`, and looks at it in its transaction. */
+  ifMatch?: true;
   /** Kind of the body when that is no JSON. */
   consumes?: 'text/csv' | 'application/octet-stream';
   /** Kind of the answer when that is no JSON. */

@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { ApiDocsController } from './api-docs.controller.js';
+import { EtagInterceptor } from './etag.interceptor.js';
 import { HealthController } from './health.controller.js';
 import { IdempotencyKeys } from './idempotency-keys.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
@@ -24,6 +25,8 @@ import { RequestPipe } from './request.pipe.js';
     { provide: Registry, useFactory: createRegistry },
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_PIPE, useClass: RequestPipe },
+    // Around the other: an answer that is replayed has its tag, too.
+    { provide: APP_INTERCEPTOR, useClass: EtagInterceptor },
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
   ],
   exports: [PageRenderer, IdempotencyKeys, OpenApiService, Registry],

@@ -107,7 +107,8 @@ function keyReused(): DomainError {
   );
 }
 
-/** What makes two requests the same: method, address with query, and the body as it was read. */
-function fingerprint(request: FastifyRequest): string {
-  return `${request.method} ${request.url}\n${JSON.stringify(request.body ?? null)}`;
+/** What makes two requests the same: method, address with query, the body as it was read, and what it is a change of. */
+function fingerprint({ method, url, body, headers }: FastifyRequest): string {
+  const ifMatch = headers['if-match'];
+  return `${method} ${url}\n${JSON.stringify(body ?? null)}${ifMatch === undefined ? '' : `\n${ifMatch}`}`;
 }

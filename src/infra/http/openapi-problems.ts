@@ -30,6 +30,7 @@ export function problemResponses(description: ApiRouteDescription, problem: Json
   if (body || query || Object.keys(params).length > 0) note('REQUEST_INVALID');
   if (body || route.consumes) for (const [code, status] of Object.entries(OF_A_BODY)) note(code, status);
   if (takesKey(description)) for (const code of OF_A_KEY) note(code);
+  if (route.ifMatch) note('PRECONDITION_FAILED');
   for (const code of route.errors ?? []) note(code);
   note('DATABASE_UNAVAILABLE');
   const content = { [PROBLEM_MEDIA_TYPE]: { schema: problem } };

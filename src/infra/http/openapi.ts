@@ -27,6 +27,9 @@ const DESCRIPTION = `Everything the web app does, for programs.
 - A write may carry an \`Idempotency-Key\` where it lists that header: for 24 hours the same key with the same request gets the
   first answer again, marked \`Idempotency-Replayed: true\`, also when it was refused. After 429 and 5xx the key is free again.
   What takes an API key and does not list that header changes nothing when it is repeated.
+- One subscriber, list, segment, broadcast or funnel is answered with an \`ETag\`. A write that sends it as \`If-Match\` is refused (412
+  \`PRECONDITION_FAILED\`) when somebody has written since; what is only counted, such as the people of a list, does not matter. A GET that
+  sends it as \`If-None-Match\` is answered with 304 while nothing at all has changed.
 - Answers carry an \`X-Request-Id\`; a problem has it as \`instance\`, and so has the server's log of an unexpected one.
 - Times are ISO 8601 in UTC, money is \`{ "amountMinor": 4900, "currency": "EUR" }\`.`;
 
@@ -58,6 +61,26 @@ const IDEMPOTENCY_HEADER: JsonObject = {
   description:
     'A new value for each request, such as a UUID. Repeating the request with it does the work once.',
   schema: { type: 'string', minLength: 1, maxLength: 255 },
+};
+
+const IF_MATCH: JsonObject = {
+  name: 'If-Match',
+  in: 'header',
+  required: false,
+  description: 'The `ETag` that was read: when somebody has written since, nothing is done.',
+  schema: { type: 'string' },
+};
+
+const IF_NONE_MATCH: JsonObject = {
+  name: 'If-None-Match',
+  in: 'header',
+  required: false,
+  description: 'The `ETag` that was read: 304 without a body while the answer is the same.',
+  schema: { type: 'string' },
+};
+
+const ETAG: JsonObject = {
+  ETag: { description: 'Of this answer; for `If-Match` and `If-None-Match`.', schema: { type: 'string' } },
 };
 
 const REPLAYED: JsonObject = {
@@ -126,7 +149,9 @@ function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas
   const status = route.status ?? (route.response === null ? 204 : method === 'post' ? 201 : 200);
   const answer: JsonObject = {
     description: route.response === null ? 'Done.' : 'The answer.',
-    ...(takesKey(description) ? { headers: REPLAYED } : {}),
+    ...(takesKey(description) || route.etag
+      ? { headers: { ...(takesKey(description) ? REPLAYED : {}), ...(route.etag ? ETAG : {}) } }
+      : {}),
   };
   if (route.response) {
     const schema = schemas.write(route.response, 'output', operationId);
@@ -137,7 +162,12 @@ function operationOf(description: ApiRouteDescription, schemas: ComponentSchemas
     summary: route.summary,
     tags: [route.tag],
     parameters: parametersOf(description, schemas),
-    responses: { [status]: answer, ...problemResponses(description, PROBLEM_SCHEMA), default: PROBLEM_REF },
+    responses: {
+      [status]: answer,
+      ...unmodifiedOf(description),
+      ...problemResponses(description, PROBLEM_SCHEMA),
+      default: PROBLEM_REF,
+    },
   };
   if (route.description !== undefined) operation['description'] = route.description;
   if (body) {
@@ -182,7 +212,17 @@ function parametersOf(description: ApiRouteDescription, schemas: ComponentSchema
     parameters.push({ name, in: 'query', required, ...described(name, written) });
   }
   if (takesKey(description)) parameters.push(IDEMPOTENCY_HEADER);
+  if (description.route.ifMatch) parameters.push(IF_MATCH);
+  if (isRead(description)) parameters.push(IF_NONE_MATCH);
   return parameters;
+}
+
+function isRead({ method, route }: ApiRouteDescription): boolean {
+  return method === 'get' && route.etag !== undefined;
+}
+
+function unmodifiedOf(description: ApiRouteDescription): JsonObject {
+  return isRead(description) ? { 304: { description: 'As it was read.', headers: ETAG } } : {};
 }
 
 /** The words stand beside the schema, where readers of the document look for them. */

@@ -37,6 +37,7 @@ const STATUS_BY_CODE: readonly (readonly [RegExp, number])[] = [
   [/_NOT_FOUND$/, 404],
   [/_CONFLICT$|_EXISTS$|_IN_PROGRESS$|_ALREADY(_|$)/, 409],
   [/_EXPIRED$|_GONE$/, 410],
+  [/^PRECONDITION_FAILED$/, 412],
   [/_TOO_LARGE$/, 413],
   [/_INVALID$|_REUSED$|_UNKNOWN_FIELD$/, 422],
   [/_RATE_LIMITED$/, 429],

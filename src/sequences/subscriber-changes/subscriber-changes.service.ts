@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { Unchanged } from '../../infra/http/etag.js';
 import { FieldsService } from '../../subscribers/fields.service.js';
-import type { SubscriberFields } from '../../subscribers/subscriber.js';
+import type { Subscriber, SubscriberFields } from '../../subscribers/subscriber.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { ReactionsService } from '../events/reactions.service.js';
 import { ZoneChangesService } from './zone-changes.service.js';
@@ -26,13 +27,21 @@ export class SubscriberChangesService {
       locale?: string | null | undefined;
       fields?: SubscriberFields | undefined;
     },
+    unchanged?: Unchanged<Subscriber>,
   ): Promise<void> {
     if (change.fields) await this.fields.check(change.fields, (await this.subscribers.get(id)).fields);
     await this.dataSource.transaction(async (manager) => {
+      if (unchanged) await this.look(manager, id, unchanged);
       const before = await this.subscribers.update(manager, id, change);
       if (change.timeZone !== undefined) await this.zones.changedFrom(manager, id, before.timeZone);
       await this.reactions.changed(manager, [id], { before: new Map([[id, before.fields]]) });
     });
+  }
+
+  private async look(manager: EntityManager, id: string, unchanged: Unchanged<Subscriber>): Promise<void> {
+    await this.subscribers.holdAlone(manager, id);
+    const subscriber = await this.subscribers.find(id, manager);
+    if (subscriber) unchanged(subscriber);
   }
 
   /** Idempotent. Throws `SUBSCRIBER_NOT_FOUND`. */
