@@ -81,16 +81,19 @@ export class KeptSignups implements OnApplicationShutdown {
     if (!this.config.dataDirKept) return false;
     const name = nameOfKept(this.config.secretKey, kept);
     // One more press takes the place of the one before.
-    if (this.#there.size >= MOST_FILES && !this.#there.has(name)) return false;
+    const isAgain = this.#there.has(name);
+    if (this.#there.size >= MOST_FILES && !isAgain) return false;
     const text = writeKeptSignup(kept);
     if (Buffer.byteLength(text) > MOST_BYTES) return false;
+    // Before it is there: of those that come at once the last must not find room that the others take.
+    this.#there.set(name, kept.at.getTime());
     try {
       await this.#files.put(name, text);
     } catch (error) {
+      if (!isAgain) this.#there.delete(name);
       this.complain(error);
       return false;
     }
-    this.#there.set(name, kept.at.getTime());
     // Once for each outage.
     if (!this.#saidKept) this.#log.warn('The database takes no sign-ups: they are kept on disk');
     this.#saidKept = true;
@@ -239,8 +242,9 @@ export class KeptSignups implements OnApplicationShutdown {
   ): Promise<void> {
     const known = this.#files.ownName(names);
     // Of a folder without a name nobody has told anything.
-    const name = known ?? (message === null ? this.#files.folder : await this.#files.giveName());
-    await this.said.say(key, message, name);
+    if (known !== null || message === null) return this.said.say(key, message, known ?? this.#files.folder);
+    // The owner is to be told most of all where the disk takes nothing more.
+    await this.said.say(key, message, await this.#files.giveName().catch(() => this.#files.folder));
   }
 
   /** Once for each, as it may be the same at each look. */
