@@ -39,18 +39,21 @@ export interface ProviderComplaints {
   tally: ProviderTally;
 }
 
+/** Also of whom, at the big providers: a mailbox there may have many names. */
+interface Complained extends ComplainedDomain {
+  group: string;
+  address: string | null;
+}
+
 /** A complaint about an older mail says nothing about those since, of which there may be few. Served by `bounce_complaint` and primary keys. */
-async function complainedDomains(
-  db: EntityManager,
-  since: Date,
-): Promise<(ComplainedDomain & { group: string })[]> {
+async function complainedDomains(db: EntityManager, since: Date): Promise<Complained[]> {
   return db.query(
-    `select c.group, c.domain, d.mx_host as "mxHost", c.complaints from (
+    `select c.group, c.domain, c.address, d.mx_host as "mxHost", c.complaints from (
        select b.provider_group as group, ${domainSql('lower(m.address)')} as domain,
-         count(distinct b.message_id)::int as complaints
+         case when b.provider_group <> 'other' then lower(m.address) end as address, count(distinct b.message_id)::int as complaints
        from bounce b join message m on m.id = b.message_id
        where ${COMPLAINED} and b.received_at > $1 and m.accepted_at > $1 and b.provider_group is not null
-       group by 1, 2) c
+       group by 1, 2, 3) c
      left join mail_domain d on d.domain = c.domain`,
     [since],
   );
@@ -94,18 +97,20 @@ function mayBeOfOne(tally: ProviderTally): boolean {
 async function loudestOf(
   db: EntityManager,
   { since, all }: { since: Date; all: number },
-  complained: readonly ComplainedDomain[],
+  complained: readonly Complained[],
 ): Promise<OfOne | undefined> {
-  const some = complained.filter(({ domain }) => organisationOf(domain) !== null);
-  if (some.length === 0) return undefined;
-  const rows: { domain: string; count: number }[] = await db.query(
-    `select d.domain, count(*)::int as count
-     from message m cross join lateral (select ${domainSql('lower(m.address)')} as domain) d
-     where m.state = 'accepted' and m.accepted_at > $1 and d.domain = any($2::text[]) group by 1`,
-    [since, some.map(({ domain }) => domain)],
-  );
+  const domains = complained.map(({ domain }) => domain).filter((domain) => organisationOf(domain) !== null);
+  const rows: { domain: string; count: number }[] =
+    domains.length === 0
+      ? []
+      : await db.query(
+          `select d.domain, count(*)::int as count
+           from message m cross join lateral (select ${domainSql('lower(m.address)')} as domain) d
+           where m.state = 'accepted' and m.accepted_at > $1 and d.domain = any($2::text[]) group by 1`,
+          [since, [...new Set(domains)]],
+        );
   const mails = new Map(rows.map(({ domain, count }) => [domain, count]));
-  const said = some.map(({ domain, complaints }) => ({ domain, count: complaints }));
+  const said = complained.map(({ domain, address, complaints }) => ({ domain, address, count: complaints }));
   return loudest(said, { mails, all });
 }
 

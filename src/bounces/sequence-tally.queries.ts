@@ -2,6 +2,8 @@ import type { EntityManager } from 'typeorm';
 import { readersOf } from '../delivery/guards/doubted-reports.js';
 import { mayBeOne, type SaidOf, withLoudest } from '../delivery/guards/organisations.js';
 import {
+  complaintsOf,
+  complaintTallies,
   ENOUGH_FOR,
   NO_TALLY,
   SEQUENCE_LEAST,
@@ -26,8 +28,8 @@ export async function tallySequence(
   const from = isJudged ? judgedAt : since;
   const later = await tallyOf(db, { funnelKey, since: from, reportedSince: from });
   if (!isJudged) return later;
-  const { accepted, complaints, providers } = await tallyOf(db, { funnelKey, since, reportedSince: from });
-  return { ...later, providers: [...later.providers, { accepted, complaints }, ...providers] };
+  const all = await tallyOf(db, { funnelKey, since, reportedSince: from });
+  return { ...later, providers: [...later.providers, ...complaintTallies(all)] };
 }
 
 /** The mails that were sent, and the reports that came, after these times. */
@@ -93,7 +95,8 @@ async function tallyOf(db: EntityManager, tallied: Tallied): Promise<RefusedTall
   if (rows[0] === undefined) return NO_TALLY;
   const { others, ...tally } = rows[0];
   const ofReceivers = await receiverTallies(db, others, async (domains) => acceptedAt(db, tallied, domains));
-  const found = { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
+  const all = { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
+  const found = reportedSince > since ? complaintsOf(all) : all;
   return mayBeOne(found, sequenceHealth) ? weighed(db, found, tallied) : found;
 }
 
@@ -104,14 +107,14 @@ async function weighed(
   { funnelKey, since, reportedSince }: Tallied,
 ): Promise<RefusedTally> {
   const said: (SaidOf & { refused: number })[] = await db.query(
-    `select ${domainSql('lower(m.address)')} as domain, split_part(m.lane_key, '|', 2) as provider, b.verdict as kind,
-       count(distinct b.message_id)::int as count,
+    `select ${domainSql('lower(m.address)')} as domain, case when p.provider <> 'other' then lower(m.address) end as address,
+       p.provider, b.verdict as kind, count(distinct b.message_id)::int as count,
        (count(distinct b.message_id) filter (where b.source = 'smtp_reply'))::int as refused
-     from bounce b join message m on m.id = b.message_id
+     from bounce b join message m on m.id = b.message_id cross join lateral (select split_part(m.lane_key, '|', 2) as provider) p
      where b.trusted and b.received_at > $3 and m.kind = 'sequence' and m.funnel_key = $1
        and coalesce(m.accepted_at, b.received_at) > $2
        and (b.verdict in ('hard', 'sender') or b.verdict = 'complaint' and b.reason <> 'opt_out')
-     group by 1, 2, 3`,
+     group by 1, 2, 3, 4`,
     [funnelKey, since, reportedSince],
   );
   const rows: { domain: string; count: number }[] = await db.query(

@@ -2,7 +2,13 @@ import { domainSql } from '../../values/email-address.js';
 import type { EntityManager } from 'typeorm';
 import { readersOf } from './doubted-reports.js';
 import { mayBeOne, type SaidOf, withLoudest } from './organisations.js';
-import { broadcastHealth, NO_TALLY, type RefusedTally } from './sending-health.js';
+import {
+  broadcastHealth,
+  complaintsOf,
+  complaintTallies,
+  NO_TALLY,
+  type RefusedTally,
+} from './sending-health.js';
 import { type ComplainedDomain, receiverTallies } from './small-receivers.queries.js';
 import { HARD_REASONS } from '../replies/reply-reason.js';
 import { PLAINLY_US, SENDER_REFUSALS, senderRefusal } from '../replies/sender-refusal.js';
@@ -84,11 +90,11 @@ export async function tallyBroadcast(db: EntityManager, id: string, sample: numb
     [id],
   );
   if (judged === undefined) return { ...later, counted: later.tried };
-  const { tried, accepted, complaints, providers } = await tallyOf(db, { id, sample, of: 'later reports' });
+  const all = await tallyOf(db, { id, sample, of: 'later reports' });
   return {
     ...later,
-    providers: [...later.providers, ...providers, { accepted, complaints }],
-    counted: Math.max(later.tried, tried),
+    providers: [...later.providers, ...complaintTallies(all)],
+    counted: Math.max(later.tried, all.tried),
   };
 }
 
@@ -158,7 +164,8 @@ async function tallyOf(db: EntityManager, { id, sample, of }: Tallied): Promise<
     acceptedAt(db, { id, sample, of, domains }),
   );
   const doubted = readersOf(doubtedAddresses);
-  const found = { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
+  const all = { ...tally, doubted, providers: [...tally.providers, ...ofReceivers] };
+  const found = of === 'later reports' ? complaintsOf(all) : all;
   return mayBeOne(found, broadcastHealth) ? weighed(db, found, { id, sample, of }) : found;
 }
 

@@ -1,4 +1,5 @@
 import { getDomain } from 'tldts';
+import { ERASED } from '../../subscribers/erased.js';
 import { domainOf } from '../../values/email-address.js';
 import { mailboxOf } from '../../values/mailbox.js';
 import { RECIPIENT_GROUPS, recipientGroup } from '../message/recipient-group.js';
@@ -33,6 +34,8 @@ export function loudest(
 ): OfOne | undefined {
   const found = new Map<string, { count: number; domains: Set<string> }>();
   for (const { domain, address, count } of said) {
+    // Nobody knows any more where they read, and all who were erased would be one.
+    if (domain === ERASED) continue;
     const organisation = organisationOf(domain);
     const name = organisation ?? (address ? mailboxOf(address) : null);
     if (name === null) continue;

@@ -48,6 +48,21 @@ export const NO_TALLY: RefusedTally = {
   ...{ plainlyUs: 0, senderDomains: 0, doubted: 0, providers: [] },
 };
 
+/** What of later reports about mails of before is judged anew: the owner has judged the rest. */
+export function complaintsOf({ accepted, tried, complaints, providers }: RefusedTally): RefusedTally {
+  return { ...NO_TALLY, accepted, tried, complaints, providers };
+}
+
+/** All that is judged of the complaints of a tally, beside those of another. */
+export function complaintTallies({
+  accepted,
+  complaints,
+  providers,
+  loudest,
+}: RefusedTally): RefusedTally['providers'] {
+  return [{ accepted, complaints, ofOne: loudest?.complaint }, ...providers];
+}
+
 export interface HealthVerdict {
   action: 'none' | 'warn' | 'pause';
   /** For people; null when all is well. */
