@@ -1,4 +1,5 @@
 import type { Verdict } from '../experiments/decide.js';
+import { type Complainer, complaintsOfOne } from '../experiments/complainers.js';
 import { breaches, type Breach } from '../experiments/guard-rails.js';
 import { harmsOf, judge, resultsOf, type Evidence, type Results } from '../experiments/results.js';
 import { plannedShares } from '../experiments/test-plan.js';
@@ -32,6 +33,8 @@ export interface ArmFigures {
   /** Readers who have left the list since their mail. */
   unsubscribes: number;
   complaints: number;
+  /** Who complained. */
+  complainers?: Omit<Complainer, 'arm'>[];
 }
 
 /** An arm that broke a guard rail: nobody gets its mail from then on. */
@@ -78,8 +81,9 @@ export function evidenceOf({ split, figures, stopped }: Standing, isOver: boolea
       const outcomes = brought.filter(({ count }) => count > 0);
       return { arm: armKey(arm), period: 0, people, reached, outcomes };
     }),
-    people: figures.map(({ arm, sent, unsubscribes, complaints }) => ({
+    people: figures.map(({ arm, sent, unsubscribes, complaints, complainers = [] }) => ({
       ...{ arm: armKey(arm), people: sent, reached: sent, unsubscribes, complaints },
+      ofOne: complaintsOfOne(complainers, sent),
     })),
     stopped: new Set(stopped.map(({ arm }) => arm)),
   };

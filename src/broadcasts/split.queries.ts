@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { OVERDUE } from '../delivery/message/overdue.js';
 import { BROADCAST_PAUSED } from '../delivery/message/state-reasons.js';
+import { domainSql } from '../values/email-address.js';
 import { HELD_OUT } from '../segments/held-out.js';
 import type { GroupFigures } from './holdout.js';
 import { allMarks, isTimed, type Split } from './split.js';
@@ -85,7 +86,7 @@ export class SplitQueries {
     const { revenueCap: cap, waitMinutes } = split;
     return this.dataSource.query(
       `with drawn as (
-         select m.id, m.arm, m.subscriber_id, coalesce(m.accepted_at, m.data_at) as taken_at,
+         select m.id, m.arm, m.subscriber_id, lower(m.address) as address, coalesce(m.accepted_at, m.data_at) as taken_at,
            least($2, coalesce(m.accepted_at, m.data_at) + $5::int * interval '1 minute') as until,
            m.state in ('accepted', 'unknown') as sent,
            m.state not in ('accepted', 'unknown') and exists (select 1 from subscriber s
@@ -102,8 +103,14 @@ export class SplitQueries {
              and c.at >= r.taken_at and c.at <= $2)
          group by r.arm),
        angry as (
-         select r.arm, count(distinct r.id) as n from bounce b join reader r on r.id = b.message_id
-         where b.broadcast_id = $1 and b.verdict = 'complaint' and b.trusted and b.received_at <= $2 group by r.arm),
+         select distinct r.arm, r.id, r.address, ${domainSql('r.address')} as domain from bounce b join reader r on r.id = b.message_id
+         where b.broadcast_id = $1 and b.verdict = 'complaint' and b.trusted and b.received_at <= $2),
+       near as (
+         select r.arm, d.domain, count(*) as n from reader r cross join lateral (select ${domainSql('r.address')} as domain) d
+         where exists (select from angry) and d.domain in (select domain from angry) group by 1, 2),
+       complained as (
+         select arm, count(*) as n, json_agg(json_build_object('address', a.address, 'domain', domain, 'people', n.n)) as whose
+         from angry a join near n using (arm, domain) group by arm),
        buyer as (
          select r.arm, r.id, sum(c.amount_minor - coalesce(o.refunded_minor, 0)) as amount from reader r join conversion c on c.subscriber_id = r.subscriber_id
            left join orders o on o.id = c.order_id
@@ -116,9 +123,10 @@ export class SplitQueries {
        select d.arm, count(*)::int as people, count(*) filter (where not d.lost)::int as reached,
          count(*) filter (where d.sent)::int as sent, coalesce(max(k.n), 0)::int as clickers,
          coalesce(max(p.revenue), 0) as "revenueMinor", coalesce((array_agg(p.capped))[1], '[]') as capped,
-         coalesce(max(g.n), 0)::int as unsubscribes, coalesce(max(a.n), 0)::int as complaints
+         coalesce(max(g.n), 0)::int as unsubscribes, coalesce(max(a.n), 0)::int as complaints,
+         coalesce((array_agg(a.whose))[1], '[]') as complainers
        from drawn d left join clicker k on k.arm = d.arm left join paid p on p.arm = d.arm left join gone g on g.arm = d.arm
-         left join angry a on a.arm = d.arm group by d.arm order by d.arm`,
+         left join complained a on a.arm = d.arm group by d.arm order by d.arm`,
       [broadcastId, until, cap?.currency ?? null, cap?.amountMinor ?? 0, isTimed(split) ? waitMinutes : null],
     );
   }

@@ -17,11 +17,19 @@ export function breaches({ guardRails }: Pick<TestPlan, 'guardRails'>, harms: re
   return harms.flatMap((harm) => {
     for (const rail of ['complaints', 'unsubscribes'] as const) {
       const limit = guardRails[rail];
-      if (limit === null || !exceeds(harm.people, harm[rail], limit)) continue;
+      if (limit === null || !exceeds(harm.people, weighed(harm, rail), limit)) continue;
       return [{ arm: harm.arm, rail, rate: harm[rail] / harm.people, limit }];
     }
     return [];
   });
+}
+
+/**
+ * Whoever has a domain has any number of mailboxes, may join with all of them, and signs their complaints: half of what
+ * stops an arm has to come from others, as with a broadcast.
+ */
+function weighed({ complaints, ofOne = 0, unsubscribes }: Harm, rail: Breach['rail']): number {
+  return rail === 'complaints' ? Math.min(complaints, 2 * (complaints - ofOne)) : unsubscribes;
 }
 
 /** For the owner, after the name of the arm. */

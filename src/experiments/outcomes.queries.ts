@@ -1,6 +1,9 @@
 import type { EntityManager } from 'typeorm';
+import { domainSql } from '../values/email-address.js';
+import { type Complainer, complaintsOfOne } from './complainers.js';
 import type { ExperimentTerms } from './experiment-terms.js';
-import type { ArmRow, OutcomeRow } from './results.js';
+import { breaches } from './guard-rails.js';
+import { type ArmRow, harmsOf, type OutcomeRow } from './results.js';
 
 /** Conditions on a mail `m`, with what they join it with. */
 const SENT = { where: `m.state in ('accepted', 'unknown')` };
@@ -69,12 +72,15 @@ const PAID = `least($4::bigint, (select coalesce(sum(c.amount_minor - coalesce(o
   where c.subscriber_id = a.subscriber_id and c.kind = 'order' and c.funnel_key = x.funnel_key and c.currency = $5
     and c.at >= a.assigned_at and c.at <= a.assigned_at + $3 * interval '1 second' and coalesce(o.status, 'paid') = 'paid'))::int`;
 
-/** Called by experiments.decide and by its pages. Served as above, by `consent_event_subscriber` and `bounce_message`. */
+/**
+ * Called by experiments.decide and by its pages. Served as above, by `consent_event_subscriber` and `bounce_message`. Whose the
+ * complaints are is asked where an arm would be stopped for them.
+ */
 export async function countPeople(
   manager: EntityManager,
   { id, terms }: { id: string; terms: ExperimentTerms },
 ): Promise<ArmRow[]> {
-  return manager.query(
+  const people: ArmRow[] = await manager.query(
     `select a.arm, count(*)::int as people,
        count(*) filter (where ${anyMail(terms, SENT)})::int as reached,
        count(*) filter (where exists (select 1 from consent_event c where c.subscriber_id = a.subscriber_id
@@ -84,5 +90,27 @@ export async function countPeople(
      from experiment_assignment a join experiment x on x.id = a.experiment_id
      where a.experiment_id = $1 and not a.carried group by 1 order by 1`,
     [id, terms.withinSeconds],
+  );
+  if (!breaches(terms, harmsOf({ terms, people })).some(({ rail }) => rail === 'complaints')) return people;
+  const complainers = await complainersOf(manager, { id, terms });
+  return people.map((row) => {
+    const own = complainers.filter(({ arm }) => arm === row.arm);
+    return { ...row, ofOne: complaintsOfOne(own, row.people) };
+  });
+}
+
+/** Reads all people of the test once. Served as `countPeople`, and by the key of `subscriber`. */
+async function complainersOf(
+  manager: EntityManager,
+  { id, terms }: { id: string; terms: ExperimentTerms },
+): Promise<Complainer[]> {
+  return manager.query(
+    `with person as materialized (
+       select a.arm, s.email_key as address, ${domainSql('s.email_key')} as domain, ${anyMail(terms, COMPLAINED)} as complained
+       from experiment_assignment a join experiment x on x.id = a.experiment_id join subscriber s on s.id = a.subscriber_id
+       where a.experiment_id = $1 and not a.carried)
+     select arm, address, domain, (select count(*)::int from person o where o.arm = p.arm and o.domain = p.domain) as people
+     from person p where complained`,
+    [id],
   );
 }

@@ -23,6 +23,8 @@ export interface ArmRow {
   reached: number;
   unsubscribes: number;
   complaints: number;
+  /** As a `Harm` has it. */
+  ofOne?: number;
 }
 
 export interface Evidence {
@@ -169,7 +171,7 @@ function withoutStopped(stopped: ReadonlySet<number>, shares: Shares): Shares {
   return left === 0 ? kept : kept.map((share) => share / left);
 }
 
-export function harmsOf({ terms, people }: Evidence): Harm[] {
+export function harmsOf({ terms, people }: Pick<Evidence, 'terms' | 'people'>): Harm[] {
   return people.flatMap((row) => {
     const arm = terms.arms.findIndex(({ key }) => key === row.arm);
     return arm < 0 ? [] : [{ ...row, arm }];

@@ -44,6 +44,8 @@ export interface Harm {
   people: number;
   unsubscribes: number;
   complaints: number;
+  /** Those of them that are of a single organisation, or mailbox, and may be one person's. */
+  ofOne?: number;
 }
 
 export function plannedShares({ arms }: Pick<TestPlan, 'arms'>): number[] {
