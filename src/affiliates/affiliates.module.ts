@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
+import { ImportsModule } from '../imports/imports.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { TrackingModule } from '../tracking/tracking.module.js';
 import { AffiliateLinkController } from './affiliate-link.controller.js';
@@ -21,7 +22,7 @@ import { ReferralsService } from './referrals.service.js';
  * `affiliate` and the tables named after it, `referral` and its two waiting rooms, `commission`, `clawback` and `payout`.
  */
 @Module({
-  imports: [DeliveryModule, SequencesModule, TrackingModule],
+  imports: [DeliveryModule, ImportsModule, SequencesModule, TrackingModule],
   controllers: [
     AffiliateLinkController,
     AffiliatesController,

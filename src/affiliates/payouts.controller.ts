@@ -1,6 +1,8 @@
-import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
-import type { FastifyReply } from 'fastify';
+import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { ExportsService } from '../imports/exports.service.js';
+import { callerOf, ENVIRONMENT_KEY_ID } from '../infra/access/caller.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, type Page, pageOf, pageQuery, pageQueryBy, toPage } from '../infra/http/page.js';
 import { sendCsv } from '../infra/http/send-csv.js';
@@ -68,7 +70,10 @@ type PayoutJson = z.output<typeof payoutSchema>;
 
 @Controller('api/v1/payouts')
 export class PayoutsController {
-  constructor(private readonly payouts: PayoutsService) {}
+  constructor(
+    private readonly payouts: PayoutsService,
+    private readonly exports: ExportsService,
+  ) {}
 
   @Get()
   @ApiRoute({ summary: 'List payouts', tag: 'payouts', response: pageOf(payoutSchema) })
@@ -102,15 +107,18 @@ export class PayoutsController {
   @Get('export.csv')
   @ApiRoute({
     summary: 'Payouts as a table',
-    description: 'Spreadsheets cannot execute it.',
+    description: 'Spreadsheets cannot execute it. The owner is told who took it along.',
     tag: 'payouts',
     response: z.string(),
     produces: 'text/csv',
   })
   async csv(
     @Query({ schema: csvQuery }) query: z.output<typeof csvQuery>,
+    @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
+    const by = { apiKeyId: callerOf(request) ?? ENVIRONMENT_KEY_ID };
+    await this.exports.tell(by, 'payouts', 'Affiliates');
     await sendCsv(reply, 'payouts.csv', this.payouts.csv(query.state));
   }
 

@@ -16,6 +16,9 @@ const TOLD_DAYS = 7;
 /** Who takes subscribers along: a key of the API by its id, the signed-in owner, or whoever has a shell on the server. */
 type Exporter = { apiKeyId: string } | 'owner' | 'command line';
 
+/** As what of all people the report of an import is told. */
+export const rejectedOf = (importId: string): string => `rejected rows of import ${importId}`;
+
 /** Tables of subscribers on their way out. */
 @Injectable()
 export class ExportsService {
@@ -54,15 +57,19 @@ export class ExportsService {
    * list first. Told once for each exporter and part, and not anew each night of a
    * backup: a small part that is taken after must not cover up the whole list, nor a large part.
    */
-  async tell(by: Exporter, what: string | null): Promise<void> {
+  async tell(
+    by: Exporter,
+    what: string | null,
+    whose: 'Subscribers' | 'Affiliates' = 'Subscribers',
+  ): Promise<void> {
     const { key, who, remedy } = whoIs(by);
     const of = what === null ? '' : ` (${what})`;
-    this.#log.log(`subscribers are exported by ${who}${of}`);
+    this.#log.log(`${whose.toLowerCase()} are exported by ${who}${of}`);
     try {
       await this.alerts.raise({
         key: `${EXPORTED_ALERT}${key}${what === null ? '' : `:${what}`}`,
         severity: 'info',
-        message: `Subscribers were exported by ${who}${of}. If you do not know of it, ${remedy}: whoever did it has their addresses.`,
+        message: `${whose} were exported by ${who}${of}. If you do not know of it, ${remedy}: whoever did it has their addresses.`,
       });
     } catch (error) {
       // A disk that is full takes no alert, and then the list is what the owner wants to save.

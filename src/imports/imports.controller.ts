@@ -2,10 +2,12 @@ import { Readable } from 'node:stream';
 import { Body, Controller, Get, Param, Post, Put, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { callerOf, ENVIRONMENT_KEY_ID } from '../infra/access/caller.js';
 import { ApiRoute } from '../infra/http/api-route.js';
 import { idSchema, type Page, pageOf, pageQuery, type PageQuery, toPage } from '../infra/http/page.js';
 import { sendCsv } from '../infra/http/send-csv.js';
 import { DomainError } from '../values/domain-error.js';
+import { ExportsService, rejectedOf } from './exports.service.js';
 import { inTemporaryFile, receiveFile } from './import-files.service.js';
 import type { ImportJob } from './import-job.js';
 import { createImport, importJson, type ImportJson, importSchema } from './imports.schemas.js';
@@ -16,7 +18,10 @@ const TAG = 'imports';
 
 @Controller('api/v1/imports')
 export class ImportsController {
-  constructor(private readonly imports: ImportsService) {}
+  constructor(
+    private readonly imports: ImportsService,
+    private readonly exports: ExportsService,
+  ) {}
 
   @Get()
   @ApiRoute({ summary: 'List imports, newest first', tag: TAG, response: pageOf(importSchema) })
@@ -109,14 +114,20 @@ export class ImportsController {
   @Get(':id/rejected')
   @ApiRoute({
     summary: 'The rows that came to nothing, with line and reason',
-    description: 'As a table that spreadsheets cannot execute. Kept for 30 days.',
+    description:
+      'As a table that spreadsheets cannot execute. Kept for 30 days. The owner is told who took it along.',
     tag: TAG,
     response: z.string(),
     produces: 'text/csv',
     errors: ['IMPORT_NOT_FOUND'],
   })
-  async rejected(@Param('id', { schema: idSchema }) id: string, @Res() reply: FastifyReply): Promise<void> {
+  async rejected(
+    @Param('id', { schema: idSchema }) id: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
     const job = await this.imports.get(id);
+    await this.exports.tell({ apiKeyId: callerOf(request) ?? ENVIRONMENT_KEY_ID }, rejectedOf(id));
     await sendCsv(reply, `import-${id}-rejected.csv`, reportCsv(job.source, this.imports.report(id)));
   }
 

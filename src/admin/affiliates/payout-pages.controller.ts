@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Param, Post, Query, Res, UseGuards } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { PayoutsService } from '../../affiliates/payouts.service.js';
+import { ExportsService } from '../../imports/exports.service.js';
 import { cursorOf, toPage } from '../../infra/http/page.js';
 import { sendCsv } from '../../infra/http/send-csv.js';
 import { DomainError } from '../../values/domain-error.js';
@@ -15,7 +16,10 @@ const PAGE_ROWS = 50;
 /** Money to affiliates: what is due, a run of payouts, and which of them the owner has paid. */
 @Controller('admin/payouts')
 export class PayoutPagesController {
-  constructor(private readonly payouts: PayoutsService) {}
+  constructor(
+    private readonly payouts: PayoutsService,
+    private readonly exports: ExportsService,
+  ) {}
 
   @Get()
   async show(@Query('cursor') cursor: unknown): Promise<Answer> {
@@ -25,6 +29,7 @@ export class PayoutPagesController {
   @Get('payouts.csv')
   @UseGuards(JustSignedInGuard)
   async csv(@Res() reply: FastifyReply): Promise<void> {
+    await this.exports.tell('owner', 'payouts', 'Affiliates');
     await sendCsv(reply, 'payouts.csv', this.payouts.csv(undefined));
   }
 

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { Body, Controller, Get, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ExportsService, rejectedOf } from '../../imports/exports.service.js';
 import { inTemporaryFile, receiveFile } from '../../imports/import-files.service.js';
 import type { ImportJob } from '../../imports/import-job.js';
 import { importOptions } from '../../imports/imports.schemas.js';
@@ -30,6 +31,7 @@ export class ImportPagesController {
     private readonly imports: ImportsService,
     private readonly fields: FieldsService,
     private readonly lists: ListsService,
+    private readonly exports: ExportsService,
   ) {}
 
   @Get()
@@ -109,6 +111,7 @@ export class ImportPagesController {
   @UseGuards(JustSignedInGuard)
   async rejected(@Param('id') id: string, @Res() reply: FastifyReply): Promise<void> {
     const { source } = await this.imports.get(checkedId(id, 'import'));
+    await this.exports.tell('owner', rejectedOf(id));
     await sendCsv(reply, `import-${id}-rejected.csv`, reportCsv(source, this.imports.report(id)));
   }
 

@@ -57,6 +57,25 @@ it('goes on saying which part was taken when another is taken after: the last on
   expect(await told()).toEqual(expect.arrayContaining([expect.stringContaining('(segment only)')]));
 });
 
+it('tells who took the affiliates along with their payouts, or the rows that an import refused: both are names and addresses', async () => {
+  const { body } = await t.http
+    .post('/api/v1/imports')
+    .set('Authorization', `Bearer ${API_KEY}`)
+    .send({ fileName: 'people.csv', csv: 'email\nnobody\n' })
+    .expect(201);
+  await t.app.get(JobRunner).run('imports.run');
+  expect((await api(`imports/${body.id}/rejected`).expect(200)).text).toContain('nobody');
+  await api('payouts/export.csv').expect(200);
+  expect(await told()).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(
+        /^Subscribers were exported by the API key of the environment \(rejected rows of import \d+\)/,
+      ),
+      expect.stringMatching(/^Affiliates were exported by the API key of the environment \(payouts\)/),
+    ]),
+  );
+});
+
 it('the list can be taken along from a server whose disk is full, when it is needed most: the word to the owner broke it off', async () => {
   await t.dataSource.query(
     `create function full_disk() returns trigger language plpgsql as
