@@ -81,10 +81,14 @@ async function installation(context: CommandContext): Promise<Check[]> {
     ),
     ...relayChecks(config),
     check('ledger', async () => {
-      const state = await app.get(GenerationGuard, { strict: false }).state();
+      const guard = app.get(GenerationGuard, { strict: false });
+      const state = await guard.state();
       if (!state.ok)
         throw new Error(`nothing is sent: ${state.reason}; see wellspring ledger confirm --help`);
-      return 'mails may go out';
+      const until = await guard.waitsForMailbox();
+      return until === null
+        ? 'mails may go out'
+        : `no mail goes before the bounce mailbox has been read, or ${until.toISOString()}: who left by mail while the ledger was not confirmed is in it`;
     }),
     ...keptChecks(context),
     check('bounces', async () => app.get(IntakeWatch, { strict: false }).inWords()),

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ImapFlow } from 'imapflow';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { doctor } from '../../../../src/commands/doctor.probe.js';
 import { GenerationGuard } from '../../../../src/delivery/generation/generation-guard.service.js';
+import { CONFIG, type Config } from '../../../../src/infra/config.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { API_KEY } from '../../../support/app.js';
 import { hasDovecot, openDovecot, type Dovecot } from '../../../support/dovecot.js';
@@ -41,6 +43,15 @@ describe.skipIf(!hasDovecot())('after the owner has confirmed a restored backup'
   const arrived = (): string[] => relay.mails.flatMap(({ to }) => to);
   const moves = (ms: number): void => t.clock.set(new Date(t.clock.now().getTime() + ms));
 
+  /** It said that mails may go, while all waited. */
+  const ledgerOfDoctor = async (): Promise<string> => {
+    const { app, dataSource } = t.test;
+    const config: Config = app.get(CONFIG, { strict: false });
+    const context = { app, config, dataSource, migrated: [], close: async () => undefined };
+    const found = (await doctor(context, { domains: [] })).find(({ name }) => name === 'ledger');
+    return `${found?.level} ${found?.detail}`;
+  };
+
   it('mails go once the bounce mailbox is read, also where the clock was ahead then: all waited until it had come there, and nothing said so', async () => {
     await isDue('late@example.com');
     await guard().maySend();
@@ -56,7 +67,12 @@ describe.skipIf(!hasDovecot())('after the owner has confirmed a restored backup'
       .set('Authorization', `Bearer ${API_KEY}`);
     expect(explained.body).toMatchObject({ decidedBy: 'MAILBOX_FIRST' });
 
+    expect(await ledgerOfDoctor()).toMatch(
+      /^ok no mail goes before the bounce mailbox has been read, or 20\d\d-[-\d]+T[:.\d]+Z: /,
+    );
+
     await runs('bounces.read-mailbox');
+    expect(await ledgerOfDoctor()).toBe('ok mails may go out');
     await runs('delivery.send-due');
     expect(arrived()).toEqual(['late@example.com']);
   });
