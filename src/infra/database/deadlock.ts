@@ -4,9 +4,6 @@ import { QueryFailedError } from 'typeorm';
 /** PostgreSQL, appendix A: deadlock_detected. Everything of the transaction is undone, so that it may be tried again. */
 const DEADLOCK = '40P01';
 
-/** serialization_failure: another transaction came first, where an owner's server has all of them isolated more strictly. */
-const SERIALIZATION_FAILURE = '40001';
-
 /** lock_not_available: `lock_timeout` was over. */
 const LOCK_NOT_AVAILABLE = '55P03';
 
@@ -23,16 +20,13 @@ function isOf(error: unknown, code: string): boolean {
   return cause instanceof DatabaseError && cause.code === code;
 }
 
-/**
- * Runs a whole transaction, and again when two that need each other's rows were told apart by undoing this one, as PostgreSQL asks of
- * both errors (its manual, 13.5).
- */
+/** Runs a whole transaction, and again when two that need each other's rows were told apart by undoing this one. */
 export async function retriedAfterDeadlock<T>(tries: number, transaction: () => Promise<T>): Promise<T> {
   for (let left = tries - 1; ; left--) {
     try {
       return await transaction();
     } catch (error) {
-      if (left === 0 || !(isDeadlock(error) || isOf(error, SERIALIZATION_FAILURE))) throw error;
+      if (left === 0 || !isDeadlock(error)) throw error;
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { commitDurably } from './durable-commits.js';
 import { compileNothing } from './jit-off.js';
+import { seeCommitted } from './read-committed.js';
 import { StallWatch } from './stall-watch.js';
 
 /**
@@ -13,5 +14,6 @@ export function ourConnection(url: string): (client: ClientBase) => unknown {
     watch.onConnect(client);
     await commitDurably(client);
     await compileNothing(client);
+    await seeCommitted(client);
   };
 }

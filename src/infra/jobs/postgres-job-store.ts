@@ -1,8 +1,7 @@
 import { PostgresBackend } from '@agendajs/postgres-backend';
 import type { JobRepository } from 'agenda';
-import { Client, Pool, type QueryResult } from 'pg';
+import { Client, Pool } from 'pg';
 import type { Logger } from 'pino';
-import { retriedAfterDeadlock } from '../database/deadlock.js';
 import { ourConnection } from '../database/our-connection.js';
 import { PromptClient } from '../database/stall-watch.js';
 import { describeError } from './job-runner.js';
@@ -12,8 +11,6 @@ import type { JobStore } from './job-store.js';
 /** Two connections: one holds the advisory lock while the back end uses the other; later both serve the ticks. */
 const POOL_SIZE = 2;
 const CONNECT_TIMEOUT_MS = 10_000;
-/** As many processes may start at once. */
-const TRIES = 10;
 
 /**
  * Agenda's table beside the application's own.
@@ -73,12 +70,12 @@ export class PostgresJobStore implements JobStore {
   }
 
   async putRow(name: string, everyMs: number): Promise<void> {
-    await this.#change(
+    await this.#pool.query(
       `DELETE FROM ${JOB_TABLE}
         WHERE name = $1 AND (repeat_interval IS DISTINCT FROM $2 OR next_run_at IS NULL OR disabled)`,
       [name, String(everyMs)],
     );
-    await this.#change(
+    await this.#pool.query(
       `INSERT INTO ${JOB_TABLE} (name, type, next_run_at, repeat_interval) VALUES ($1, 'single', $3, $2)
        ON CONFLICT (name) WHERE type = 'single' DO NOTHING`,
       // Agenda compares with this process's clock, so the server's would be a second one.
@@ -87,17 +84,12 @@ export class PostgresJobStore implements JobStore {
   }
 
   async forgetFuture(now: Date): Promise<number> {
-    const { rowCount } = await this.#change(
+    const { rowCount } = await this.#pool.query(
       `UPDATE ${JOB_TABLE} SET locked_at = NULL, next_run_at = $1
         WHERE locked_at > $2 OR next_run_at > $2 + repeat_interval::bigint * interval '1 millisecond'`,
       [now, new Date(now.getTime() + CLOCK_TOLERANCE_MS)],
     );
     return rowCount ?? 0;
-  }
-
-  /** Each statement is a transaction. */
-  async #change(sql: string, values: unknown[]): Promise<QueryResult> {
-    return retriedAfterDeadlock(TRIES, async () => this.#pool.query(sql, values));
   }
 
   async close(owner: string): Promise<void> {
