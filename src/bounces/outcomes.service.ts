@@ -42,7 +42,7 @@ export class OutcomesService {
     if (found.verdict === 'sender') await this.alertSender(manager, message, found);
     const isSoft = found.verdict === 'soft' && !HARD_REASONS.includes(found.reason);
     if (broadcastId !== null && found.verdict !== 'ignore' && !isSoft) {
-      await this.guard.check(manager, broadcastId);
+      await this.guard.reported(manager, broadcastId);
     }
   }
 
@@ -59,7 +59,7 @@ export class OutcomesService {
     )
       await this.leaving.leaveByMail(manager, message, 'report');
     if (verdict === 'sender' && message.broadcastId !== null)
-      await this.guard.check(manager, message.broadcastId);
+      await this.guard.reported(manager, message.broadcastId);
   }
 
   private async giveUp(

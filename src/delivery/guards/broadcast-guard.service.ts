@@ -35,6 +35,7 @@ export class BroadcastGuard {
   /** Refusals per broadcast since the last look of this process. */
   readonly #refused = new Map<string, number>();
   readonly #stopped = new Map<string, number>();
+  readonly #looksAt = new Set<string>();
   readonly #restsUntilMs = new Map<string, number>();
 
   constructor(
@@ -51,22 +52,39 @@ export class BroadcastGuard {
   async refused(id: string, { blamesSender = false } = {}): Promise<void> {
     const count = blamesSender ? LOOK_EVERY : (this.#refused.get(id) ?? 0) + 1;
     this.#refused.set(id, count);
-    const startedMs = performance.now();
-    if (count < LOOK_EVERY || startedMs < (this.#restsUntilMs.get(id) ?? 0)) return;
-    this.#refused.set(id, 0);
     // One look at a time, however many lanes have theirs refused at this moment.
-    this.#restsUntilMs.set(id, Number.POSITIVE_INFINITY);
+    if (count < LOOK_EVERY || this.#looksAt.has(id) || this.rests(id)) return;
+    this.#refused.set(id, 0);
+    this.#looksAt.add(id);
     try {
-      await this.check(this.dataSource.manager, id);
+      await this.reported(this.dataSource.manager, id);
     } catch (error) {
       this.#logger.warn(
         `broadcast ${id} could not be looked at: ${error instanceof Error ? error.message : ''}`,
       );
     } finally {
+      this.#looksAt.delete(id);
+    }
+  }
+
+  /**
+   * For what has come back of a mail, in the transaction that writes it down. What comes while this process rests behind a
+   * long look is looked at with the next, or by the watch over all that was reported.
+   */
+  async reported(manager: EntityManager, id: string): Promise<void> {
+    if (this.rests(id)) return;
+    const startedMs = performance.now();
+    try {
+      await this.check(manager, id);
+    } finally {
       const endedMs = performance.now();
       const tookMs = endedMs - startedMs;
-      this.#restsUntilMs.set(id, tookMs < LONG_LOOK_MS ? 0 : endedMs + REST_PER_LOOK * tookMs);
+      if (tookMs >= LONG_LOOK_MS) this.#restsUntilMs.set(id, endedMs + REST_PER_LOOK * tookMs);
     }
+  }
+
+  private rests(id: string): boolean {
+    return performance.now() < (this.#restsUntilMs.get(id) ?? 0);
   }
 
   /**
