@@ -79,7 +79,7 @@ export class BroadcastPreviews {
       false,
     );
     const { subject, html, text } = mail;
-    return { subject, html, text, reader: reader?.email ?? null };
+    return { subject, html, text, reader: reader?.email ?? null, readerId: reader?.id ?? null };
   }
 
   /**
@@ -96,7 +96,8 @@ export class BroadcastPreviews {
     if (!allowed.includes(arm))
       throw new DomainError('ARM_NOT_FOUND', `This broadcast has no arm "${arm}"`, { field: 'arm', allowed });
     const mail = await this.preview(broadcast, allowed.indexOf(arm));
-    return this.tests.send(mail, { to, sender: broadcast.sender, funnelKey: topicOf(broadcast) });
+    const { sender } = broadcast;
+    return this.tests.send(mail, { to, sender, funnelKey: topicOf(broadcast), readerId: mail.readerId });
   }
 
   /** Whether its mail says something else by now than its readers get: it was mended, and not taken over. */

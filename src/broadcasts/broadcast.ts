@@ -185,6 +185,7 @@ export interface BroadcastPreview {
   text: string;
   /** Whose mail is shown; null: nobody of the audience, which is empty. */
   reader: string | null;
+  readerId: string | null;
 }
 
 /** What is other when a broadcast is sent once more, and who is passed by. */

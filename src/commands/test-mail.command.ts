@@ -36,7 +36,12 @@ export function addTestMailCommand(program: Command, { within, print }: CommandT
             ...which,
             subscriberId,
           });
-          return testMails.send(shown, { to: address, sender, funnelKey: which.funnel });
+          return testMails.send(shown, {
+            to: address,
+            sender,
+            funnelKey: which.funnel,
+            readerId: subscriberId,
+          });
         };
         const sent = await send();
         print(json, sent, () => `“${sent.subject}” goes to ${sent.to}: mail ${sent.messageId}.`);

@@ -168,6 +168,11 @@ export class MessagesQueries {
     await manager.query('select 1 from enrollment where subscriber_id = $1 for update', [subscriberId]);
     await manager.query('select pg_advisory_xact_lock($1)', [LOCKS.planning]);
     await forgetWhere(manager, { condition: 'm.subscriber_id = $1', value: subscriberId });
+    // Tests that say what they get. Served by `message_api_data`.
+    await forgetWhere(manager, {
+      condition: `m.kind = 'api' and m.data <> '{}' and m.data #>> '{test,of}' = $1`,
+      value: subscriberId,
+    });
   }
 
   /** Mails that programs have sent to the address while nobody had signed up with it. Served by `message_api_reader`. */

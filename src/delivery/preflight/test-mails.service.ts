@@ -30,8 +30,9 @@ export interface TestMail {
 
 /**
  * Sends a preview to the owner, through ledger, signature and relay like others, so that it can be seen in a mail program.
- * It is a transactional notice to nobody: nothing in it is counted, its links of a reader work for nobody, and a suppressed
- * address gets none.
+ * It is a transactional mail to nobody: nothing in it is counted, its links of a reader work for nobody, and a suppressed
+ * address gets none. What it says of the reader whose it is stays no longer than the data of other mails that were asked for
+ * one by one, and goes with the reader.
  */
 @Injectable()
 export class TestMails {
@@ -50,7 +51,13 @@ export class TestMails {
       to,
       sender,
       funnelKey = '',
-    }: { to: Extract<EmailAddressParse, { ok: true }>; sender: Sender; funnelKey?: string | undefined },
+      readerId = null,
+    }: {
+      to: Extract<EmailAddressParse, { ok: true }>;
+      sender: Sender;
+      funnelKey?: string | undefined;
+      readerId?: string | null | undefined;
+    },
   ): Promise<TestMail> {
     if (sender.email === NO_SENDER.email)
       throw new DomainError(
@@ -62,11 +69,11 @@ export class TestMails {
         {
           dedupeKey: `test:${randomUUID()}`,
           class: 'transactional',
-          kind: 'notice',
+          kind: 'api',
           subscriberId: null,
           funnelKey,
           templateId: await this.templates.store(manager, KEY, AS_MADE),
-          data: { test: { subject, html, text } },
+          data: { test: { subject, html, text, of: readerId } },
           sender,
           address: to.address,
           addressHash: addressHash(this.config.secretKey, to.key),

@@ -53,6 +53,6 @@ export class MailPreviewsController {
   async test(@Body({ schema: testRequest }) body: z.output<typeof testRequest>): Promise<unknown> {
     const { to, ...wanted } = body;
     const { sender, ...mail } = await this.previews.preview(wanted);
-    return this.tests.send(mail, { to, sender, funnelKey: wanted.funnel });
+    return this.tests.send(mail, { to, sender, funnelKey: wanted.funnel, readerId: wanted.subscriberId });
   }
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
 import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 
@@ -85,5 +86,30 @@ describe('a mail could be looked at in no mail program before its readers had it
     }).expect(201);
     await t.runDue();
     expect(await t.mailsTo('dead@example.com')).toEqual([]);
+  });
+
+  it('and what it says of its reader goes with them, or after a month: it stayed for good', async () => {
+    const read = async (email: string): Promise<string> => {
+      const { body } = await api('subscribers', { email, name: 'Edith Clarke' }).expect(201);
+      await api('templates/test', { template: 'emails/story', subscriberId: body.id, to: OWN }).expect(201);
+      await t.runDue();
+      expect(await kept()).toBe(true);
+      return body.id;
+    };
+    const kept = async (): Promise<boolean> => {
+      const rows: unknown[] = await t.dataSource.query(
+        `select 1 from message where data::text like '%Edith%'`,
+      );
+      return rows.length > 0;
+    };
+    await t.http
+      .delete(`/api/v1/subscribers/${await read('edith@example.com')}`)
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .expect(204);
+    expect(await kept()).toBe(false);
+    await read('clarke@example.com');
+    await t.dataSource.query(`update message set settled_at = settled_at - interval '31 days'`);
+    await t.app.get(JobRunner).run('delivery.forget-data');
+    expect(await kept()).toBe(false);
   });
 });
