@@ -63,7 +63,7 @@ export class SubscribersService {
       `with old as materialized (select id, fields, time_zone from subscriber where email_key = $2),
        saved as (
          insert into subscriber (email, email_key, name, status, time_zone, locale, fields, created_at, updated_at)
-         values ($1, $2, $3, 'pending', $4, $5, $6, $7, $7)
+         values ($1, $2, $3, 'pending', $4, $5, jsonb_strip_nulls($6::jsonb), $7, $7)
          on conflict (email_key) do update set
            name = coalesce(subscriber.name, excluded.name), time_zone = coalesce(subscriber.time_zone, excluded.time_zone),
            locale = coalesce(subscriber.locale, excluded.locale), fields = excluded.fields || subscriber.fields

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FieldsInUse1766230000000 } from '../../../src/infra/database/migrations/1766230000000-fields-in-use.js';
+import { FieldsWithNulls1766310000000 } from '../../../src/infra/database/migrations/1766310000000-fields-with-nulls.js';
 import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
 import { defineOwnFields } from '../../support/own-fields.js';
 
@@ -119,5 +120,30 @@ describe('a field that nobody has defined', () => {
       'visits number',
     ]);
     await post('subscribers', { email: 'c@example.com', fields: { visits: 1 } }).expect(201);
+  });
+
+  it('is a number where others have none: it was defined as a text, and the next number was refused', async () => {
+    await t.dataSource.query(
+      `insert into subscriber (email, email_key, status, fields, created_at, updated_at) values
+         ('d@example.com', 'd@example.com', 'active', '{"points": 3, "isPro": null, "zip": "1", "empty": null}', now(), now()),
+         ('e@example.com', 'e@example.com', 'active', '{"points": null, "isPro": true, "zip": null}', now(), now())`,
+    );
+    const runner = t.dataSource.createQueryRunner();
+    await new FieldsInUse1766230000000().up(runner);
+    await new FieldsWithNulls1766310000000().up(runner);
+    await runner.release();
+    await post('subscribers', {
+      email: 'f@example.com',
+      fields: { points: 1, isPro: false, zip: '2' },
+    }).expect(201);
+    const { body } = await post('subscribers', {
+      email: 'g@example.com',
+      fields: { points: null, unknown: null },
+    }).expect(201);
+    expect(body.fields).toEqual({});
+    const nulls: unknown[] = await t.dataSource.query(
+      `select 1 from subscriber s cross join jsonb_each(s.fields) v where jsonb_typeof(v.value) = 'null'`,
+    );
+    expect(nulls).toEqual([]);
   });
 });
