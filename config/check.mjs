@@ -1,7 +1,10 @@
 /**
  * Types, lint, format and architecture at the same time; one after the other they take nearly twice as long on two cores.
- * Each says what it found when it is through; the exit code is 1 when any of them found something. Types and format keep
- * in `node_modules/.cache` what they saw, and look only at what has changed since.
+ * Each says what it found when it is through; the exit code is 1 when any of them found something. Format keeps in
+ * `node_modules/.cache` what it saw, and looks only at what has changed since.
+ *
+ * oxlint works out all types for its rules, and says what is wrong with them as well: thirty seeded errors were the same thirty with
+ * `tsc --noEmit`, which took 33 s of processor time more, where this takes 5.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,8 +13,7 @@ import { join } from 'node:path';
 const ROOT = join(import.meta.dirname, '..');
 const CACHE = 'node_modules/.cache/check';
 const CHECKS = {
-  types: `tsc --noEmit --incremental --tsBuildInfoFile ${CACHE}/types.tsbuildinfo`,
-  lint: 'oxlint --quiet --config config/oxlint.json --type-aware src test config',
+  'types and lint': 'oxlint --quiet --config config/oxlint.json --type-aware --type-check src test config',
   format: `prettier --check --log-level warn --cache --cache-strategy content --cache-location ${CACHE}/format .`,
   architecture: 'depcruise --config config/dependency-cruiser.cjs src',
 };
