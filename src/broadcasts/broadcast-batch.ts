@@ -8,16 +8,17 @@ import { armOfWords, drawing, endOf, hasHours, isTimed, type Drawn } from './spl
 import type { SplitDecision } from './split-results.js';
 import { DAY_MS, MINUTE_MS } from '../values/time-units.js';
 import { opensAt, WHOLE_WEEK, type OpenHours } from '../values/week-hours.js';
+import { instantOfLocalMs } from '../values/zoned-time.js';
 import { keptHours } from './kept-hours.js';
 import {
   AT_ONCE,
   clockOf,
   dueAfterPause,
+  localMs,
   mailTime,
   SOON_BEHIND_MS,
   spreadOffsetMs,
   timingAt,
-  type LocalHour,
   type MailTime,
 } from './timing.js';
 
@@ -136,7 +137,7 @@ function byClock(
     const mail = given.shared[place];
     const { zone: timeZone } = clockOf(local, timeZones[nth] ?? null);
     const spans =
-      kept === null || isWantedAtNight(local, { spans: kept, timeZone }, timeOf(nth)) ? WHOLE_WEEK : kept;
+      kept === null || isWantedAtNight(broadcast, { spans: kept, timeZone }, timeOf(nth)) ? WHOLE_WEEK : kept;
     const name = `${place} ${timeZone} ${spans === kept}`;
     const before = known.get(name);
     if (before !== undefined || mail === undefined) return before ?? -1;
@@ -147,12 +148,16 @@ function byClock(
   return { shared, places };
 }
 
+/** Not what is past its hour because nothing ran when it was to begin. */
 function isWantedAtNight(
-  { ifPassed }: LocalHour,
+  broadcast: Broadcast,
   hours: OpenHours,
   time: Pick<MailTime, 'passed' | 'dueAt'> | undefined,
 ): boolean {
-  return ifPassed === 'send' && time?.passed === true && opensAt(hours, time.dueAt) !== null;
+  const local = broadcast.timing?.local ?? null;
+  if (local?.ifPassed !== 'send' || time?.passed !== true) return false;
+  const isByWish = instantOfLocalMs(localMs(local.atLocal), hours.timeZone) < beginOf(broadcast).getTime();
+  return isByWish && opensAt(hours, time.dueAt) !== null;
 }
 
 function sharedOf(broadcast: Broadcast): SharedMail[] {

@@ -117,4 +117,19 @@ describe('mails of a broadcast whose hours are over', () => {
       expect(desk.taken()).toHaveLength(61);
     },
   );
+
+  it('went at 02:00 in the night where nothing ran in the evening, and those past the hour get it at once: it goes in the morning', async () => {
+    await desk.people(2);
+    const { id } = await desk.broadcasts.create(desk.draft());
+    const local = { atLocal: '2026-03-03T20:00', timezone: 'Europe/Berlin', fallbackZone: 'UTC' };
+    await desk.broadcasts.start(id, null, { local: { ...local, ifPassed: 'send' }, spreadMinutes: 0 });
+    const at = async (time: string): Promise<string[]> => {
+      await plannedAt(time);
+      await desk.t.sendDue();
+      return desk.taken();
+    };
+    expect(await at('04T01:00:00')).toEqual([]);
+    expect(await at('04T06:59:00')).toEqual([]);
+    expect(await at('04T07:00:00')).toHaveLength(2);
+  });
 });
