@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { z } from 'zod';
 import { apiMailRequest } from '../delivery/preflight/api-mails.schemas.js';
-import { DomainError } from '../values/domain-error.js';
 import type { CommandTools } from './command-tools.js';
 
 interface Choice {
@@ -14,7 +13,7 @@ interface Choice {
 }
 
 /** As `POST /api/v1/messages`. It is planned here, and the process that sends takes it from there. */
-export function addSendMailCommand(program: Command, { within, print }: CommandTools): void {
+export function addSendMailCommand(program: Command, { within, print, wrongUse }: CommandTools): void {
   program
     .command('send-mail')
     .description('send one mail of a template to one address that waits for it, such as a receipt')
@@ -37,7 +36,9 @@ export function addSendMailCommand(program: Command, { within, print }: CommandT
           ...choice
         }: Choice & { once?: string; preview?: boolean; json?: boolean },
       ) => {
-        const wanted = await wantedMail(template, choice);
+        const asked = await read(template, choice);
+        if (!asked.success) return wrongUse(program, asked.error.issues);
+        const wanted = asked.data;
         await within(async ({ apiMails }) => {
           if (preview) {
             const shown = await apiMails.preview(wanted);
@@ -52,21 +53,17 @@ export function addSendMailCommand(program: Command, { within, print }: CommandT
     );
 }
 
-async function wantedMail(
-  template: string,
-  { data = '{}', ...choice }: Choice,
-): Promise<z.output<typeof apiMailRequest>> {
-  const parsed = apiMailRequest.safeParse({ template, ...choice, data: await jsonOf(data) });
-  if (parsed.success) return parsed.data;
-  const reasons = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  throw new DomainError('REQUEST_INVALID', reasons.join('\n'));
-}
-
-async function jsonOf(given: string): Promise<unknown> {
+/** What is no JSON is refused with its reason, as what is none of a mail. */
+async function read(template: string, { data = '{}', ...choice }: Choice): Promise<Read> {
   try {
-    return JSON.parse(given.startsWith('@') ? await readFile(given.slice(1), 'utf8') : given) as unknown;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DomainError('REQUEST_INVALID', `--data: ${reason}`, { field: 'data' }, { cause });
+    const given: unknown = JSON.parse(data.startsWith('@') ? await readFile(data.slice(1), 'utf8') : data);
+    return apiMailRequest.safeParse({ template, ...choice, data: given });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { success: false, error: { issues: [{ code: 'custom', path: ['data'], message }] } };
   }
 }
+
+type Read =
+  | { success: true; data: z.output<typeof apiMailRequest> }
+  | { success: false; error: { issues: z.core.$ZodIssue[] } };

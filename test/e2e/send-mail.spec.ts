@@ -54,8 +54,12 @@ describe('one mail that a program asks for, by the command', () => {
       error: expect.stringContaining('data.carrier'),
     });
     expect(await wellspring(...MAIL, '--data', '{')).toMatchObject({
-      code: 1,
-      error: expect.stringContaining('--data'),
+      code: 2,
+      error: expect.stringMatching(/^data: .*JSON/),
+    });
+    expect(await wellspring(...MAIL, '--data', DATA, '--reply-to', 'nobody')).toMatchObject({
+      code: 2,
+      error: expect.stringMatching(/^replyTo: /),
     });
   });
 });
