@@ -38,7 +38,6 @@ export interface SmtpReply {
 interface SmtpExtensions {
   pipelining: boolean;
   smtpUtf8: boolean;
-  eightBitMime: boolean;
   /** Octets the relay takes; null when it does not say. */
   maxSize: number | null;
 }
@@ -245,7 +244,6 @@ function extensionsOf(ehlo: string): SmtpExtensions {
   return {
     pipelining: keywords.has('PIPELINING'),
     smtpUtf8: keywords.has('SMTPUTF8'),
-    eightBitMime: keywords.has('8BITMIME'),
     maxSize: Number.isSafeInteger(size) && size > 0 ? size : null,
   };
 }

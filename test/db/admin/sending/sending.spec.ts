@@ -86,6 +86,7 @@ describe('the page Sending', () => {
       'The limit that decides: All mails',
     ])
       expect(html).toContain(text);
+    expect(html).toMatch(/the last of them goes out by <strong[^>]*>[^<]*\b2 Mar 2026\b[^<]*<\/strong>/);
     expect(html).not.toContain('<b>reason');
   });
 

@@ -15,6 +15,7 @@ import { decodeIds, verifyToken } from '../../../../src/values/signed-token.js';
 import { FixedClock } from '../../../support/clock.js';
 import { openSmtpSink, type SunkMail } from '../../../support/smtp-sink.js';
 import { BROUGHT, dataWith, FIXTURES, kindOf, TEMPLATES, WRITTEN_KEY, WRITTEN_MAIL } from '../mail-data.js';
+import { hiddenWords, previewWords } from '../hidden-words.js';
 import { BASE_URL, OPENED_AT, openPostOffice, SECRET, SENDER, type PostOffice } from '../post-office.js';
 
 const HOSTILE_NAMES = [
@@ -314,6 +315,9 @@ describe('outgoing mail', () => {
         /<(?:form|script|iframe|object|embed)\b|<link[^>]*stylesheet|@import|src="data:/i,
       );
       for (const link of linksIn(html(mail))) expect(link).toMatch(/^(?:https:\/\/|mailto:|tel:)/);
+      expect(html(mail)).not.toMatch(/(?:background|src)\s*=\s*["']?\s*data:|url\(\s*["']?\s*data:/i);
+      // Nothing is hidden but the line that lists of mails show behind the subject.
+      if (!BROUGHT.includes(mail.template)) expect(hiddenWords(html(mail))).toBe(previewWords(html(mail)));
       expect(`${html(mail)}${text(mail)}`).not.toMatch(/ws-link|\{% (?!raw)|<mj-|undefined|\[object/);
     }
   });
