@@ -49,6 +49,7 @@ import { OwnerGuard } from './access/owner.guard.js';
 import { OwnerService } from './access/owner.service.js';
 import { PayoutPagesController } from './affiliates/payout-pages.controller.js';
 import { PeoplePagesController } from './people/people-pages.controller.js';
+import { PersonAddressController } from './people/person-address.controller.js';
 import { PersonChangesService } from './people/person-changes.service.js';
 import { PersonDataController } from './people/person-data.controller.js';
 import { PersonPagesController } from './people/person-pages.controller.js';
@@ -91,6 +92,7 @@ import { WhyController } from './people/why.controller.js';
     TagPagesController,
     ListPagesController,
     PersonPagesController,
+    PersonAddressController,
     PersonDataController,
     DashboardController,
     FilePagesController,

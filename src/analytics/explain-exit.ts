@@ -9,6 +9,7 @@ import {
   ON_SUPPRESSION_LIST,
   OPTED_OUT,
   PAUSED_BY_READER,
+  READDRESSED,
 } from '../delivery/message/state-reasons.js';
 import { EXIT } from '../sequences/steps/exit-reasons.js';
 import { quoted } from './explanation.js';
@@ -77,6 +78,7 @@ const PLAIN: readonly (readonly [reason: string, ...Words])[] = [
     'LATER_STEP_WENT',
     () => 'It was late, and a later mail of the sequence had gone to the person',
   ],
+  [READDRESSED, 'READDRESSED', () => 'The person got another address, and was asked there'],
   [CONFIRMED_ALREADY, 'CONFIRMED_ALREADY', () => 'The person confirmed the address by another mail'],
 ];
 

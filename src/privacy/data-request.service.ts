@@ -1,15 +1,16 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
-import type { Sender } from '../delivery/message/message.js';
+import { DataSource } from 'typeorm';
 import { MessagesService } from '../delivery/planning/messages.service.js';
-import { TemplatesService } from '../delivery/mails/templates.service.js';
 import { AlertsService } from '../infra/alerts/alerts.service.js';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
+import { type FormerAddress, guardedAddress } from '../subscribers/address-changes.queries.js';
 import { decodeIds, encodeIds, signExpiring, verifyExpiring } from '../values/signed-token.js';
 import { DAY_MS, MINUTE_MS } from '../values/time-units.js';
+import { BACK_DAYS } from './address-links.service.js';
+import { PersonalLetters } from './personal-letters.service.js';
 
 /** `my-data` hands out the file; `erase` forgets the person. Neither link stands in for the other. */
 type DataPurpose = 'my-data' | 'erase';
@@ -29,12 +30,10 @@ const LETTERS = {
 /** Whoever holds a forwarded mail holds its preferences link, so the links to the data and to their end go by a mail to the address itself. */
 @Injectable()
 export class DataRequestService {
-  readonly #templateIds = new Map<string, string>();
-
   constructor(
     private readonly dataSource: DataSource,
     private readonly messages: MessagesService,
-    private readonly templates: TemplatesService,
+    private readonly letters: PersonalLetters,
     private readonly alerts: AlertsService,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -47,7 +46,7 @@ export class DataRequestService {
 
   /** In whose name pages without a mail of their own speak; null when nobody has written to the person. */
   async senderName(subscriberId: string): Promise<string | null> {
-    return (await sentBy(this.dataSource.manager, subscriberId))?.sender.name ?? null;
+    return this.letters.senderName(subscriberId);
   }
 
   /**
@@ -71,8 +70,9 @@ export class DataRequestService {
    * and an address that is dead, get no mail of any kind: the owner is told, who has a month to answer (GDPR art. 12 (3)).
    */
   async ask(person: Subscriber, purpose: DataPurpose): Promise<'mailed' | 'unmailable'> {
-    if ((await this.blockOf(person)) !== 'all') {
-      await this.mail(person, purpose, addressHash(this.config.secretKey, person.emailKey));
+    const address = await this.addressFor(person);
+    if ((await this.blockOf(address)) !== 'all') {
+      await this.mail(person.id, address, purpose);
       return 'mailed';
     }
     await this.alerts.raise({
@@ -82,6 +82,15 @@ export class DataRequestService {
       facts: { subscriberId: person.id, purpose },
     });
     return 'unmailable';
+  }
+
+  /**
+   * Where the link goes. Whoever holds a forwarded mail can ask for another address on the page of preferences: until the one before
+   * has had its time to say no, all that is known of the person goes there and nowhere else.
+   */
+  async addressFor(person: Pick<Subscriber, 'id' | 'email' | 'emailKey'>): Promise<FormerAddress> {
+    const since = new Date(this.clock.now().getTime() - BACK_DAYS * DAY_MS);
+    return (await guardedAddress(this.dataSource.manager, person.id, since)) ?? person;
   }
 
   /** Alerts about who is not there any more, and those whose month is over. */
@@ -105,65 +114,31 @@ export class DataRequestService {
     return rows[0]?.scope ?? null;
   }
 
-  private async mail({ id, email }: Subscriber, purpose: DataPurpose, hash: Buffer): Promise<void> {
+  private async mail(id: string, { email, emailKey }: FormerAddress, purpose: DataPurpose): Promise<void> {
     const now = this.clock.now();
     const { template, variable } = LETTERS[purpose];
-    const templateId = await this.templateId(template);
     await this.dataSource.transaction(async (manager) => {
-      const from = await sentBy(manager, id);
       const recent: { count: number }[] = await manager.query(
         `select count(*)::int as count from message
          where subscriber_id = $1 and step_key = $3 and created_at > $2::timestamptz - interval '24 hours'`,
         [id, now, purpose],
       );
-      if (from === null || (recent[0]?.count ?? 0) >= MAX_A_DAY) return;
-      await this.messages.plan(manager, [
-        {
-          dedupeKey: keyOf(purpose, id, now.getTime()),
-          class: 'transactional',
-          kind: 'notice',
-          subscriberId: id,
-          funnelKey: from.funnelKey,
-          stepKey: purpose,
-          templateId,
-          data: {
-            [variable]: `${this.config.baseUrl}/${purpose}/${this.token(purpose, id)}`,
-            minutes: DATA_LINK_MINUTES,
-          },
-          sender: from.sender,
-          address: email,
-          addressHash: hash,
-          dueAt: now,
-          expiresAt: new Date(now.getTime() + DATA_LINK_MINUTES * MINUTE_MS),
-          priority: 0,
+      if ((recent[0]?.count ?? 0) >= MAX_A_DAY) return;
+      await this.letters.plan(manager, {
+        dedupeKey: keyOf(purpose, id, now.getTime()),
+        ...{ subscriberId: id, purpose, template, address: email },
+        data: {
+          [variable]: `${this.config.baseUrl}/${purpose}/${this.token(purpose, id)}`,
+          minutes: DATA_LINK_MINUTES,
         },
-      ]);
+        addressHash: addressHash(this.config.secretKey, emailKey),
+        expiresAt: new Date(now.getTime() + DATA_LINK_MINUTES * MINUTE_MS),
+      });
     });
-  }
-
-  private async templateId(template: string): Promise<string> {
-    const id =
-      this.#templateIds.get(template) ?? (await this.templates.publish(this.dataSource.manager, template));
-    this.#templateIds.set(template, id);
-    return id;
   }
 }
 
 /** The same for all who ask within ten minutes: one mail. */
 function keyOf(purpose: DataPurpose, subscriberId: string, nowMs: number): string {
   return `${purpose}:${subscriberId}:${Math.floor(nowMs / PAUSE_MS)}`;
-}
-
-/** Who wrote to the person last, else whoever has a form here. Served by message_subscriber. */
-async function sentBy(
-  manager: EntityManager,
-  subscriberId: string,
-): Promise<{ sender: Sender; funnelKey: string } | null> {
-  const rows: { sender: Sender; funnelKey: string }[] = await manager.query(
-    `(select sender, funnel_key as "funnelKey" from message where subscriber_id = $1 and funnel_key is not null
-       order by id desc limit 1)
-     union all (select sender, funnel_key from form order by archived_at nulls first, id limit 1) limit 1`,
-    [subscriberId],
-  );
-  return rows[0] ?? null;
 }

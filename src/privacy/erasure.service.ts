@@ -10,6 +10,7 @@ import type { Unchanged } from '../infra/http/etag.js';
 import { MailboxService } from '../infra/mailbox/mailbox.service.js';
 import { OrdersService } from '../orders/orders.service.js';
 import { forgetSignals } from '../sequences/events/forget.queries.js';
+import { type FormerAddress, formerAddresses } from '../subscribers/address-changes.queries.js';
 import type { Subscriber } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { forgetSubscriber as forgetHits } from '../tracking/forget.queries.js';
@@ -46,7 +47,10 @@ export class ErasureService {
     // Before anything of them is forgotten, and once more with their row locked.
     unchanged(person);
     // Most of them: at the end of what follows all requests with a key wait for the rest.
-    const lookedAt = await this.answers.forget((answer) => namesPerson(answer, person));
+    const former = await formerAddresses(this.dataSource.manager, subscriberId);
+    const lookedAt = await this.answers.forget((answer) =>
+      namesAny(answer, [person, ...former], subscriberId),
+    );
     return retriedAfterDeadlock(TRIES, async () =>
       this.dataSource.transaction(async (manager) =>
         this.eraseIn(manager, subscriberId, { source, lookedAt, unchanged }),
@@ -67,18 +71,27 @@ export class ErasureService {
     const person = await this.subscribers.find(subscriberId, manager);
     if (person === null) return false;
     unchanged(person);
-    await this.messages.adopt(manager, { subscriberId, emailKey: person.emailKey });
+    const addresses = [person, ...(await formerAddresses(manager, subscriberId))];
+    for (const { emailKey } of addresses) await this.messages.adopt(manager, { subscriberId, emailKey });
     // Hits and bounces are found by the person's mails, so they come before the mails let go of them.
     await forgetHits(manager, subscriberId);
     await forgetBounces(manager, subscriberId);
-    await this.orders.forget(manager, { subscriberId, email: person.email });
+    for (const { email } of addresses) await this.orders.forget(manager, { subscriberId, email });
     await this.messages.forget(manager, subscriberId);
-    await this.mailbox.forget(manager, person.email);
-    await forgetImportedRows(manager, person.emailKey);
+    for (const { email, emailKey } of addresses) {
+      await this.mailbox.forget(manager, email);
+      await forgetImportedRows(manager, emailKey);
+      await forgetAffiliateOf(manager, emailKey);
+    }
     await forgetSignals(manager, subscriberId);
-    await forgetAffiliateOf(manager, person.emailKey);
     await this.subscribers.erase(manager, subscriberId, source);
-    await this.answers.forgetForGood(manager, lookedAt, (answer) => namesPerson(answer, person));
+    await this.answers.forgetForGood(manager, lookedAt, (answer) =>
+      namesAny(answer, addresses, subscriberId),
+    );
     return true;
   }
+}
+
+function namesAny(answer: unknown, addresses: readonly FormerAddress[], id: string): boolean {
+  return addresses.some(({ email, emailKey }) => namesPerson(answer, { id, email, emailKey }));
 }

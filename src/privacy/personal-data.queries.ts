@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { WORDS_OF_MAIL } from '../delivery/message/words-of-mail.js';
+import { FORMER_KEYS } from '../subscribers/address-changes.queries.js';
 import { rowsOf } from '../imports/forget.queries.js';
 
 export interface ConsentRecord {
@@ -25,12 +26,14 @@ export async function consentsOf(db: EntityManager, subscriberId: string): Promi
 }
 
 const THEIR_ORDER = `((o.subscriber_id = $1 and o.status in ('paid', 'refunded'))
-  or lower(o.email) = (select lower(email) from subscriber where id = $1))`;
+  or lower(o.email) = (select lower(email) from subscriber where id = $1) or lower(o.email) in ${FORMER_KEYS})`;
 
 /** One question for each part of the file; `$1` is the subscriber, `$2` the hash of their address. Read only, over everybody's tables. */
 const PARTS = {
   signups: `select f.slug as form, g.status, g.created_at as "createdAt", g.confirmed_at as "confirmedAt", g.answers
     from signup g join form f on f.id = g.form_id where g.subscriber_id = $1 order by g.id`,
+  addressChanges: `select email_before as "from", email as "to", source as by, asked_at as "askedAt", changed_at as at
+    from address_change where subscriber_id = $1 order by id`,
   reasonForLeaving: `select reason, comment, at from leave_reason where subscriber_id = $1`,
   sequences: `select q.title, e.status, e.exit_reason as "exitReason", e.step_key as "atStep", e.next_at as "nextAt",
       e.started_at as "startedAt", e.ended_at as "endedAt", e.data

@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { JobRegistry } from '../infra/jobs/job-registry.js';
+import { AddressRequests } from './address-requests.service.js';
 import { DataRequestService } from './data-request.service.js';
 import { PausesService } from './pauses.service.js';
 import { TopicChoicesService } from './topic-choices.service.js';
@@ -13,6 +14,7 @@ export class PrivacyJobs implements OnModuleInit {
     private readonly requests: DataRequestService,
     private readonly tracking: TrackingChoiceService,
     private readonly topics: TopicChoicesService,
+    private readonly addresses: AddressRequests,
   ) {}
 
   onModuleInit(): void {
@@ -39,6 +41,12 @@ export class PrivacyJobs implements OnModuleInit {
       everySeconds: 3_600,
       lockSeconds: 600,
       run: async () => this.requests.endAnswered(),
+    });
+    this.registry.add({
+      name: 'privacy.forget-asked-addresses',
+      everySeconds: 3_600,
+      lockSeconds: 600,
+      run: async () => this.addresses.forgetUnanswered(),
     });
   }
 }

@@ -6,14 +6,21 @@ import { SequencesModule } from '../sequences/sequences.module.js';
 import { SignupModule } from '../signup/signup.module.js';
 import { SubscribersModule } from '../subscribers/subscribers.module.js';
 import { TrackingModule } from '../tracking/tracking.module.js';
+import { AddressLinks } from './address-links.service.js';
+import { AddressRequests } from './address-requests.service.js';
+import { AskNewAddressController } from './ask-new-address.controller.js';
 import { DataRequestService } from './data-request.service.js';
 import { EraseController } from './erase.controller.js';
 import { ErasureService } from './erasure.service.js';
 import { ListChoicesService } from './list-choices.service.js';
+import { NewAddressController } from './new-address.controller.js';
 import { MyDataController } from './my-data.controller.js';
 import { PrivacyJobs } from './privacy.jobs.js';
 import { PausesService } from './pauses.service.js';
 import { PersonalDataService } from './personal-data.service.js';
+import { PersonalLetters } from './personal-letters.service.js';
+import { PreferencesAddressController } from './preferences-address.controller.js';
+import { PreferencesPage } from './preferences-page.service.js';
 import { PreferencesController } from './preferences.controller.js';
 import { PreferencesService } from './preferences.service.js';
 import { ReceiptKeyController } from './receipt-key.controller.js';
@@ -37,6 +44,9 @@ import { TrackingChoiceService } from './tracking-choice.service.js';
   ],
   controllers: [
     PreferencesController,
+    PreferencesAddressController,
+    NewAddressController,
+    AskNewAddressController,
     MyDataController,
     EraseController,
     SubscriberDataController,
@@ -47,12 +57,16 @@ import { TrackingChoiceService } from './tracking-choice.service.js';
     TopicChoicesService,
     TrackingChoiceService,
     ListChoicesService,
+    PersonalLetters,
+    AddressLinks,
+    AddressRequests,
+    PreferencesPage,
     DataRequestService,
     PersonalDataService,
     ErasureService,
     PausesService,
     PrivacyJobs,
   ],
-  exports: [PersonalDataService, ErasureService, TrackingChoiceService],
+  exports: [PersonalDataService, ErasureService, TrackingChoiceService, AddressRequests],
 })
 export class PrivacyModule {}

@@ -21,6 +21,7 @@ const personalData = z
     consents: records,
     signups: records,
     suppressions: records,
+    addressChanges: records,
     reasonForLeaving: records,
     sequences: records,
     offers: records,

@@ -97,6 +97,7 @@ import { VersionsService } from './advance/versions.service.js';
     ReactionsService,
     PeopleMovesService,
     SubscriberChangesService,
+    EventsService,
   ],
 })
 export class SequencesModule {}

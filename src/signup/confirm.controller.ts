@@ -11,6 +11,19 @@ import { KeptSignups } from './kept-signups.service.js';
 import type { Origin } from './origin.js';
 import { footerOf } from './squeeze-page.controller.js';
 
+/** Why a link confirms nothing any more. */
+const OVER = {
+  left: {
+    heading: 'This link has been used',
+    message: 'You confirmed with it, and have left since. You are welcome back by signing up again.',
+  },
+  moved: {
+    heading: 'Your address has changed',
+    message:
+      'This link went to the one before. Please press the button of the mail that came to your new address, or sign up again with it.',
+  },
+} as const;
+
 /**
  * Mail scanners open every link, so opening this one changes nothing: the button confirms. A press that the database does not take is
  * kept: the mail is open now, and hardly ever once more.
@@ -69,7 +82,7 @@ export class ConfirmController {
     const confirmed = await this.confirmation.confirm(token, origin);
     if (!confirmed) return this.missing(reply);
     const { form } = confirmed;
-    if (confirmed.kind === 'left') return this.left(reply, form);
+    if (confirmed.kind === 'left' || confirmed.kind === 'moved') return this.over(reply, confirmed);
     if (confirmed.kind === 'refused') return this.refused(reply, form);
     const { download, mailComes } = confirmed;
     const view = {
@@ -82,11 +95,13 @@ export class ConfirmController {
     sendPrivatePage(reply, 200, await this.pages.render(form.content.pages, 'pages/confirmed', view));
   }
 
-  private async left(reply: FastifyReply, form: Form): Promise<void> {
+  private async over(
+    reply: FastifyReply,
+    { kind, form }: { kind: keyof typeof OVER; form: Form },
+  ): Promise<void> {
     const view = {
-      heading: 'This link has been used',
-      message: 'You confirmed with it, and have left since. You are welcome back by signing up again.',
-      link: { url: `/p/${form.slug}`, label: 'Sign up again' },
+      ...OVER[kind],
+      action: { url: `/p/${form.slug}`, label: 'Sign up again' },
       footer: footerOf(form),
     };
     sendPrivatePage(reply, 410, await this.pages.render(undefined, 'pages/expired-link', view));

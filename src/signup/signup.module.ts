@@ -14,6 +14,7 @@ import { FormsController } from './forms.controller.js';
 import { FormsService } from './forms.service.js';
 import { FormIntake } from './form-intake.service.js';
 import { KeptSignups } from './kept-signups.service.js';
+import { NewAddressService } from './new-address.service.js';
 import { ServedForms } from './served-forms.service.js';
 import { SignupHandIn } from './signup-hand-in.service.js';
 import { SignupLimits } from './signup-limits.service.js';
@@ -21,6 +22,7 @@ import { SignupTraces } from './signup-traces.service.js';
 import { SignupService } from './signup.service.js';
 import { SqueezePageController } from './squeeze-page.controller.js';
 import { SubscriberUnsubscribeController } from './subscriber-unsubscribe.controller.js';
+import { SubscriberUpdateController } from './subscriber-update.controller.js';
 import { UnsubscribeController } from './unsubscribe.controller.js';
 import { UnsubscribeService } from './unsubscribe.service.js';
 
@@ -42,6 +44,7 @@ import { UnsubscribeService } from './unsubscribe.service.js';
     UnsubscribeController,
     FormsController,
     SubscriberUnsubscribeController,
+    SubscriberUpdateController,
   ],
   providers: [
     FormsService,
@@ -55,7 +58,8 @@ import { UnsubscribeService } from './unsubscribe.service.js';
     FormIntake,
     SignupLimits,
     UnsubscribeService,
+    NewAddressService,
   ],
-  exports: [FormsService, KeptSignups, UnsubscribeService],
+  exports: [FormsService, KeptSignups, UnsubscribeService, NewAddressService],
 })
 export class SignupModule {}

@@ -114,7 +114,7 @@ export class SignupService {
     // them back on the list.
     const isFree = !left && (await this.suppressions.of(submission.email.key, manager)).length === 0;
     if (form.optIn === 'single' && isFree && signup.status === 'pending')
-      await this.confirmation.confirmIn(manager, signup.id, origin, { isProven: false });
+      await this.confirmation.confirmIn(manager, signup.id, origin, null);
     // Also who has confirmed before: the page promises a mail, and without its press anybody could begin their letters anew.
     else await this.confirmation.ask(manager, { form, signup, person: submission, subscriberId: person.id });
   }

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AddressChanges } from './address-changes.service.js';
 import { BatchChangesQueries } from './batch-changes.queries.js';
 import { FieldsController } from './fields.controller.js';
 import { FieldsService } from './fields.service.js';
@@ -23,7 +24,7 @@ import { WaitingLeavings } from './waiting-leavings.service.js';
  * Who we may write to: status, evidence of consent, tags, suppression. Owns `subscriber`, `consent_event`, `tag`,
  * `subscriber_tag`,
  * `suppression`, `topic_opt_out`, `leave_reason`, `subscriber_field`, `list`, `list_member`, `listened_tag`, `tag_signal`,
- * `listened_field`, `field_signal`, `seen_to_forget`, `topic_to_leave`, `leavings_keeper` and `waiting_leaving`.
+ * `listened_field`, `field_signal`, `address_change`, `seen_to_forget`, `topic_to_leave`, `leavings_keeper` and `waiting_leaving`.
  */
 @Module({
   controllers: [
@@ -36,6 +37,7 @@ import { WaitingLeavings } from './waiting-leavings.service.js';
   ],
   providers: [
     SubscribersService,
+    AddressChanges,
     SuppressionsService,
     TopicsService,
     LeaveService,
@@ -51,6 +53,7 @@ import { WaitingLeavings } from './waiting-leavings.service.js';
   ],
   exports: [
     SubscribersService,
+    AddressChanges,
     SuppressionsService,
     TopicsService,
     LeaveService,

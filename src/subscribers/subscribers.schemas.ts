@@ -126,6 +126,17 @@ export const createSubscriberSchema = z.strictObject({
 });
 
 export const updateSubscriberSchema = z.strictObject({
+  email: emailSchema.optional().meta({
+    description:
+      'From now on their mails go there, those that wait as well; links of mails that have gone go on working. Somebody else’s address and one that no list mail goes to are refused. Who has left or complained stays so; who bounced is written to again. To have them confirm it first: `POST /api/v1/subscribers/{id}/ask-new-address`.',
+  }),
+  emailNote: z
+    .string()
+    .trim()
+    .min(1)
+    .max(300)
+    .optional()
+    .meta({ description: 'How they told you. Kept as evidence with the change of the address.' }),
   name: nameSchema.nullable().optional(),
   timeZone: timeZoneSchema.nullable().optional(),
   locale: localeSchema.nullable().optional(),

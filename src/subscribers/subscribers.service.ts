@@ -7,6 +7,7 @@ import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
 import { notInThePast } from '../values/past-instant.js';
 import { type EmailAddressParse, parseEmailAddress } from '../values/email-address.js';
+import { formerAddresses } from './address-changes.queries.js';
 import { fieldsDiffer, listenedOf, noteArrival, waitsByClock } from './field-signals.queries.js';
 import type {
   ConsentEvidence,
@@ -228,17 +229,14 @@ export class SubscribersService {
 
   /**
    * Forgets the person: the row goes, and with it consent, tags, sign-ups and enrollments. What stays is the address's
-   * hash, so that no import or form can write to them again. Idempotent.
+   * hash, and that of each they had before, so that no import or form can write to them again. Idempotent.
    */
   async erase(manager: EntityManager, subscriberId: string, source: string): Promise<void> {
     const subscriber = await lockSubscriber(manager, subscriberId);
     if (!subscriber) return;
-    await this.suppressions.add(manager, {
-      emailKey: subscriber.emailKey,
-      scope: 'all',
-      reason: 'erased',
-      source,
-    });
+    const former = (await formerAddresses(manager, subscriberId)).map(({ emailKey }) => emailKey);
+    for (const emailKey of [subscriber.emailKey, ...former])
+      await this.suppressions.add(manager, { emailKey, scope: 'all', reason: 'erased', source });
     // What no foreign key takes along: imports write millions of them. A signal that is being told goes by that.
     await manager.query(
       `with tags as (delete from subscriber_tag where subscriber_id = $1),

@@ -89,6 +89,19 @@ export class SuppressionsService {
     return entries.every(({ scope }) => scope === 'marketing');
   }
 
+  /**
+   * For somebody who has another address from now on: what a person or the owner said of them holds for it as well. That mails to
+   * the old one came back says nothing of the new one.
+   */
+  async carry(manager: EntityManager, keys: { from: string; to: string }): Promise<void> {
+    await manager.query(
+      `insert into suppression (email_hash, scope, reason, source, created_at)
+       select $2, scope, reason, source, created_at from suppression
+       where email_hash = $1 and reason not in ('hard_bounce', 'soft_bounce') order by id on conflict (email_hash, scope) do nothing`,
+      [this.hash(keys.from), this.hash(keys.to)],
+    );
+  }
+
   /** Every entry for the address; empty when we may write. */
   async of(emailKey: string, manager: EntityManager = this.dataSource.manager): Promise<Suppression[]> {
     return manager.query(`${SUPPRESSION} where email_hash = $1 order by id desc`, [this.hash(emailKey)]);

@@ -5,6 +5,7 @@ import { Wake } from '../infra/jobs/wake.js';
 import { EXIT_LEFT } from './leave.service.js';
 import type { Subscriber, Suppression } from './subscriber.js';
 import { lockSubscriber } from './subscribers.queries.js';
+import { SubscribersService } from './subscribers.service.js';
 import { nextStatus } from './subscription-status.js';
 import { SuppressionsService } from './suppressions.service.js';
 import { DomainError } from '../values/domain-error.js';
@@ -18,6 +19,7 @@ export class UndeliverableService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly suppressions: SuppressionsService,
+    private readonly subscribers: SubscribersService,
     private readonly wake: Wake,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -25,7 +27,7 @@ export class UndeliverableService {
   /**
    * In force when the caller's transaction commits: the send barrier reads both. Idempotent. The suppression is by the
    * hash of the address the mail went to, so it also holds for somebody who was erased or has another address by now;
-   * the status changes only of a subscriber who still has that address. Mails that did not arrive, though no server called
+   * the status changes only of a subscriber who still has that address; one who has another by now and complains has left. Mails that did not arrive, though no server called
    * the address dead, end marketing: a receipt or a confirmation is tried still.
    */
   async giveUp(
@@ -37,7 +39,13 @@ export class UndeliverableService {
     const subscriber = subscriberId === null ? null : await lockSubscriber(manager, subscriberId);
     const scope = reason === 'soft_bounce' ? 'marketing' : 'all';
     await this.suppressions.addHash(manager, { emailHash, scope, reason, source });
-    if (!subscriber || !this.suppressions.hash(subscriber.emailKey).equals(emailHash)) return;
+    if (subscriber === null) return;
+    if (!this.suppressions.hash(subscriber.emailKey).equals(emailHash)) {
+      // Who calls a mail spam wants no more of them, wherever they are read by now. That one came back says nothing of the new address.
+      if (reason === 'complaint' && (await this.subscribers.unsubscribe(manager, subscriber.id, 'report')))
+        await this.wake.notify(manager, EXIT_LEFT);
+      return;
+    }
     const status = nextStatus(subscriber.status, EVENTS[reason]);
     if (status === null || status === subscriber.status) return;
     await manager.query(`update subscriber set status = $2, updated_at = $3 where id = $1`, [

@@ -3,7 +3,7 @@
  * migrates may be another one than before, so the same role need not own them all, and others may have tables beside ours.
  */
 export const NUMBERED_TABLES = `
-  affiliate affiliate_login alert api_key bounce broadcast bulk_enrollment clawback commission consent_event conversion
+  address_change affiliate affiliate_login alert api_key bounce broadcast bulk_enrollment clawback commission consent_event conversion
   email_template enrollment experiment field_signal form funnel import_job leave_reason licence link list list_signal
   mailbox_mail membership membership_change message offer order_line orders owner owner_notice payout product refund
   segment sequence sequence_signal sequence_version signup stale_block stored_file subscriber subscriber_event

@@ -42,6 +42,9 @@ export const BROADCAST_CANCELLED = 'broadcast cancelled';
 /** Cancelled: its reader has confirmed their address by another mail. */
 export const CONFIRMED_ALREADY = 'confirmed already';
 
+/** Cancelled: it asked its reader to confirm an address that they have given up. */
+export const READDRESSED = 'its reader has another address';
+
 /** Cancelled where it was held; ends so, behind the reason for which it was held. */
 export const CANCELLED_BY_OWNER = 'cancelled by the owner';
 

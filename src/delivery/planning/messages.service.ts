@@ -9,6 +9,7 @@ import type { PlannedMessage } from '../message/message.js';
 import { noteArrival, noteArrivalOfOne } from '../ledger/message-evidence.queries.js';
 import { messageIdFor } from '../message/message-id.js';
 import { MessagesQueries, type RewrittenMail } from '../ledger/messages.queries.js';
+import { moveWaiting, untilPlanned } from './new-address.queries.js';
 import { groupsByMx, insertBatch } from './planning.queries.js';
 import { groupOf, queueKey } from '../message/recipient-group.js';
 import { addressHash } from '../../subscribers/address-hash.js';
@@ -79,6 +80,22 @@ export class MessagesService {
   /** Those of these mails that wait still go with other words. */
   async rewrite(manager: EntityManager, mails: readonly RewrittenMail[]): Promise<void> {
     if (mails.length > 0) await this.queries.rewrite(manager, mails);
+  }
+
+  /**
+   * They are read at another address from now on: what waits goes there, see `moveWaiting`. Waits for what is being planned for
+   * them; whoever plans may wait for the person, so the caller tries again after a deadlock.
+   */
+  async readdress(
+    manager: EntityManager,
+    subscriberId: string,
+    { before, address, addressHash }: { before: Buffer; address: string; addressHash: Buffer },
+  ): Promise<void> {
+    const domain = domainOf(address);
+    const group = groupOf(domain, await groupsByMx(manager, [domain]));
+    await untilPlanned(manager, subscriberId);
+    await moveWaiting(manager, { subscriberId, before, address, addressHash, group });
+    await this.wake.notify(manager, SEND_DUE);
   }
 
   /** The person is erased: what waits is not sent, and no address or personal data stays in what was. */

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { isUniqueViolation } from '../../infra/database/deadlock.js';
 import { arrayLiteral } from '../../infra/database/array-literal.js';
 import { takenBy } from '../message/recipient-group.js';
 import { priorityOf } from '../message/message.js';
@@ -124,9 +125,4 @@ function sharedRow({ dedupeKey, ...mail }: QueuedMail, place: number): object {
 function timesLiteral(times: PreparedBatch['times'], of: (times: MailTimes) => Date | null): string | null {
   if (times === null) return null;
   return arrayLiteral(times.map((one) => (one === null ? null : (of(one)?.toISOString() ?? null))));
-}
-
-/** 23505: unique_violation (PostgreSQL, appendix A). TypeORM hands the driver's code on. */
-function isUniqueViolation(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '23505';
 }

@@ -7,6 +7,13 @@ const DEADLOCK = '40P01';
 /** lock_not_available: `lock_timeout` was over. */
 const LOCK_NOT_AVAILABLE = '55P03';
 
+/** unique_violation: another row has that key. */
+const UNIQUE_VIOLATION = '23505';
+
+export function isUniqueViolation(error: unknown): boolean {
+  return isOf(error, UNIQUE_VIOLATION);
+}
+
 export function isDeadlock(error: unknown): boolean {
   return isOf(error, DEADLOCK);
 }

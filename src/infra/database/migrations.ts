@@ -109,6 +109,7 @@ import { JudgedSequences1766190100000 } from './migrations/1766190100000-judged-
 import { HoursOfPlanned1766200100000 } from './migrations/1766200100000-hours-of-planned.js';
 import { NewWords1766200200000 } from './migrations/1766200200000-new-words.js';
 import { FieldsInUse1766230000000 } from './migrations/1766230000000-fields-in-use.js';
+import { AddressChanges1766290000000 } from './migrations/1766290000000-address-changes.js';
 import { ApiMails1766300000000 } from './migrations/1766300000000-api-mails.js';
 import { FieldsWithNulls1766310000000 } from './migrations/1766310000000-fields-with-nulls.js';
 
@@ -225,6 +226,7 @@ export const migrations = [
   HoursOfPlanned1766200100000,
   NewWords1766200200000,
   FieldsInUse1766230000000,
+  AddressChanges1766290000000,
   ApiMails1766300000000,
   FieldsWithNulls1766310000000,
 ];

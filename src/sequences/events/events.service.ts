@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { CLOCK, type Clock } from '../../infra/clock.js';
 import { DomainError } from '../../values/domain-error.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
@@ -32,29 +32,35 @@ export class EventsService {
     key?: string | undefined;
     at?: Date | undefined;
   }): Promise<{ known: boolean }> {
+    await this.subscribers.get(event.subscriberId);
+    return this.dataSource.transaction(async (manager) => this.tellIn(manager, event));
+  }
+
+  /** As `tell`, of something that the caller's transaction does. */
+  async tellIn(
+    manager: EntityManager,
+    event: Parameters<EventsService['tell']>[0],
+  ): Promise<{ known: boolean }> {
     const { subscriberId, name, key } = event;
-    await this.subscribers.get(subscriberId);
-    return this.dataSource.transaction(async (manager) => {
-      const now = this.clock.now();
-      const told = event.at ?? now;
-      const isLate = now.getTime() - told.getTime() > CLOCK_SKEW_MS;
-      const rows: unknown[] = await manager.query(
-        `insert into subscriber_event (subscriber_id, name, key, at, created_at) values ($1, $2, $3, $4, $5)
+    const now = this.clock.now();
+    const told = event.at ?? now;
+    const isLate = now.getTime() - told.getTime() > CLOCK_SKEW_MS;
+    const rows: unknown[] = await manager.query(
+      `insert into subscriber_event (subscriber_id, name, key, at, created_at) values ($1, $2, $3, $4, $5)
          on conflict (subscriber_id, name, key) where key is not null do nothing returning id`,
-        [subscriberId, name, key ?? null, isLate ? told : now, now],
-      );
-      // What is told again is known, however old it has become meanwhile.
-      if (rows.length === 0) return { known: true };
-      checkTime(told, now);
-      const entryKey = key === undefined ? undefined : `${name} ${key}`;
-      await this.reactions.happened(
-        manager,
-        [subscriberId],
-        { kind: 'event', event: name },
-        { entryKey, at: isLate ? told : undefined },
-      );
-      return { known: false };
-    });
+      [subscriberId, name, key ?? null, isLate ? told : now, now],
+    );
+    // What is told again is known, however old it has become meanwhile.
+    if (rows.length === 0) return { known: true };
+    checkTime(told, now);
+    const entryKey = key === undefined ? undefined : `${name} ${key}`;
+    await this.reactions.happened(
+      manager,
+      [subscriberId],
+      { kind: 'event', event: name },
+      { entryKey, at: isLate ? told : undefined },
+    );
+    return { known: false };
   }
 }
 

@@ -1,7 +1,6 @@
-import { Body, Controller, Delete, Headers, Param, Patch, Post } from '@nestjs/common';
+import { Body, Controller, Delete, Param, Post } from '@nestjs/common';
 import type { z } from 'zod';
 import { ApiRoute } from '../../infra/http/api-route.js';
-import { unchangedSince } from '../../infra/http/etag.js';
 import { idSchema } from '../../infra/http/page.js';
 import {
   addTagSchema,
@@ -9,40 +8,19 @@ import {
   type SubscriberJson,
   subscriberSchema,
   tagName,
-  updateSubscriberSchema,
-  writtenOfSubscriber,
 } from '../../subscribers/subscribers.schemas.js';
 import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { SubscriberChangesService } from './subscriber-changes.service.js';
 
 const TAG = 'subscribers';
 
-/** Stands here and not with the other routes of a subscriber, because a change may end or begin sequences. */
+/** Stands here and not with the other routes of a subscriber, because a tag may end or begin sequences. */
 @Controller('api/v1/subscribers')
 export class SubscriberChangesController {
   constructor(
     private readonly subscribers: SubscribersService,
     private readonly changes: SubscriberChangesService,
   ) {}
-
-  @Patch(':id')
-  @ApiRoute({
-    summary: 'Change a subscriber',
-    tag: TAG,
-    response: subscriberSchema,
-    etag: writtenOfSubscriber,
-    ifMatch: true,
-    example: { name: 'Ada Lovelace', timeZone: 'Europe/London' },
-    errors: ['SUBSCRIBER_NOT_FOUND', 'FIELD_VALUE_INVALID'],
-  })
-  async update(
-    @Param('id', { schema: idSchema }) id: string,
-    @Body({ schema: updateSubscriberSchema }) body: z.output<typeof updateSubscriberSchema>,
-    @Headers('if-match') ifMatch: string | undefined,
-  ): Promise<SubscriberJson> {
-    await this.changes.update(id, body, unchangedSince(ifMatch, subscriberJson));
-    return subscriberJson(await this.subscribers.get(id));
-  }
 
   @Post(':id/tags')
   @ApiRoute({

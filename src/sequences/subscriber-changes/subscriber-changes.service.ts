@@ -7,6 +7,13 @@ import { SubscribersService } from '../../subscribers/subscribers.service.js';
 import { ReactionsService } from '../events/reactions.service.js';
 import { ZoneChangesService } from './zone-changes.service.js';
 
+export interface SubscriberChange {
+  name?: string | null | undefined;
+  timeZone?: string | null | undefined;
+  locale?: string | null | undefined;
+  fields?: SubscriberFields | undefined;
+}
+
 /** What the owner or a program changes about somebody. It may end or begin sequences, in the same transaction. */
 @Injectable()
 export class SubscriberChangesService {
@@ -19,23 +26,23 @@ export class SubscriberChangesService {
   ) {}
 
   /** Null empties a field; what is left out stays. Throws `SUBSCRIBER_NOT_FOUND` and `FIELD_VALUE_INVALID`. */
-  async update(
-    id: string,
-    change: {
-      name?: string | null | undefined;
-      timeZone?: string | null | undefined;
-      locale?: string | null | undefined;
-      fields?: SubscriberFields | undefined;
-    },
-    unchanged?: Unchanged<Subscriber>,
-  ): Promise<void> {
-    if (change.fields) await this.fields.check(change.fields, (await this.subscribers.get(id)).fields);
+  async update(id: string, change: SubscriberChange, unchanged?: Unchanged<Subscriber>): Promise<void> {
+    await this.check(id, change);
     await this.dataSource.transaction(async (manager) => {
       if (unchanged) await this.look(manager, id, unchanged);
-      const before = await this.subscribers.update(manager, id, change);
-      if (change.timeZone !== undefined) await this.zones.changedFrom(manager, id, before.timeZone);
-      await this.reactions.changed(manager, [id], { before: new Map([[id, before.fields]]) });
+      await this.updateIn(manager, id, change);
     });
+  }
+
+  /** Before `updateIn`. Throws `SUBSCRIBER_NOT_FOUND` and `FIELD_VALUE_INVALID`. */
+  async check(id: string, { fields }: SubscriberChange): Promise<void> {
+    if (fields) await this.fields.check(fields, (await this.subscribers.get(id)).fields);
+  }
+
+  async updateIn(manager: EntityManager, id: string, change: SubscriberChange): Promise<void> {
+    const before = await this.subscribers.update(manager, id, change);
+    if (change.timeZone !== undefined) await this.zones.changedFrom(manager, id, before.timeZone);
+    await this.reactions.changed(manager, [id], { before: new Map([[id, before.fields]]) });
   }
 
   private async look(manager: EntityManager, id: string, unchanged: Unchanged<Subscriber>): Promise<void> {

@@ -35,6 +35,8 @@ const KINDS: Readonly<Record<string, MessageKind>> = {
   'credit-note': 'receipt',
   'my-data': 'notice',
   erase: 'notice',
+  'new-address': 'notice',
+  'address-changed': 'notice',
   'owner-alerts': 'notice',
   'owner-notice': 'notice',
   'partner-login': 'notice',
@@ -73,6 +75,8 @@ export function dataWith(text: string): Record<string, unknown> {
     },
     ...{ eraseUrl: `${BASE_URL}/erase/token`, dataUrl: `${BASE_URL}/my-data/token`, minutes: 30 },
     data: { order: text, carrier: text, url: 'https://shop.example.com/A-1?a=1&b=2' },
+    ...{ newAddressUrl: `${BASE_URL}/new-address/token`, addressBefore: 'a***@example.com', hours: 24 },
+    ...{ addressBackUrl: `${BASE_URL}/address-back/token`, addressNew: 'b***@example.com', days: 7 },
     partner: { name: text, url: `${BASE_URL}/partner/token`, minutes: 30 },
     alerts: { list: [text, text], url: `${BASE_URL}/admin/sending` },
     notice: {

@@ -47,6 +47,7 @@ const NAMED: Readonly<
   BROADCAST_PAUSED: ['held', 'BROADCAST_PAUSED', /while its broadcast is paused/],
   BROADCAST_CANCELLED: ['cancelled', 'BROADCAST_CANCELLED', /broadcast was cancelled/],
   CONFIRMED_ALREADY: ['cancelled', 'CONFIRMED_ALREADY', /confirmed the address by another mail/],
+  READDRESSED: ['cancelled', 'READDRESSED', /got another address, and was asked there/],
   LATER_STEP_WENT: ['cancelled', 'LATER_STEP_WENT', /later mail of the sequence had gone.* before its turn/],
   CANCELLED_BY_OWNER: ['cancelled', 'CANCELLED_BY_OWNER', /It was held, and the owner cancelled it/],
   ENDED_IN_BODY: ['unknown', 'UNKNOWN', /taken it or not: the worker ended while/],

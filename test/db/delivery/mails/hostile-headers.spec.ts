@@ -172,6 +172,14 @@ describe('headers of every mail, with hostile values in every field', () => {
       createdAt: OPENED_AT,
       data: {
         ...{ download: { url, name: other }, confirmUrl: url, form: { headline: other } },
+        ...{
+          newAddressUrl: url,
+          addressBefore: 'a***',
+          addressBackUrl: url,
+          addressNew: 'b***',
+          hours: 24,
+          days: 7,
+        },
         ...{ dataUrl: url, eraseUrl: url, minutes: 30, person: { id: '1', url } },
         ...{ notice: { count: 1, more: 0, sequence: other, step: other, text: other } },
         ...{ partner: { minutes: 30, name: other, url } },

@@ -1,0 +1,69 @@
+import type { EntityManager } from 'typeorm';
+
+export interface FormerAddress {
+  email: string;
+  emailKey: string;
+}
+
+/** In SQL, of the subscriber `$1`: the keys of the addresses they had before. One that somebody else has by now is no longer theirs. */
+export const FORMER_KEYS = `(select c.key_before from address_change c where c.subscriber_id = $1 and c.changed_at is not null
+  and not exists (select from subscriber o where o.email_key = c.key_before))`;
+
+/** The addresses somebody had before, each once, the first one first. Served by address_change_subscriber. */
+export async function formerAddresses(db: EntityManager, subscriberId: string): Promise<FormerAddress[]> {
+  return db.query(
+    `select min(c.email_before) as email, c.key_before as "emailKey" from address_change c
+     where c.subscriber_id = $1 and c.key_before in ${FORMER_KEYS} group by c.key_before order by min(c.id)`,
+    [subscriberId],
+  );
+}
+
+/**
+ * The change by which they came to the mailbox that they have; null for everybody who has the one they came with. What was sent
+ * before it proves nothing of that mailbox. Served by address_change_subscriber.
+ */
+export async function lastMove(db: EntityManager, subscriberId: string): Promise<string | null> {
+  const rows: { id: string }[] = await db.query(
+    `select id from address_change where subscriber_id = $1 and changed_at is not null and key_before <> email_key
+     order by id desc limit 1`,
+    [subscriberId],
+  );
+  return rows[0]?.id ?? null;
+}
+
+/**
+ * The status of somebody who bounced, at another address: what it would be had nothing come back. Served by
+ * consent_event_subscriber.
+ */
+export async function statusBeforeBounce(
+  db: EntityManager,
+  subscriberId: string,
+): Promise<'active' | 'pending' | 'unsubscribed'> {
+  const rows: { status: 'active' | 'pending' | 'unsubscribed' }[] = await db.query(
+    `select case
+       when coalesce((select kind from consent_event where subscriber_id = s.id and purpose = 'marketing' order by id desc limit 1), '')
+         = 'withdrawn' then 'unsubscribed'
+       when s.confirmed_at is null then 'pending' else 'active' end as status
+     from subscriber s where s.id = $1`,
+    [subscriberId],
+  );
+  return rows[0]?.status ?? 'pending';
+}
+
+/**
+ * The address before the last one, of somebody who has taken that themselves since `since`; null for everybody else. Served by
+ * address_change_subscriber.
+ */
+export async function guardedAddress(
+  db: EntityManager,
+  subscriberId: string,
+  since: Date,
+): Promise<FormerAddress | null> {
+  const rows: (FormerAddress & { isGuarded: boolean })[] = await db.query(
+    `select email_before as email, key_before as "emailKey", source = 'page' and changed_at > $2 as "isGuarded" from address_change
+     where subscriber_id = $1 and changed_at is not null order by id desc limit 1`,
+    [subscriberId, since],
+  );
+  const [last] = rows;
+  return last?.isGuarded ? { email: last.email, emailKey: last.emailKey } : null;
+}
