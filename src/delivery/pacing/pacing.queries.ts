@@ -125,18 +125,35 @@ export class PacingQueries {
     await manager.query('select 1 from send_bucket order by key for update');
   }
 
-  /** Leaves exactly these limits, and the queues that were slowed down. A new limit starts with a full burst, a warm-up whose first day is changed anew. */
+  /**
+   * Mails of today, of the database's clock, that relays have or may have taken, by the queue they went in: reads a day's
+   * attempts, once for each new limit of a day. Served by `message_attempt_finished`.
+   */
+  async sentToday(): Promise<{ queueKey: string; count: number }[]> {
+    return this.dataSource.query(
+      `select m.lane_key as "queueKey", count(*)::int as count from message_attempt a join message m on m.id = a.message_id
+       where a.finished_at >= date_trunc('day', clock_timestamp(), 'UTC') and a.outcome in ('accepted', 'unknown') group by 1`,
+    );
+  }
+
+  /**
+   * Leaves exactly these limits, and the queues that were slowed down. A new limit starts with a full burst and the mails that went
+   * before it today, a warm-up whose first day is changed anew.
+   */
   async putLimits(
     manager: EntityManager,
-    limits: Pick<Bucket, 'key' | 'ratePerSecond' | 'burst' | 'dailyQuota' | 'rampStartedOn'>[],
+    limits: (Pick<Bucket, 'key' | 'ratePerSecond' | 'burst' | 'dailyQuota' | 'rampStartedOn'> & {
+      sentToday: number;
+    })[],
   ): Promise<void> {
     await manager.query(`delete from send_bucket where not starts_with(key, 'lane:') and not key = any($1)`, [
       limits.map(({ key }) => key),
     ]);
     await manager.query(
-      `insert into send_bucket (key, rate_per_second, burst, tokens, refilled_at, daily_quota, ramp_started_on, updated_at)
-       select u.key, u."ratePerSecond", u.burst, 1e9, clock_timestamp(), u."dailyQuota", u."rampStartedOn", clock_timestamp()
-       from jsonb_to_recordset($1::jsonb) as u (key text, "ratePerSecond" float8, burst float8, "dailyQuota" bigint, "rampStartedOn" date)
+      `insert into send_bucket (key, rate_per_second, burst, tokens, refilled_at, daily_quota, ramp_started_on, updated_at, quota_day, used_today)
+       select u.key, u."ratePerSecond", u.burst, 1e9, clock_timestamp(), u."dailyQuota", u."rampStartedOn", clock_timestamp(),
+         (clock_timestamp() at time zone 'UTC')::date, u."sentToday"
+       from jsonb_to_recordset($1::jsonb) as u (key text, "ratePerSecond" float8, burst float8, "dailyQuota" bigint, "rampStartedOn" date, "sentToday" bigint)
        order by u.key
        on conflict (key) do update set burst = excluded.burst, daily_quota = excluded.daily_quota,
          ramp_days_used = case when send_bucket.ramp_started_on = excluded.ramp_started_on then send_bucket.ramp_days_used else 0 end,

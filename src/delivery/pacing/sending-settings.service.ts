@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { OverdueService } from '../waiting/overdue.service.js';
+import { bucketKeysOf } from './bucket-keys.js';
 import { PacingQueries, type BucketRow } from './pacing.queries.js';
 import { PacingService } from './pacing.service.js';
 import { RECIPIENT_GROUPS } from '../message/recipient-group.js';
@@ -46,6 +47,7 @@ export class SendingSettingsService {
       ),
       ...Object.entries(senders).map(([domain, one]): [string, Limit] => [`sender:${domain}`, one]),
     ];
+    const sent = await this.sentBefore(limits);
     await this.dataSource.transaction(async (manager) => {
       await this.queries.lockAll(manager);
       await this.queries.putLimits(
@@ -58,12 +60,24 @@ export class SendingSettingsService {
             burst: burst ?? null,
             dailyQuota: perDay ?? null,
             rampStartedOn: warmUp?.startedOn ?? null,
+            sentToday: sent.get(key) ?? 0,
           })),
       );
       await this.overdue.setSettings(overdue, manager);
     });
     this.pacing.forgetCache();
     this.overdue.forgetCache();
+  }
+
+  /** What went today by each new limit of a day: a provider counts it, and a day of twice as many is one too long. */
+  private async sentBefore(limits: readonly [string, Limit][]): Promise<ReadonlyMap<string, number>> {
+    const known = new Set((await this.queries.keys()).map(({ key }) => key));
+    const sent = new Map<string, number>();
+    if (limits.every(([key, { perDay, warmUp }]) => known.has(key) || (perDay ?? warmUp) === undefined))
+      return sent;
+    for (const { queueKey, count } of await this.queries.sentToday())
+      for (const key of bucketKeysOf(queueKey)) sent.set(key, (sent.get(key) ?? 0) + count);
+    return sent;
   }
 }
 

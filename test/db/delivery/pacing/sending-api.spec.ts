@@ -106,6 +106,32 @@ describe('/api/v1/sending', () => {
     expect(body.completesAt).not.toBeNull();
   });
 
+  it('counts with a new limit what went before it today: a provider had the day of a quota once more', async () => {
+    const [id] = [
+      await insertMessage(shop.db),
+      await insertMessage(shop.db, { lane_key: 'example.com|gmail' }),
+    ];
+    const tried = `insert into message_attempt (message_id, epoch, started_at, finished_at, stage, outcome)
+      select id, n, now(), $2::timestamptz, 'done', $3 from message, generate_series($4::int, $5::int) n where $1::bigint is null or id = $1`;
+    const now = new Date();
+    const yesterday = new Date(new Date(now).setUTCHours(0, 0, 0, -1));
+    await shop.db.query(tried, [null, now, 'accepted', 1, 3]);
+    await shop.db.query(tried, [id, now, 'unknown', 4, 4]);
+    await shop.db.query(tried, [null, now, 'ready', 5, 6]);
+    await shop.db.query(tried, [null, yesterday, 'accepted', 7, 8]);
+    const used = async (): Promise<Record<string, number>> => {
+      const { body } = await call('get', 'sending/state').expect(200);
+      return Object.fromEntries(
+        (body.buckets as { key: string; usedToday: number }[]).map(({ key, usedToday }) => [key, usedToday]),
+      );
+    };
+    await put({ groups: { gmail: { perDay: 10 } } }).expect(200);
+    expect(await used()).toEqual({ 'group:gmail': 3 });
+    await put({ global: { perDay: 5 }, groups: { gmail: { perDay: 20 } } }).expect(200);
+    expect(await used()).toEqual({ global: 7, 'group:gmail': 3 });
+    expect((await call('get', 'sending/state')).body.buckets[0]).toMatchObject({ availableNow: 0 });
+  });
+
   it('shows how sending stands', async () => {
     await put({ global: { perSecond: 2, burst: 8, perDay: 100 } }).expect(200);
     await insertMessage(shop.db, { state: 'held', state_reason: 'overdue after an outage' });
