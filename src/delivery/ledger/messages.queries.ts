@@ -138,15 +138,15 @@ export class MessagesQueries {
 
   /** Held for a reader's pause that is over. Not late: they wanted it so; the steps behind count from now. Served by `message_held`. */
   async releasePaused(manager: EntityManager, now: Date): Promise<number> {
-    const held: { id: string; enrollmentId: string | null }[] = await manager.query(
-      `select p.id, p.enrollment_id as "enrollmentId" from message p where p.state = 'held' and p.state_reason = $1 and not exists (
+    const held: { id: string; goes: boolean }[] = await manager.query(
+      `select p.id, (p.expires_at <= $2) is not true as goes from message p where p.state = 'held' and p.state_reason = $1 and not exists (
          select 1 from subscriber s where s.id = p.subscriber_id and s.paused_until is not null)
        order by p.id limit 5000`,
-      [PAUSED_BY_READER],
+      [PAUSED_BY_READER, now],
     );
     await countAnew(
       manager,
-      held.flatMap(({ enrollmentId }) => enrollmentId ?? []),
+      held.flatMap(({ id, goes }) => (goes ? id : [])),
       now,
     );
     const [, count]: [unknown[], number] = await manager.query(

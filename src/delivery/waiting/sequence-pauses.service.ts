@@ -8,7 +8,7 @@ import { letGo } from '../message/expiry.js';
 import { SEQUENCE_PAUSED } from '../message/state-reasons.js';
 import { countAnew } from '../ledger/counted-anew.queries.js';
 import { SEND_DUE } from '../ledger/send-due.js';
-import { lengthenPromises } from './lengthened-promises.queries.js';
+import { lengthenPromises, PROMISED_UNTIL } from './lengthened-promises.queries.js';
 
 /** So many rows in one transaction. */
 const BATCH = 5_000;
@@ -99,10 +99,13 @@ export class SequencePauses {
       );
       for (const { pausedAt } of ended) await this.lengthenWaits(manager, funnelKey, { pausedAt, now });
       await this.alerts.resolve(alertKey(funnelKey), manager);
-      await this.wake.notify(manager, RELEASE_PAUSED);
       return ended.length === 0 ? 0 : this.waiting(manager, funnelKey);
     });
-    await this.dataSource.transaction(async (manager) => this.releaseSome(manager));
+    await this.dataSource.transaction(async (manager) => {
+      await this.releaseSome(manager);
+      // Not before: it would let the same ones go.
+      await this.wake.notify(manager, RELEASE_PAUSED);
+    });
     return waited;
   }
 
@@ -110,9 +113,12 @@ export class SequencePauses {
   async release(): Promise<number> {
     let total = 0;
     for (;;) {
-      const count = await this.dataSource.transaction(async (manager) => this.releaseSome(manager));
-      total += count;
-      if (count < BATCH) return total;
+      const { seen, released } = await this.dataSource.transaction(async (manager) =>
+        this.releaseSome(manager),
+      );
+      total += released;
+      // Of a batch that others hold, or have let go, they do the rest.
+      if (seen < BATCH || released === 0) return total;
     }
   }
 
@@ -177,23 +183,24 @@ export class SequencePauses {
   }
 
   /**
-   * The next mails, and the steps behind them, which count from now on, as what the mails promise does. People stand still until the last of them is let go, so none
-   * has a step before its mail, also where a crash comes between two batches.
+   * The next mails, and the steps behind those that go, which count from now on, as what they promise does. People stand still until the last
+   * of them is let go, so none has a step before its mail, also where a crash comes between two batches.
    */
-  private async releaseSome(manager: EntityManager): Promise<number> {
+  private async releaseSome(manager: EntityManager): Promise<{ seen: number; released: number }> {
     const now = this.clock.now();
-    const held: { id: string; enrollmentId: string | null }[] = await manager.query(
-      `select h.id, h.enrollment_id as "enrollmentId" from message h where h.state = 'held' and h.state_reason = $1 and not exists (
-         select 1 from sequence_pause p where p.funnel_key = h.funnel_key and p.resumed_at is null)
-       order by h.id limit $2`,
-      [SEQUENCE_PAUSED, BATCH],
-    );
-    await countAnew(
-      manager,
-      held.flatMap(({ enrollmentId }) => enrollmentId ?? []),
-      now,
+    const held: { id: string; goes: boolean }[] = await manager.query(
+      `select m.id, (m.expires_at <= $3 and m.expires_at is distinct from ${PROMISED_UNTIL}) is not true as goes
+       from message m where m.state = 'held' and m.state_reason = $1 and not exists (
+         select 1 from sequence_pause p where p.funnel_key = m.funnel_key and p.resumed_at is null)
+       order by m.id limit $2`,
+      [SEQUENCE_PAUSED, BATCH, now],
     );
     const ids = held.map(({ id }) => id);
+    await countAnew(
+      manager,
+      held.flatMap(({ id, goes }) => (goes ? id : [])),
+      now,
+    );
     await lengthenPromises(manager, ids, now);
     const [, count]: [unknown[], number] = await manager.query(
       `update message m set ${letGo('$1::timestamptz')}
@@ -204,7 +211,7 @@ export class SequencePauses {
     );
     if (count > 0) await this.wake.notify(manager, SEND_DUE);
     if (held.length < BATCH) await this.endReleased(manager, now);
-    return count;
+    return { seen: held.length, released: count };
   }
 
   /** Pauses whose mails have all been let go are over for their people, too. */

@@ -1,5 +1,5 @@
 import type { PauseDays } from '../../privacy/preferences.js';
-import { activeOf, type VirtualRecord } from './virtual-record.js';
+import { activeOf, type VirtualMail, type VirtualRecord } from './virtual-record.js';
 import type { VirtualRun } from './virtual-run.js';
 import { isAsking, type SequenceNode } from '../../sequences/steps/definition.js';
 import { addDuration } from '../../values/duration.js';
@@ -45,9 +45,16 @@ function over(run: VirtualRun, now: Date): void {
   run.tell(now, { what: 'pause over' });
   for (const mail of run.record.mails) {
     if (mail.state !== 'held' || mail.heldFor !== 'reader') continue;
-    countAnew(run, mail.enrollmentId, now);
+    if (goesLast(run.record, mail, now)) countAnew(run, mail.enrollmentId, now);
     Object.assign(mail, { state: 'ready', heldFor: null, dueAt: mail.dueAt > now ? mail.dueAt : now });
   }
+}
+
+/** It goes, and no later one of its sequence has. */
+function goesLast({ mails }: VirtualRecord, mail: VirtualMail, now: Date): boolean {
+  if (mail.expiresAt !== null && mail.expiresAt <= now) return false;
+  const later = mails.slice(mails.indexOf(mail) + 1);
+  return !later.some(({ enrollmentId, state }) => enrollmentId === mail.enrollmentId && state === 'sent');
 }
 
 /** As `countAnew` of the mails. */

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { SequencePauses } from '../../../../src/delivery/waiting/sequence-pauses.service.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { PausesService } from '../../../../src/privacy/pauses.service.js';
 import { openCourse, type Course } from '../course.js';
@@ -148,6 +149,52 @@ describe('the step behind a mail that a pause has held', () => {
     await run();
     await pass(30);
     expect(await went()).toEqual(['one Wed 07 09:00', 'two Thu 08 09:00']);
+  });
+
+  it('waited for its delay behind a mail that was of no use any more when its pause ended, and did not go', async () => {
+    t.clock.set('2026-01-05T09:00:00Z');
+    await t.publish(
+      '- { key: one, email: emails/story, expires: "2026-01-06" }\n- { key: two, email: emails/story, delay: 2 days }',
+    );
+    await t.enroll(await t.person('reader@example.com'));
+    await t.run();
+    await say('pause');
+    await run();
+    await pass(72);
+    await say('resume');
+    await run();
+    expect(await went()).toEqual(['two Thu 08 09:00']);
+  });
+
+  it('came later than its time behind a mail that had gone in time, when an earlier one, put off for long, was held', async () => {
+    await held('2026-01-05T09:00:00Z', 'delay: 1 day }\n- { key: three, email: emails/story, delay: 5 days');
+    await say('resume');
+    await t.db.query(`update message set due_at = due_at + interval '30 hours'`);
+    await pass(25);
+    await say('pause');
+    await pass(24);
+    await say('resume');
+    await run();
+    await pass(24 * 5);
+    expect(await went()).toEqual(['two Tue 06 09:00', 'one Wed 07 10:00', 'three Sun 11 09:00']);
+  });
+
+  it('waited a minute longer behind thousands of mails, where somebody else held one of them or let some go as well', async () => {
+    await held('2026-01-05T09:00:00Z', 'delay: 1 day');
+    await run();
+    await t.db.query(
+      `insert into message overriding system value select (jsonb_populate_record(m, jsonb_build_object('id', 1000000 + n, 'dedupe_key', 'many:' || n,
+         'enrollment_id', null, 'expires_at', '2026-01-06'))).* from message m, generate_series(1, 6000) n`,
+    );
+    await pass(48);
+    const pauses = t.test.app.get(SequencePauses, { strict: false });
+    await t.db.transaction(async (manager) => {
+      await manager.query('select 1 from message where id = 1000001 for update');
+      await t.db.query('update sequence_pause set resumed_at = $1', [t.clock.now()]);
+      await pauses.release();
+    });
+    const [left] = await t.db.query(`select count(*)::int from message where state = 'held'`);
+    expect(left).toEqual({ count: 1 });
   });
 
   it('keeps its time where that was before the owner’s word about a restored backup: its mail may have gone out', async () => {
