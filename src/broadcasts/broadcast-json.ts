@@ -108,6 +108,9 @@ function splitJson(
       ...{ unsubscribes: guardRails.unsubscribes ?? null, complaints: guardRails.complaints ?? null },
     },
     decidesAt: decideAt,
-    decision: decision && { ...decision, arm: armKey(decision.arm), text: decisionText(decision) },
+    decision: decision && {
+      ...{ ...decision, arm: armKey(decision.arm), text: decisionText(decision) },
+      words: decision.words ?? null,
+    },
   };
 }

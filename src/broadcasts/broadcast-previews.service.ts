@@ -15,8 +15,8 @@ import { begunAt, dataOf } from './broadcast-batch.js';
 import type { Before, FrozenOffer } from './broadcast-offer.js';
 import { checkOffers, promisedAbout } from './broadcast-offers.queries.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { armOfRest, waitingWords } from './rewording.js';
-import { armKey, wordsOf } from './split.js';
+import { armOfRest, mailsOf, waitingVersion, waitingWords } from './rewording.js';
+import { armKey, REST, wordsOf } from './split.js';
 
 const NOBODY: DraftReader = { email: 'reader@example.com', name: 'Grace Hopper', fields: {} };
 /** More segments than this are chosen by their keys, over the API. */
@@ -51,18 +51,22 @@ export class BroadcastPreviews {
     };
   }
 
-  /** The mail of an arm (0 without a test) as the first of its readers would get it. Throws what rendering throws. */
+  /**
+   * The mail of an arm (0 without a test; behind the last arm that of the rest, where that has other words) as the first of its
+   * readers would get it. Throws what rendering throws.
+   */
   async preview(broadcast: Broadcast, arm: number): Promise<BroadcastPreview> {
-    const words = wordsOf(broadcast);
+    const words = mailsOf(broadcast);
     const place = words[arm] ? arm : 0;
     const { offer } = words[place] ?? broadcast;
+    const offerPlace = place < wordsOf(broadcast).length ? place : (armOfRest(broadcast) ?? 0);
     // Once it has begun, nothing that is sold now changes what its mails have said.
     const offers =
       broadcast.startedAt === null ? await checkOffers(this.dataSource.manager, broadcast) : broadcast.offers;
     const reader = await this.firstReader(broadcast);
     const before =
       broadcast.startedAt === null && reader !== null
-        ? await this.before(offers?.find((one) => one.place === place) ?? null, reader.id)
+        ? await this.before(offers?.find((one) => one.place === offerPlace) ?? null, reader.id)
         : { promised: null, at: begunAt(broadcast) };
     const titles: { title: string }[] = await this.dataSource.query(
       'select title from funnel where key = $1',
@@ -72,7 +76,7 @@ export class BroadcastPreviews {
       {
         template: await this.words(broadcast, place),
         ...{ kind: offer ? 'offer' : 'sequence', sender: broadcast.sender },
-        data: dataOf({ offers }, place, before),
+        data: dataOf({ offers }, offerPlace, before),
         funnelTitle: titles[0]?.title ?? '',
       },
       reader ?? NOBODY,
@@ -83,7 +87,7 @@ export class BroadcastPreviews {
   }
 
   /**
-   * Sends what `preview` shows to an address of the owner. `arm` is a letter. Throws `BROADCAST_NOT_FOUND`, `ARM_NOT_FOUND`
+   * Sends what `preview` shows to an address of the owner. `arm` is a letter, or `rest`. Throws `BROADCAST_NOT_FOUND`, `ARM_NOT_FOUND`
    * and what `preview` throws.
    */
   async test(
@@ -92,7 +96,8 @@ export class BroadcastPreviews {
   ): Promise<TestMail> {
     const broadcast = await this.queries.find(id);
     if (!broadcast) throw notFound('broadcast', id);
-    const allowed = wordsOf(broadcast).map((_, place) => armKey(place));
+    const arms = wordsOf(broadcast).length;
+    const allowed = mailsOf(broadcast).map((_, place) => (place < arms ? armKey(place) : REST));
     if (!allowed.includes(arm))
       throw new DomainError('ARM_NOT_FOUND', `This broadcast has no arm "${arm}"`, { field: 'arm', allowed });
     const mail = await this.preview(broadcast, allowed.indexOf(arm));
@@ -103,10 +108,8 @@ export class BroadcastPreviews {
   /** Whether its mail says something else by now than its readers get: it was mended, and not taken over. */
   async isWrittenAnew(broadcast: Broadcast): Promise<boolean> {
     const { template, subject } = waitingWords(broadcast);
-    const arm = armOfRest(broadcast);
-    const id = (arm === null ? null : broadcast.armTemplateIds?.[arm]) ?? broadcast.templateId;
     const [stored, now] = await Promise.all([
-      this.templates.compiled(id),
+      this.templates.compiled(waitingVersion(broadcast)),
       this.templates.compile(template, subject).catch(asRefused),
     ]);
     // Of a mail that is gone, or cannot be made any more, nothing is there to take over.
@@ -120,8 +123,9 @@ export class BroadcastPreviews {
       const { template, subject } = wordsOf(broadcast)[place] ?? broadcast;
       return this.templates.compile(template, subject);
     }
-    const { templateId, armTemplateIds } = broadcast;
-    const version = await this.templates.version(armTemplateIds?.[place] ?? templateId);
+    const version = await this.templates.version(
+      broadcast.armTemplateIds?.[place] ?? waitingVersion(broadcast),
+    );
     return { ...version, html: unmarkLinks(version.html) };
   }
 

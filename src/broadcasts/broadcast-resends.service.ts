@@ -10,7 +10,8 @@ import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { offerAgain } from './offers-of-words.js';
-import { saysTheSame, wordsOf } from './split.js';
+import { mailsOf, waitingWords } from './rewording.js';
+import { saysTheSame } from './split.js';
 
 /** The same news once more, in other words, to those whom the first mail did not reach. */
 @Injectable()
@@ -39,12 +40,12 @@ export class BroadcastResends {
       const offer = resend.offer === undefined ? await stillSold(manager, offerAgain(first)) : resend.offer;
       const words = { template: resend.template ?? first.template, subject: resend.subject };
       const offers = { ...(offer && { offer }) };
-      if (saysTheSame({ ...words, ...offers }, wordsOf(first))) throw sameWords();
+      if (saysTheSame({ ...words, ...offers }, mailsOf(first))) throw sameWords();
       const { templateId } = await this.preflight.publish(manager, { ...words, offer, sender });
-      const { template, subject, reworded } = first;
       // Changed on the way since: some have them all the same.
-      const wasOfFirst = Object.hasOwn(reworded ?? {}, templateId);
-      const isOfOffer = wasOfFirst && saysTheSame({ template, subject, ...offers }, wordsOf(first));
+      const wasOfFirst = Object.hasOwn(first.reworded ?? {}, templateId);
+      const { template, subject } = waitingWords(first);
+      const isOfOffer = wasOfFirst && saysTheSame({ template, subject, ...offers }, mailsOf(first));
       if (isOfOffer && (await this.mails.anyWith(manager, id, templateId))) throw sameWords();
       return this.queries.insert(
         manager,

@@ -9,7 +9,14 @@ import type { Broadcast, BroadcastDraft, BroadcastReport } from './broadcast.js'
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
 import { BroadcastsService } from './broadcasts.service.js';
-import { armOfRest, rewordedTo, rewordingOf, splitWith, waitingWords, type OneMail } from './rewording.js';
+import {
+  armOfRest,
+  rewordedTo,
+  rewordingOf,
+  waitingVersion,
+  waitingWords,
+  type OneMail,
+} from './rewording.js';
 import type { PublishedWords } from './split.js';
 
 /**
@@ -66,30 +73,22 @@ export class BroadcastWords {
     broadcast: Broadcast,
     { mail, published }: { mail: OneMail; published: PublishedWords },
   ): Promise<void> {
-    const { id, split, armTemplateIds, startedAt, rewordedAt } = broadcast;
-    const arm = armOfRest(broadcast);
-    const from = (arm === null ? null : armTemplateIds?.[arm]) ?? broadcast.templateId;
-    const to = published.templateId;
-    const after =
-      arm === null || split === null
-        ? { ...published, subject: mail.subject, split }
-        : {
-            ...{ templateId: broadcast.templateId, subject: broadcast.subject },
-            armTemplateIds: armTemplateIds?.map((one, place) => (place === arm ? to : one)) ?? null,
-            split: splitWith(split, arm, mail),
-          };
-    const { templateId, armTemplateIds: arms } = after;
-    // Written once more as they were: no mail gets others. Where they come from may have changed all the same.
-    const areOthers = !isDeepStrictEqual([templateId, arms], [broadcast.templateId, armTemplateIds]);
-    // Before it has begun nobody has any words.
-    const hadThem = areOthers && startedAt !== null;
-    const reworded = hadThem ? rewordedTo(broadcast.reworded, { from, to }) : broadcast.reworded;
+    const { id, startedAt, decision, rewordedAt } = broadcast;
+    const { template, subject } = mail;
+    const isOfRest = armOfRest(broadcast) !== null;
+    // What was tested stands as it was, and the mails of the rest come from its words to the new ones.
+    const now = isOfRest ? broadcast : { ...broadcast, ...published, subject };
+    const [from, to] = [waitingVersion(broadcast), published.templateId];
+    // Written once more as they were no mail gets others, and before it has begun nobody has any.
+    const hadOthers = startedAt !== null && from !== to;
+    const reworded = hadOthers ? rewordedTo(broadcast.reworded, { from, to }) : broadcast.reworded;
     await manager.query(
-      `update broadcast set email_template_id = $2, arm_template_ids = $3::bigint[], subject = $4, split = $5,
+      `update broadcast set email_template_id = $2, arm_template_ids = $3::bigint[], subject = $4, decision = $5,
          reworded = $6, reworded_at = $7 where id = $1`,
       [
-        ...[id, templateId, arms, after.subject, after.split && JSON.stringify(after.split)],
-        ...[reworded && JSON.stringify(reworded), hadThem ? this.clock.now() : rewordedAt],
+        ...[id, now.templateId, now.armTemplateIds, now.subject],
+        decision && JSON.stringify(isOfRest ? { ...decision, words: { template, subject } } : decision),
+        ...[reworded && JSON.stringify(reworded), hadOthers ? this.clock.now() : rewordedAt],
       ],
     );
   }

@@ -7,7 +7,7 @@ import { audienceSchema } from './audience.js';
 import { broadcastOfferSchema } from './broadcast-offer.js';
 import { USUAL_PRIORITY } from '../delivery/message/message.js';
 import { BROADCAST_STATES } from './broadcast-status.js';
-import { wordsResults } from './words-results.schemas.js';
+import { restWords, wordsResults } from './words-results.schemas.js';
 import { splitSchema, subjectSchema, templateSchema } from './split.js';
 import { IF_PASSED, isLocalReading, type BroadcastTiming } from './timing.js';
 
@@ -274,6 +274,7 @@ const splitResponse = z
         arm: z.string(),
         at: z.iso.datetime(),
         text: z.string(),
+        words: restWords,
       })
       .nullable(),
   })

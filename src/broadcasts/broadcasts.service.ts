@@ -16,7 +16,7 @@ import { BroadcastReports } from './broadcast-reports.service.js';
 import { BroadcastPreflight } from './broadcast-preflight.service.js';
 import { isRepeated, nextState, type BroadcastAction, type BroadcastState } from './broadcast-status.js';
 import { BroadcastsQueries } from './broadcasts.queries.js';
-import { armOfRest, isReworded, waitingWords } from './rewording.js';
+import { isReworded, waitingVersion, waitingWords } from './rewording.js';
 import { nobodyFinding } from './reach.js';
 import { checkArmHours, startOf, type PublishedWords } from './split.js';
 import { AT_ONCE, beginOf, type BroadcastTiming } from './timing.js';
@@ -113,8 +113,7 @@ export class BroadcastsService {
   async resume(id: string): Promise<BroadcastReport> {
     const looked = await this.found(id);
     if (looked.state === 'paused' && isReworded(looked)) {
-      const arm = armOfRest(looked);
-      const templateId = (arm === null ? null : looked.armTemplateIds?.[arm]) ?? looked.templateId;
+      const templateId = waitingVersion(looked);
       await this.preflight.passStored({ ...waitingWords(looked), templateId, armTemplateIds: null });
     }
     return this.change(id, 'resume', null);

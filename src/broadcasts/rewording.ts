@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '../values/domain-error.js';
 import type { Broadcast, BroadcastDraft } from './broadcast.js';
 import type { FrozenOffer } from './broadcast-offer.js';
-import { wordsOf, type Split } from './split.js';
+import { wordsOf, type Split, type Words } from './split.js';
 
 /** What the owner may change of a broadcast that stands still. The mail is taken as it is written now. */
 const CHANGEABLE = ['title', 'template', 'subject'] as const;
@@ -58,7 +58,8 @@ export function armOfRest({ split, decision }: Pick<Broadcast, 'split' | 'decisi
 export function waitingWords(broadcast: Broadcast, change: Rewording = {}): OneMail {
   const arm = armOfRest(broadcast);
   const { sender, audience, topic } = broadcast;
-  const own = arm === null ? broadcast : (wordsOf(broadcast)[arm] ?? broadcast);
+  const own =
+    arm === null ? broadcast : (mailsOf(broadcast).at(hasOwnRest(broadcast) ? -1 : arm) ?? broadcast);
   const { template = own.template, subject = own.subject } = change;
   const words = { template, subject, sender, audience, topic };
   if (arm === null)
@@ -67,16 +68,24 @@ export function waitingWords(broadcast: Broadcast, change: Rewording = {}): OneM
   return { ...words, offer: own.offer ?? null, offers: offers ?? null, split: null };
 }
 
-/** The test with these words for the arm that goes to the rest. */
-export function splitWith(split: Split, arm: number, { template, subject }: OneMail): Split {
-  return {
-    ...split,
-    arms: split.arms.map((one, place) => {
-      if (place !== arm) return one;
-      const { subject: _, ...rest } = one;
-      return { ...rest, template, ...(subject === null ? {} : { subject }) };
-    }),
-  };
+/** Whether the rest gets other words than the arm that goes to it was tested with. */
+function hasOwnRest({ decision }: Pick<Broadcast, 'decision'>): boolean {
+  return decision?.words !== undefined;
+}
+
+/** The words of its mails: those of each arm as they were tested, and behind them those of the rest where these are others. */
+export function mailsOf(broadcast: Broadcast): Words[] {
+  const arms = wordsOf(broadcast);
+  const { words, arm } = broadcast.decision ?? {};
+  return words === undefined || arm === undefined ? arms : [...arms, { ...arms[arm], ...words }];
+}
+
+/** The version of the words that mails go with from now on. */
+export function waitingVersion(broadcast: Broadcast): string {
+  const { armTemplateIds, templateId, reworded } = broadcast;
+  const arm = armOfRest(broadcast);
+  const own = (arm === null ? null : armTemplateIds?.[arm]) ?? templateId;
+  return reworded?.[own] ?? own;
 }
 
 /**

@@ -13,6 +13,8 @@ export interface SplitDecision {
   /** Place of the arm that goes to the rest. */
   arm: number;
   at: string;
+  /** What the rest gets since the owner has changed its words in a pause; left out: those of the arm. */
+  words?: { template: string; subject: string | null };
 }
 
 /** How one arm of the test fares. */

@@ -151,6 +151,9 @@ export interface PublishedWords {
   armTemplateIds: string[] | null;
 }
 
+/** Beside the letters of the arms, what goes to who was not in the test. */
+export const REST = 'rest';
+
 /** `a`, `b` and on. */
 export function armKey(arm: number): string {
   return String.fromCharCode('a'.charCodeAt(0) + arm);
@@ -278,7 +281,7 @@ export function termsOf(split: Split): ExperimentTerms {
 }
 
 /** The place of an arm; else they wait for the winner, or get nothing. */
-export type Drawn = number | 'rest' | typeof HOLDOUT;
+export type Drawn = number | typeof REST | typeof HOLDOUT;
 
 /** Draws the recipients of a broadcast: the same person always the same. */
 export function drawing({ id, split }: { id: string; split: Split }): (subscriberId: string) => Drawn {
@@ -291,7 +294,7 @@ export function drawing({ id, split }: { id: string; split: Split }): (subscribe
     const key = assign({ ...test, holdoutBps: untriedBps }, shares, subscriberId);
     if (key !== HOLDOUT) return terms.arms.findIndex((arm) => arm.key === key);
     const isHeldOut = assign({ ...test, holdoutBps: terms.holdoutBps }, shares, subscriberId) === HOLDOUT;
-    return isHeldOut ? HOLDOUT : 'rest';
+    return isHeldOut ? HOLDOUT : REST;
   };
 }
 

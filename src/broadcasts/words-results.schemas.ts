@@ -17,3 +17,7 @@ export const wordsResults = z
     description:
       'The same by the words that the mails went with, the first ones first; null where those were not changed in a pause.',
   });
+
+export const restWords = z.object({ template: z.string(), subject: z.string().nullable() }).nullable().meta({
+  description: 'What the rest gets since its words were changed in a pause; null: the arm as it was tested.',
+});

@@ -1,7 +1,8 @@
 import type { BroadcastOffer } from '../../broadcasts/broadcast-offer.js';
 import type { BroadcastReport, BroadcastResults } from '../../broadcasts/broadcast.js';
 import type { HoldoutGroup, HoldoutResults } from '../../broadcasts/holdout.js';
-import { armKey, hasHours, isTimed, wordsOf, type Split } from '../../broadcasts/split.js';
+import { mailsOf } from '../../broadcasts/rewording.js';
+import { armKey, hasHours, isTimed, REST, type Split } from '../../broadcasts/split.js';
 import { comparisonOf, decisionText, type StoppedArm } from '../../broadcasts/split-results.js';
 import { breachText } from '../../experiments/guard-rails.js';
 import type { ArmResult } from '../../experiments/results.js';
@@ -38,12 +39,9 @@ export function broadcastDetail({
     estimate: estimateText(report),
     completesAt: report.estimate?.completesAt ?? null,
     offer: offerText(report.offer),
-    mails: wordsOf(report).map(({ template, ...words }, arm) => ({
-      ...{ template, at: timeOf(words) },
-      subject: subjects[arm] ?? '',
-      arm: split === null ? null : armKey(arm).toUpperCase(),
-      place: arm,
-      letter: armKey(arm),
+    mails: mailsOf(report).map(({ template, ...words }, arm) => ({
+      ...{ template, at: timeOf(words), subject: subjects[arm] ?? '', place: arm },
+      ...nameOf(split, arm),
     })),
     split: splitView(report),
     mayReword: mayReword(report),
@@ -55,6 +53,13 @@ export function broadcastDetail({
     holdout: results?.holdout ? holdoutView(results.holdout) : null,
     mayResend: through && resendOf === null && resentBy === null && (split === null || decision !== null),
   };
+}
+
+/** What the page calls the mail at that place, and the key by which it is asked for. */
+function nameOf(split: Split | null, place: number): { arm: string | null; letter: string } {
+  if (split === null) return { arm: null, letter: armKey(place) };
+  if (place >= split.arms.length) return { arm: 'The rest', letter: REST };
+  return { arm: armKey(place).toUpperCase(), letter: armKey(place) };
 }
 
 /** Whether the words of what is still to go may be changed: not while a split test compares them. */

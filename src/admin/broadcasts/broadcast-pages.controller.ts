@@ -6,7 +6,8 @@ import { BroadcastReports } from '../../broadcasts/broadcast-reports.service.js'
 import { BroadcastResends } from '../../broadcasts/broadcast-resends.service.js';
 import { BroadcastUnknowns } from '../../broadcasts/broadcast-unknowns.service.js';
 import { BroadcastsService } from '../../broadcasts/broadcasts.service.js';
-import { hasHours, wordsOf } from '../../broadcasts/split.js';
+import { mailsOf } from '../../broadcasts/rewording.js';
+import { hasHours } from '../../broadcasts/split.js';
 import { placeInWords } from '../../delivery/mails/written-mail.js';
 import { HeldService } from '../../delivery/waiting/held.service.js';
 import { cursorOf, toPage } from '../../infra/http/page.js';
@@ -151,7 +152,7 @@ export class BroadcastPagesController {
   ): Promise<Answer> {
     const begun = report.startedAt !== null;
     const previews = await Promise.all(
-      wordsOf(report).map(async (_, arm) => this.previews.preview(report, arm).catch(readable)),
+      mailsOf(report).map(async (_, arm) => this.previews.preview(report, arm).catch(readable)),
     );
     const view = {
       ...broadcastDetail({

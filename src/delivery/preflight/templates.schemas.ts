@@ -61,9 +61,12 @@ export const broadcastTestRequest = z.strictObject({
   to: testTo,
   arm: z
     .string()
-    .regex(/^[a-z]$/, 'use the letter of an arm')
+    .regex(/^([a-z]|rest)$/, 'use the letter of an arm, or rest')
     .optional()
-    .meta({ description: 'Of its split test, by its letter; left out: `a`.' }),
+    .meta({
+      description:
+        'Of its split test, by its letter; `rest` where the rest has been given other words. Left out: `a`.',
+    }),
 });
 export const testResponse = z.object({
   messageId: z.string().meta({ description: '`GET /api/v1/messages/{id}` says what becomes of it.' }),

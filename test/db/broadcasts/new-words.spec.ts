@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Broadcast, BroadcastDraft } from '../../../src/broadcasts/broadcast.js';
+import { toJson } from '../../../src/broadcasts/broadcast-json.js';
 import { BroadcastPreviews } from '../../../src/broadcasts/broadcast-previews.service.js';
 import { BroadcastReports } from '../../../src/broadcasts/broadcast-reports.service.js';
 import { BroadcastResends } from '../../../src/broadcasts/broadcast-resends.service.js';
@@ -233,6 +234,55 @@ describe('the words of a broadcast that stands still', () => {
     expect(count('To the rest')).toBe(40 - tested);
     expect(count('Arm A, mended') + count('Arm B')).toBe(tested);
     expect(await desk.broadcasts.get(id)).toMatchObject({ subject: 'Arm A, mended' });
+  });
+
+  /** A test of two subjects is decided for the first, which then gets others for the rest, and others again. */
+  const rewordedRest = async (): Promise<string> => {
+    await desk.people(40);
+    const id = await desk.started({
+      split: { ...SPLIT, arms: [{ subject: 'Arm A' }, { subject: 'Arm B' }] },
+    });
+    await send();
+    await desk.planner.run(FOREVER);
+    desk.t.clock.advance(121 * MINUTE_MS);
+    await desk.planner.run(FOREVER);
+    await desk.broadcasts.pause(id);
+    await edit(id, { subject: 'In between' });
+    await edit(id, { subject: 'To the rest' });
+    return id;
+  };
+
+  it('of the rest were shown as those with which the arm had won', async () => {
+    const id = await rewordedRest();
+    const tested = desk.t.sink.mails.length;
+    const changed = await desk.broadcasts.get(id);
+    expect(toJson(changed)['split']).toMatchObject({
+      arms: [{ subject: 'Arm A' }, { subject: 'Arm B' }],
+      decision: { arm: 'a', words: { template: 'emails/story', subject: 'To the rest' } },
+    });
+    const previews = desk.t.app.get(BroadcastPreviews, { strict: false });
+    const subjectOf = async (arm: number): Promise<string> => (await previews.preview(changed, arm)).subject;
+    expect([await subjectOf(0), await subjectOf(1), await subjectOf(2)]).toEqual([
+      ...['Arm A', 'Arm B', 'To the rest'],
+    ]);
+    expect(await previews.isWrittenAnew(changed)).toBe(false);
+    await desk.broadcasts.resume(id);
+    await desk.settle(id);
+    expect([count('To the rest'), count('In between')]).toEqual([40 - tested, 0]);
+    expect(count('Arm A') + count('Arm B')).toBe(tested);
+  });
+
+  it('with which an arm had won went once more to those who had them, where the rest got others', async () => {
+    const id = await rewordedRest();
+    await desk.broadcasts.resume(id);
+    await desk.settle(id);
+    const again = async (subject: string): Promise<unknown> =>
+      desk.t.app
+        .get(BroadcastResends, { strict: false })
+        .draft(id, { subject, template: null, title: null, unless: 'opened' });
+    for (const subject of ['Arm A', 'Arm B', 'To the rest'])
+      await expect(again(subject)).rejects.toMatchObject({ code: 'BROADCAST_RESEND_INVALID' });
+    expect(await again('In between')).toMatchObject({ subject: 'In between' });
   });
 
   it('were said to be others than some had, though it had not begun and nobody had any', async () => {

@@ -67,6 +67,24 @@ describe('the owner changes the words of a paused broadcast', () => {
     await get(`/broadcasts/${id}/words`).expect(409);
   });
 
+  it('of a split test that is decided: its page shows the mail of the rest beside those that were tested', async () => {
+    const arms = [{ subject: 'Arm A' }, { subject: 'Arm B' }];
+    const split = { arms, testPercent: 50, waitMinutes: 1, judge: 'clicks' };
+    const id = await started({ split });
+    const decision = { verdict: 'no_winner', because: 'horizon', arm: 1, at: new Date().toISOString() };
+    await t.dataSource.query('update broadcast set decision = $2 where id = $1', [id, decision]);
+    await post(`/broadcasts/${id}/words`, { template: 'emails/story', subject: 'For the rest' }).expect(303);
+    const page = (await get(`/broadcasts/${id}`).expect(200)).text;
+    const named = [...page.matchAll(/<summary><span class="badge">([^<]*)<\/span> <strong[^>]*>([^<]*)</g)];
+    expect(named.map(([, name, subject]) => `${name}: ${subject}`)).toEqual([
+      ...['A: Arm A', 'B: Arm B', 'The rest: For the rest'],
+    ]);
+    expect(page).toContain('name="arm" value="rest"');
+    const to = { to: 'ada@example.com', arm: 'rest' };
+    const test = await api('post', `/broadcasts/${id}/test`).send(to).expect(201);
+    expect(test.body).toMatchObject({ subject: '[Test] For the rest' });
+  });
+
   it('over the API, which says of each mail what words it has', async () => {
     const id = await started({ subject: 'Old' });
     const changed = await api('patch', `/broadcasts/${id}`).send({ subject: 'New' }).expect(200);
