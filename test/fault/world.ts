@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -133,9 +133,9 @@ export class World {
     );
   }
 
-  /** What lies in a folder of the data folder of the first worker. */
-  async filesOf(folder: string): Promise<string[]> {
-    return readdir(join(this.dataDir, 'worker-0', folder)).catch(() => []);
+  /** Of the first worker. */
+  get dataFolder(): string {
+    return join(this.dataDir, 'worker-0');
   }
 
   get live(): WorkerProcess[] {
@@ -216,7 +216,7 @@ export class World {
   #env(): Record<string, string> {
     return {
       DATABASE_URL: this.cluster.url(this.database),
-      DATA_DIR: join(this.dataDir, 'worker-0'),
+      DATA_DIR: this.dataFolder,
       SMTP_URL: this.#smtpUrl(),
       SECRET_KEY,
       DEMO: 'false',

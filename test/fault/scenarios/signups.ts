@@ -1,8 +1,10 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { FunnelsService } from '../../../src/funnels/funnels.service.js';
 import { installationKey, secretKey } from '../../../src/infra/secret-key.js';
 import { encodeIds, signToken } from '../../../src/values/signed-token.js';
 import { SECRET_KEY } from '../../support/worker-process.js';
-import { type Harm, harmAtPlaces, type Place } from '../harm-at-places.js';
+import { type HarmOptions, harmAtPlaces, type Place } from '../harm-at-places.js';
 import { comesTrue } from '../patience.js';
 import { startWithApi, type ProductApi } from '../product-api.js';
 import { expectThat, type Scenario } from '../scenario.js';
@@ -20,7 +22,6 @@ const NEW = 120;
 /** As many once more are under way at the kill. */
 const AT_ONCE = 40;
 const OF_EACH = 8;
-const KEPT = 'signups';
 
 /** From the first that is handed in to the last: in the middle of each, with nobody hearing that it is done, and behind it. */
 const PLACES: readonly Place[] = [
@@ -43,7 +44,15 @@ export const signupScenarios: readonly Scenario[] = [
     covers: 'F1 F6',
     short: false,
     mails: 2 * OF_EACH + 10,
-    run: async (world) => kept(world, 'kill -9'),
+    run: async (world) => kept(world, { harm: 'kill -9' }),
+  },
+  {
+    name: 'sign-ups kept while the database is away, kill -9 of two workers at each point of handing in the same folder',
+    covers: 'F1 F6 F9',
+    short: false,
+    mails: 2 * OF_EACH + 10,
+    run: async (world) =>
+      kept(world, { harm: 'kill -9', workers: 2, env: { DATA_DIR: world.dataFolder, ROLES: 'worker' } }),
   },
   {
     name: 'sign-ups kept while the database is away, PostgreSQL crash at each point of handing them in',
@@ -51,9 +60,15 @@ export const signupScenarios: readonly Scenario[] = [
     short: false,
     mails: 2 * OF_EACH + 10,
     crashesServer: true,
-    run: async (world) => kept(world, 'PostgreSQL crash'),
+    run: async (world) => kept(world, { harm: 'PostgreSQL crash' }),
   },
 ];
+
+/** What is kept still. */
+async function files(world: World): Promise<string[]> {
+  const names = await readdir(join(world.dataFolder, 'signups')).catch(() => []);
+  return names.filter((name) => !name.endsWith('.folder'));
+}
 
 interface Outage {
   api: ProductApi;
@@ -68,7 +83,10 @@ interface Guest {
   mailId: string;
 }
 
-async function kept(world: World, harm: Harm): Promise<string[]> {
+async function kept(
+  world: World,
+  { harm, ...others }: Pick<HarmOptions, 'harm' | 'workers' | 'env'>,
+): Promise<string[]> {
   await world.inProduct(async ({ app }) =>
     app.get(FunnelsService, { strict: false }).applyText(FUNNEL, { by: 'test' }),
   );
@@ -93,15 +111,15 @@ async function kept(world: World, harm: Harm): Promise<string[]> {
 
   let more = 0;
   const wrong = await harmAtPlaces(world, {
-    ...{ harm, places: PLACES, job: 'delivery.send-due', env: api.env },
+    ...{ harm, places: PLACES, job: 'delivery.send-due', env: api.env, ...others },
     // The process lives through a crash of the database, and keeps who comes meanwhile.
     after: async () => {
       if (harm === 'PostgreSQL crash') await press(outage, names(`crash-${++more}`, 3));
       return [];
     },
-    isOver: async () => (await world.filesOf(KEPT)).length === 0,
+    isOver: async () => (await files(world)).length === 0,
   });
-  const isIn = await comesTrue(async () => (await world.filesOf(KEPT)).length === 0);
+  const isIn = await comesTrue(async () => (await files(world)).length === 0);
   const [row] = await world.sql<{ count: number }>(
     `select count(*)::int as count from message where kind = 'confirmation'`,
   );
@@ -111,7 +129,7 @@ async function kept(world: World, harm: Harm): Promise<string[]> {
   return [
     ...wrong,
     ...expectThat(calm === NEW + 2 * OF_EACH, `only ${calm} people were told that a mail comes`),
-    ...expectThat(isIn, `still kept: ${(await world.filesOf(KEPT)).join(', ')}`),
+    ...expectThat(isIn, `still kept: ${(await files(world)).join(', ')}`),
     ...(await mailedOnce(world, outage.told, new Set(emailsOf(leave)))),
     ...(await standing(world, { leave, comeBack, asked })),
   ];
