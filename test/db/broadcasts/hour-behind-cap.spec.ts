@@ -43,7 +43,7 @@ describe('a broadcast at an hour whose readers get another mail each morning, wi
   const gone = async (): Promise<string[]> => {
     const rows: { name: string }[] = await desk.t.db.query(
       `select coalesce(step_key, kind) || ' ' || to_char(accepted_at at time zone 'UTC', 'DD HH24:MI') as name
-       from message where state = 'accepted' order by accepted_at`,
+       from message where state = 'accepted' order by date_trunc('minute', accepted_at), id`,
     );
     return rows.map(({ name }) => name);
   };
@@ -114,5 +114,25 @@ describe('a broadcast at an hour whose readers get another mail each morning, wi
       { kind: 'broadcast', reason: 'frequency cap: 1 a day', dueAt: new Date('2026-03-04T12:00:00Z') },
       { kind: 'sequence', reason: 'frequency cap: 1 a day', dueAt: new Date('2026-03-05T12:00:00Z') },
     ]);
+  });
+
+  it('has its turn as well where it is of a sequence with hours from noon to two', async () => {
+    await cap(1);
+    const id = await desk.t.subscriber('reader@example.com');
+    await morning(3, id);
+    desk.t.clock.set('2026-03-03T12:00:00Z');
+    await desk.t.plan('reader@example.com', { subscriberId: id, dedupeKey: 'noon', stepKey: 'noon' });
+    await desk.t.db.query(
+      `with hours as (insert into send_hours (spans, time_zone) select jsonb_agg(
+           jsonb_build_object('start', day * 1440 + 720, 'end', day * 1440 + 840) order by day), 'UTC' from generate_series(0, 6) day
+         on conflict (spans, time_zone) do update set time_zone = 'UTC' returning id)
+       update message set send_hours_id = (select id from hours) where step_key = 'noon'`,
+    );
+    await at('03T12:00');
+    for (const day of [4, 5]) {
+      await morning(day, id);
+      await at(`0${day}T12:00`);
+    }
+    expect(await gone()).toEqual(['day-3 03 09:00', 'noon 04 12:00', 'day-4 05 12:00']);
   });
 });
