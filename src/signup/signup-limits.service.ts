@@ -11,7 +11,11 @@ import { mailboxOf } from '../values/mailbox.js';
 /** A household or an office shares an address block; a list bomber sends far more than this. */
 const PER_BLOCK: RateLimit = { name: 'signup-block', points: 30, seconds: 600 };
 const PER_LOOPBACK: RateLimit = { name: 'signup-loopback', points: 1_000, seconds: 600 };
-const PER_ADDRESS: RateLimit = { name: 'signup-address', points: 5, seconds: 3_600 };
+/** A mailbox has any number of spellings, and each is somebody of its own who may be asked to confirm. */
+const PER_ADDRESS: readonly RateLimit[] = [
+  { name: 'signup-address', points: 5, seconds: 3_600 },
+  { name: 'signup-address-day', points: 10, seconds: 86_400 },
+];
 /** Who sends the form without having loaded it is most likely a program: welcome, and counted more. */
 const WITHOUT_TOKEN_WEIGHT = 3;
 
@@ -50,12 +54,12 @@ export class SignupLimits {
 
   /** One that `take` counted came to nothing: else who tries again would soon be told that a mail comes. */
   async giveBack(attempt: Attempt): Promise<void> {
-    await this.limits.take(PER_ADDRESS, this.keyOf(attempt), -1);
+    for (const limit of PER_ADDRESS) await this.limits.take(limit, this.keyOf(attempt), -1);
   }
 
   /** As `giveBack`, of `takeHere`. */
   async giveBackHere(attempt: Attempt): Promise<void> {
-    await this.#here.take(PER_ADDRESS, this.keyOf(attempt), -1);
+    for (const limit of PER_ADDRESS) await this.#here.take(limit, this.keyOf(attempt), -1);
   }
 
   private async takeOf(limits: Pick<RateLimits, 'take'>, attempt: Attempt): Promise<SignupVerdict> {
@@ -64,12 +68,15 @@ export class SignupLimits {
     const weight = hasToken || loopback ? 1 : WITHOUT_TOKEN_WEIGHT;
     const place = await limits.take(loopback ? PER_LOOPBACK : PER_BLOCK, addressBlock(ip), weight);
     if (!place.allowed) return { kind: 'block', retryAfterSeconds: place.retryAfterSeconds };
-    const asked = await limits.take(PER_ADDRESS, this.keyOf(attempt));
-    if (asked.allowed) return { kind: 'ok' };
-    // Nobody has asked for it: they must not be told that a mail comes.
-    return 'isFull' in asked
-      ? { kind: 'block', retryAfterSeconds: asked.retryAfterSeconds }
-      : { kind: 'address' };
+    for (const limit of PER_ADDRESS) {
+      const asked = await limits.take(limit, this.keyOf(attempt));
+      if (asked.allowed) continue;
+      // Nobody has asked for it: they must not be told that a mail comes.
+      return 'isFull' in asked
+        ? { kind: 'block', retryAfterSeconds: asked.retryAfterSeconds }
+        : { kind: 'address' };
+    }
+    return { kind: 'ok' };
   }
 
   private keyOf({ ip, emailKey }: Attempt): string {
