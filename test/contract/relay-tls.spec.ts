@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
-import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import type { SMTPServer, SMTPServerOptions } from 'smtp-server';
+import { PromptSmtpServer } from '../../src/infra/mailbox/prompt-smtp-server.js';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { parseRelays, type RelayTls, type RelayTrust } from '../../config/relays.js';
 import type { SendOutcome } from '../../src/delivery/message/message.js';
@@ -31,7 +32,7 @@ describe('encryption on the way to the relay', () => {
     trust: RelayTls | null | RelayTrust,
     options: SMTPServerOptions = {},
   ): Promise<{ outcome: SendOutcome; tls: string | null }> {
-    const running = new SMTPServer({
+    const running = new PromptSmtpServer({
       ...certificate,
       authOptional: true,
       disableReverseLookup: true,

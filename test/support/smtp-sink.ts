@@ -1,6 +1,7 @@
 import type { AddressInfo, Socket } from 'node:net';
 import PostalMime, { type Email } from 'postal-mime';
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
+import { PromptSmtpServer } from '../../src/infra/mailbox/prompt-smtp-server.js';
 
 export interface SunkMail {
   from: string;
@@ -29,18 +30,6 @@ export interface SmtpSink {
   close(): Promise<void>;
 }
 
-/**
- * Greets at once. The library waits 100 ms for those who talk too soon, which every connection of every test would pay.
- */
-class PromptServer extends SMTPServer {
-  override connect(...[socket, options]: Parameters<SMTPServer['connect']>): void {
-    super.connect(socket, options);
-    const connection = [...this.connections].at(-1);
-    connection?.connectionReady();
-    if (connection) connection.connectionReady = () => undefined;
-  }
-}
-
 const accept = async (): Promise<SinkAnswer> => undefined;
 
 /** `host`: an address of this machine; `smtpUtf8`: whether it takes addresses beyond ASCII. */
@@ -56,7 +45,7 @@ export async function openSmtpSink({ host = '127.0.0.1', smtpUtf8 = true } = {})
     const { code, text } = typeof what === 'number' ? { code: what, text: 'as the test says' } : what;
     done(Object.assign(new Error(text), { responseCode: code }));
   };
-  const server = new PromptServer({
+  const server = new PromptSmtpServer({
     authOptional: true,
     disabledCommands: ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,

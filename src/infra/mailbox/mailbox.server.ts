@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import type { SMTPServer, SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
 import { MailboxService } from './mailbox.service.js';
+import { PromptSmtpServer } from './prompt-smtp-server.js';
 
 const MAX_MAIL_BYTES = 25 * 1024 * 1024;
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -13,7 +14,7 @@ export class MailboxServer {
   constructor(private readonly mailbox: MailboxService) {}
 
   async listen(port: number): Promise<void> {
-    const server = new SMTPServer({
+    const server = new PromptSmtpServer({
       authOptional: true,
       disabledCommands: ['AUTH', 'STARTTLS'],
       disableReverseLookup: true,

@@ -5,7 +5,7 @@ import { RefusingMailboxes } from '../../../src/bounces/refusing-mailboxes.servi
 import { verpAddress } from '../../../src/delivery/mails/verp.js';
 import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
 import { report } from '../../support/returned-mails.js';
-import { deliver } from '../../support/smtp-client.js';
+import { bring, openSmtpClient, type SmtpClient } from '../../support/smtp-client.js';
 import { SECRET } from '../delivery/post-office.js';
 import { acceptedMails, broadcastState } from './broadcast-mails.js';
 import { BOUNCE_DOMAIN, openBounceOffice, UNSIGNED, type BounceOffice } from './bounce-office.js';
@@ -18,21 +18,23 @@ const STRANGER = 'Received: from mail.eve.example (unknown [203.0.113.9]) by mai
 describe('a report about the sender that comes from nowhere that a true one would', () => {
   let office: BounceOffice;
   let listener: BounceSmtpServer;
-  let port: number;
+  let client: SmtpClient;
 
   beforeEach(async () => {
     office = await openBounceOffice();
     listener = office.app.get(BounceSmtpServer, { strict: false });
-    port = await listener.listen(0, '127.0.0.1');
+    client = await openSmtpClient(await listener.listen(0, '127.0.0.1'));
+    await client.say('EHLO mx.example.net');
   });
   afterEach(async () => {
+    client.close();
     await listener.close();
     await office.close();
   });
 
   const brings = async (id: string | undefined, mail: string | Buffer, by = STRANGER): Promise<void> => {
     const raw = Buffer.concat([Buffer.from(by), Buffer.from(mail)]).toString();
-    expect(await deliver(port, verpAddress(SECRET, id ?? '0', BOUNCE_DOMAIN), raw)).toMatch(/^250 /);
+    expect(await bring(client, verpAddress(SECRET, id ?? '0', BOUNCE_DOMAIN), raw)).toMatch(/^250 /);
   };
   const refused = ({ status, diagnostic } = UNSIGNED): string => {
     const fields = `Final-Recipient: rfc822; x@example.org\nAction: failed\nStatus: ${status}\nDiagnostic-Code: smtp; ${diagnostic}`;

@@ -1,4 +1,4 @@
-import { SMTPServer } from 'smtp-server';
+import { PromptSmtpServer } from '../../../src/infra/mailbox/prompt-smtp-server.js';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BroadcastGuard } from '../../../src/delivery/guards/broadcast-guard.service.js';
@@ -13,7 +13,7 @@ async function openRelay(
   refusal: (address: string) => string | null,
 ): Promise<{ url: string; asked: string[]; close(): Promise<void> }> {
   const asked: string[] = [];
-  const server = new SMTPServer({
+  const server = new PromptSmtpServer({
     authOptional: true,
     disabledCommands: ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,

@@ -1,4 +1,4 @@
-import { SMTPServer } from 'smtp-server';
+import { PromptSmtpServer } from '../../../src/infra/mailbox/prompt-smtp-server.js';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HeldService } from '../../../src/delivery/waiting/held.service.js';
@@ -14,7 +14,7 @@ const HELD = 'refused because of the sender: unexplained';
 async function openRelay(
   refusal: (address: string) => string | null,
 ): Promise<{ url: string; close(): Promise<void> }> {
-  const server = new SMTPServer({
+  const server = new PromptSmtpServer({
     authOptional: true,
     disabledCommands: ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,

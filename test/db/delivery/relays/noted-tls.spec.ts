@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
-import { SMTPServer } from 'smtp-server';
+import { PromptSmtpServer } from '../../../../src/infra/mailbox/prompt-smtp-server.js';
 import { afterEach, expect, it } from 'vitest';
 import { openPostOffice, type PostOffice } from '../post-office.js';
 
@@ -13,7 +13,7 @@ async function openRelay(): Promise<number> {
   const [cert, key] = await Promise.all(
     ['certificate', 'key'].map(async (name) => readFile(`test/fixtures/test-${name}.pem`)),
   );
-  const relay = new SMTPServer({
+  const relay = new PromptSmtpServer({
     ...{ cert, key, authOptional: true, disableReverseLookup: true, closeTimeout: 200 },
     onData: (stream, _session, done) => void stream.on('data', () => undefined).on('end', () => done()),
   });
