@@ -33,6 +33,7 @@ import { FilePagesController } from './files/file-pages.controller.js';
 import { FileUploads } from './files/file-uploads.service.js';
 import { FunnelEditorController } from './funnels/funnel-editor.controller.js';
 import { FunnelEditor } from './funnels/funnel-editor.service.js';
+import { FunnelArchivePagesController } from './funnels/funnel-archive.controller.js';
 import { FunnelHistoryController } from './funnels/funnel-history.controller.js';
 import { FunnelPreviews } from './funnels/funnel-previews.service.js';
 import { ImportPagesController } from './imports/import-pages.controller.js';
@@ -98,6 +99,7 @@ import { WhyController } from './people/why.controller.js';
     FilePagesController,
     FunnelEditorController,
     FunnelHistoryController,
+    FunnelArchivePagesController,
     MailPagesController,
     BroadcastEditorController,
     BroadcastWordsController,

@@ -48,7 +48,7 @@ const ALWAYS: Period = { from: null, to: null };
 export class AnalyticsService {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Of all funnels, by title. */
+  /** Of all funnels that are not archived, by title. */
   async funnels(): Promise<FunnelHeadline[]> {
     return this.headlines(await listFunnels(this.dataSource.manager), ALWAYS);
   }

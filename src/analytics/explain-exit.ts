@@ -67,6 +67,7 @@ const PLAIN: readonly (readonly [reason: string, ...Words])[] = [
   [EXIT.unsubscribed(), 'EXITED_BY_UNSUBSCRIBING', () => 'The person unsubscribed'],
   [EXIT.topic(), 'EXITED_BY_TOPIC', () => 'The person opted out of this topic'],
   [EXIT.removed(), 'REMOVED_BY_HAND', () => 'The owner took the person out of the sequence'],
+  [EXIT.archived(), 'FUNNEL_ARCHIVED', () => 'The owner archived the funnel'],
   [EXIT.moved('*'), 'MOVED_ON', (sequence) => `The person moved on to ${quoted(sequence)}`],
   [EXIT.notActive('*'), 'SUBSCRIBER_NOT_ACTIVE', (status) => STATUSES[status] ?? `The person was ${status}`],
   [EXIT.goal('*'), 'GOAL_REACHED', (goal) => `The person reached the goal ${quoted(goal)}`],

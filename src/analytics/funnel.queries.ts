@@ -22,7 +22,7 @@ export async function findFunnel(db: EntityManager, key: string): Promise<Funnel
 }
 
 export async function listFunnels(db: EntityManager): Promise<FunnelRow[]> {
-  return db.query(`${FUNNEL} order by f.title, f.key`);
+  return db.query(`${FUNNEL} where f.archived_at is null order by f.title, f.key`);
 }
 
 /** Newest first. */

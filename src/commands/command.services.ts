@@ -12,6 +12,7 @@ import { ApiMails } from '../delivery/preflight/api-mails.service.js';
 import { TestMails } from '../delivery/preflight/test-mails.service.js';
 import { PreflightService } from '../delivery/preflight/preflight.service.js';
 import { SignedDomains } from '../delivery/signing/signed-domains.service.js';
+import { FunnelArchive } from '../funnels/archive/funnel-archive.service.js';
 import { FunnelFolders } from '../funnels/export/funnel-folders.service.js';
 import { FunnelPreflightService } from '../funnels/templates/funnel-preflight.service.js';
 import { FunnelsService } from '../funnels/funnels.service.js';
@@ -30,6 +31,7 @@ export interface CommandServices {
   messages: MessagesQueries;
   sequenceUnknowns: SequenceUnknowns;
   funnels: FunnelsService;
+  funnelArchive: FunnelArchive;
   funnelFolders: FunnelFolders;
   funnelPreflight: FunnelPreflightService;
   preflight: PreflightService;
@@ -60,6 +62,7 @@ export function commandServices(app: INestApplicationContext): CommandServices {
     messages: app.get(MessagesQueries, anywhere),
     sequenceUnknowns: app.get(SequenceUnknowns, anywhere),
     funnels: app.get(FunnelsService, anywhere),
+    funnelArchive: app.get(FunnelArchive, anywhere),
     funnelFolders: app.get(FunnelFolders, anywhere),
     funnelPreflight: app.get(FunnelPreflightService, anywhere),
     preflight: app.get(PreflightService, anywhere),

@@ -14,6 +14,7 @@ const FILES_TOGETHER =
   'in any order; all of them or none: a form, product or offer that stands in another of them than before moves there';
 
 interface ChangeFlags {
+  unarchive?: boolean;
   movePeople?: string;
   within?: string;
   map?: Record<string, string>;
@@ -21,11 +22,12 @@ interface ChangeFlags {
   json?: boolean;
 }
 
-/** Funnels as code: plan, apply, history, rollback, export. */
+/** Funnels as code: plan, apply, history, rollback, export, archive. */
 export function addFunnelCommands(program: Command, tools: CommandTools): void {
   addPlanAndApply(program, tools);
   addHistory(program, tools);
   addRollback(program, tools);
+  addArchive(program, tools);
   addExport(program, tools);
   addLint(program, tools);
   addSchema(program, tools);
@@ -36,29 +38,35 @@ function addPlanAndApply(program: Command, { within, print, note }: CommandTools
     .command('plan')
     .description('show what applying funnel files would change, and for whom')
     .argument('<files...>', FILES_TOGETHER);
-  withPeople(plan).action(async (files: string[], flags: ChangeFlags) => {
-    const move = choiceOf(plan, flags);
-    await within(async ({ funnels }) => {
-      const planned = await funnels.planFile(files, { move });
-      const file = files.join(' ');
-      print(flags.json ?? false, { ...planned, applied: false }, () => inWords(planned));
-      warn(note, file, planned);
-      if (planned.words.length > 0)
-        note(
-          `To apply this or nothing: wellspring apply ${file}${peopleFlags(move)} --plan ${planned.token}`,
-        );
+  withPeople(plan)
+    .addOption(unarchiveOption())
+    .action(async (files: string[], flags: ChangeFlags) => {
+      const move = choiceOf(plan, flags);
+      await within(async ({ funnels }) => {
+        const planned = await funnels.planFile(files, { move, unarchive: flags.unarchive });
+        const file = files.join(' ');
+        print(flags.json ?? false, { ...planned, applied: false }, () => inWords(planned));
+        warn(note, file, planned);
+        if (planned.words.length > 0)
+          note(
+            `To apply this or nothing: wellspring apply ${file}${peopleFlags(move)}${flags.unarchive ? ' --unarchive' : ''} --plan ${planned.token}`,
+          );
+      });
     });
-  });
   const apply = program
     .command('apply')
     .description('make the database say what the funnel files say')
     .argument('<files...>', FILES_TOGETHER);
   withPeople(apply)
     .addOption(planOption())
+    .addOption(unarchiveOption())
     .action(async (files: string[], flags: ChangeFlags) => {
       const move = choiceOf(apply, flags);
       await within(async ({ funnels }) => {
-        const applied = await funnels.applyFile(files, { move, tokens: flags.plan, by: 'command' });
+        const applied = await funnels.applyFile(files, {
+          ...{ move, tokens: flags.plan, unarchive: flags.unarchive },
+          by: 'command',
+        });
         print(flags.json ?? false, { ...applied, applied: true }, () => inWords(applied));
         warn(note, files.join(' '), applied);
       });
@@ -110,6 +118,45 @@ function addRollback(program: Command, { within, print, note }: CommandTools): v
           );
       });
     });
+}
+
+function addArchive(program: Command, { within, print }: CommandTools): void {
+  program
+    .command('archive')
+    .description(
+      'put a funnel away: its pages are closed and nobody joins it; figures, orders and downloads stay',
+    )
+    .argument('<funnel>')
+    .addOption(
+      new Option(
+        '--people <how>',
+        'end: who is in its sequence is ended, and its offers are closed; finish: they go on, and the offers stay on sale for them',
+      )
+        .choices(['end', 'finish'])
+        .default('end'),
+    )
+    .option('--json')
+    .action(async (funnel: string, { people, json = false }: { people: 'end' | 'finish'; json?: boolean }) =>
+      within(async ({ funnelArchive }) => {
+        await funnelArchive.archive(funnel, { people, by: 'command' });
+        print(json, { funnel, archived: true, people }, () => `The funnel ${funnel} is archived.`);
+      }),
+    );
+  program
+    .command('unarchive')
+    .description('bring an archived funnel back, as it was')
+    .argument('<funnel>')
+    .option('--json')
+    .action(async (funnel: string, { json = false }: { json?: boolean }) =>
+      within(async ({ funnelArchive }) => {
+        await funnelArchive.unarchive(funnel);
+        print(json, { funnel, archived: false }, () => `The funnel ${funnel} is back.`);
+      }),
+    );
+}
+
+function unarchiveOption(): Option {
+  return new Option('--unarchive', 'bring a funnel back by it that is archived, which is refused else');
 }
 
 function addExport(program: Command, { within, out, note }: CommandTools): void {

@@ -32,6 +32,7 @@ export class DemoService {
   private async isOwners(name: string): Promise<boolean> {
     const file = readFunnelFile(await readFunnelText(join(FUNNELS_FOLDER, name)));
     const key = file.ok ? file.definition.funnel : '';
+    if ((await this.funnels.list()).some((one) => one.key === key && one.archivedAt !== null)) return true;
     const [newest] = await this.funnels.history(key, { limit: 1 }).catch((error: unknown) => {
       if (error instanceof DomainError && error.code === 'FUNNEL_NOT_FOUND') return [];
       throw error;

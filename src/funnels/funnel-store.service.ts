@@ -15,13 +15,20 @@ export interface StoredFunnel {
   version: number;
   hash: Buffer;
   state: FunnelState;
+  /** Null: it is not archived. */
+  peopleAfter: PeopleAfter | null;
 }
+
+/** What becomes of who is in the sequence of a funnel that is archived. */
+export type PeopleAfter = 'end' | 'finish';
 
 export interface FunnelRow {
   key: string;
   title: string;
   version: number;
   updatedAt: Date;
+  archivedAt: Date | null;
+  peopleAfter: PeopleAfter | null;
   definition: FunnelDefinition;
 }
 
@@ -37,6 +44,9 @@ export interface FunnelVersion {
   parts: FunnelParts | null;
 }
 
+const ROW = `key, title, version, updated_at as "updatedAt", archived_at as "archivedAt", people_after as "peopleAfter",
+  definition->'definition' as definition`;
+
 /** Funnels and their versions. The only writer of `funnel` and `funnel_version`. */
 @Injectable()
 export class FunnelStore {
@@ -46,18 +56,13 @@ export class FunnelStore {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Every funnel, by its key. */
+  /** Every funnel, archived ones as well, by its key. */
   async list(): Promise<FunnelRow[]> {
-    return this.dataSource.query(
-      `select key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel order by key`,
-    );
+    return this.dataSource.query(`select ${ROW} from funnel order by key`);
   }
 
   async row(key: string, manager: EntityManager = this.dataSource.manager): Promise<FunnelRow | undefined> {
-    const rows: FunnelRow[] = await manager.query(
-      `select key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel where key = $1`,
-      [key],
-    );
+    const rows: FunnelRow[] = await manager.query(`select ${ROW} from funnel where key = $1`, [key]);
     return rows[0];
   }
 
@@ -65,20 +70,39 @@ export class FunnelStore {
   async page(page: {
     beforeId?: string | undefined;
     limit: number;
+    archived: boolean;
   }): Promise<(FunnelRow & { id: string })[]> {
     return this.dataSource.query(
-      `select id, key, title, version, updated_at as "updatedAt", definition->'definition' as definition from funnel
-        where $1::bigint is null or id < $1 order by id desc limit $2`,
-      [page.beforeId ?? null, page.limit],
+      `select id, ${ROW} from funnel
+        where ($1::bigint is null or id < $1) and (archived_at is not null) = $3 order by id desc limit $2`,
+      [page.beforeId ?? null, page.limit, page.archived],
     );
   }
 
   async find(manager: EntityManager, key: string): Promise<StoredFunnel | null> {
     const rows: StoredFunnel[] = await manager.query(
-      'select id, version, definition_hash as hash, definition as state from funnel where key = $1',
+      'select id, version, definition_hash as hash, definition as state, people_after as "peopleAfter" from funnel where key = $1',
       [key],
     );
     return rows[0] ?? null;
+  }
+
+  async archive(
+    manager: EntityManager,
+    key: string,
+    { people, by }: { people: PeopleAfter; by: string },
+  ): Promise<void> {
+    await manager.query(
+      `update funnel set archived_at = coalesce(archived_at, $2), archived_by = $3, people_after = $4 where key = $1`,
+      [key, this.clock.now(), by, people],
+    );
+  }
+
+  async unarchive(manager: EntityManager, key: string): Promise<void> {
+    await manager.query(
+      'update funnel set archived_at = null, archived_by = null, people_after = null where key = $1',
+      [key],
+    );
   }
 
   /** Versions before `before`, newest first. Throws `FUNNEL_NOT_FOUND`. */

@@ -13,6 +13,7 @@ import {
   FUNNEL_EXAMPLE,
   funnelKey,
   funnelList,
+  funnelListQuery,
   funnelPreflight,
   funnelResponse,
   lintBody,
@@ -37,15 +38,16 @@ export class FunnelsController {
 
   @Get()
   @ApiRoute({ summary: 'List funnels', tag: 'funnels', response: funnelList })
-  async list(@Query({ schema: pageQuery }) query: PageQuery): Promise<unknown> {
-    const rows = await this.funnels.page({ beforeId: query.cursor, limit: query.limit + 1 });
-    return toPage(rows, query.limit, ({ key, title, version, updatedAt, definition }) => ({
-      key,
-      title,
-      version,
-      updatedAt,
-      definition,
-    }));
+  async list(@Query({ schema: funnelListQuery }) query: z.output<typeof funnelListQuery>): Promise<unknown> {
+    const archived = query.archived === 'true';
+    const rows = await this.funnels.page({ beforeId: query.cursor, limit: query.limit + 1, archived });
+    return toPage(
+      rows,
+      query.limit,
+      ({ key, title, version, updatedAt, archivedAt, peopleAfter, definition }) => ({
+        ...{ key, title, version, updatedAt, archivedAt, peopleAfter, definition },
+      }),
+    );
   }
 
   @Get(':key')
@@ -93,11 +95,19 @@ export class FunnelsController {
     @Body({ schema: applyBody }) body: z.output<typeof applyBody>,
     @Headers('if-match') ifMatch: string | undefined,
   ): Promise<unknown> {
-    const { yaml, files, dryRun, movePeople: move, plan: tokens } = body;
+    const { yaml, files, dryRun, movePeople: move, plan: tokens, unarchive } = body;
     const unchanged = unchangedSince(ifMatch, written);
     const plan = dryRun
-      ? await this.funnels.plan(yaml, null, 'yaml', { key, move, files, unchanged })
-      : await this.funnels.apply(yaml, null, 'yaml', { key, move, files, unchanged, tokens, by: 'API' });
+      ? await this.funnels.plan(yaml, null, 'yaml', { key, move, files, unchanged, unarchive })
+      : await this.funnels.apply(yaml, null, 'yaml', {
+          key,
+          move,
+          files,
+          unchanged,
+          tokens,
+          unarchive,
+          by: 'API',
+        });
     return { ...plan, applied: !dryRun };
   }
 
@@ -113,10 +123,10 @@ export class FunnelsController {
     errors: APPLY_ERRORS,
   })
   async applyAll(@Body({ schema: applyBody }) body: z.output<typeof applyBody>): Promise<unknown> {
-    const { yaml, files, dryRun, movePeople: move, plan: tokens } = body;
+    const { yaml, files, dryRun, movePeople: move, plan: tokens, unarchive } = body;
     const plan = dryRun
-      ? await this.funnels.planText(yaml, { move, files })
-      : await this.funnels.applyText(yaml, { move, files, tokens, by: 'API' });
+      ? await this.funnels.planText(yaml, { move, files, unarchive })
+      : await this.funnels.applyText(yaml, { move, files, tokens, unarchive, by: 'API' });
     return { ...plan, applied: !dryRun };
   }
 

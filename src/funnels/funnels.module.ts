@@ -7,6 +7,8 @@ import { TemplatesModule } from '../infra/templates/templates.module.js';
 import { OffersModule } from '../offers/offers.module.js';
 import { SequencesModule } from '../sequences/sequences.module.js';
 import { SignupModule } from '../signup/signup.module.js';
+import { FunnelArchive } from './archive/funnel-archive.service.js';
+import { FunnelArchiveController } from './archive/funnel-archive.controller.js';
 import { DeliveredFilesController } from './files/delivered-files.controller.js';
 import { DeliveredFiles } from './files/delivered-files.service.js';
 import { DemoService } from './demo.service.js';
@@ -49,6 +51,7 @@ import { SimulationController } from './simulation/simulation.controller.js';
   ],
   controllers: [
     FunnelsController,
+    FunnelArchiveController,
     DeliveredFilesController,
     FunnelObjectsController,
     FunnelSchemaController,
@@ -59,6 +62,7 @@ import { SimulationController } from './simulation/simulation.controller.js';
     FunnelsService,
     FunnelObjectsService,
     FunnelStore,
+    FunnelArchive,
     FunnelChanges,
     FunnelLintService,
     FunnelMails,
@@ -77,6 +81,7 @@ import { SimulationController } from './simulation/simulation.controller.js';
   ],
   exports: [
     FunnelsService,
+    FunnelArchive,
     DeliveredFiles,
     FunnelPreflightService,
     DemoService,

@@ -1,6 +1,6 @@
 import { preflightResponse } from '../delivery/preflight/templates.schemas.js';
 import { z } from 'zod';
-import { idSchema, pageOf, pageQueryBy } from '../infra/http/page.js';
+import { idSchema, pageOf, pageQuery, pageQueryBy } from '../infra/http/page.js';
 import { moveChoice, movePreviewShape } from '../sequences/moves/people-moves.schemas.js';
 import { formShape, offerShape, productShape } from './schemas/funnel.schemas.js';
 import { RULES, type RuleName } from './lint/rules.js';
@@ -13,10 +13,22 @@ export const funnelResponse = z.object({
   title: z.string(),
   version: z.number().int(),
   updatedAt: z.iso.datetime(),
+  archivedAt: z.iso.datetime().nullable(),
+  peopleAfter: z
+    .enum(['end', 'finish'])
+    .nullable()
+    .meta({ description: 'Of an archived one, what becomes of who is in its sequence.' }),
   definition: z.record(z.string(), z.unknown()),
 });
 
 export const funnelList = pageOf(funnelResponse);
+
+export const funnelListQuery = pageQuery.extend({
+  archived: z
+    .enum(['true', 'false'])
+    .default('false')
+    .meta({ description: 'true: those that are archived, and no others.' }),
+});
 
 const changeOptions = {
   dryRun: z.boolean().default(false).meta({ description: 'True: answer with the plan and change nothing.' }),
@@ -51,6 +63,9 @@ export const applyBody = z.strictObject({
     .meta({ description: 'The funnel as YAML, the same text as a file in config/funnels.' }),
   files,
   ...changeOptions,
+  unarchive: z.boolean().default(false).meta({
+    description: 'True: a funnel that is archived comes back by this. Without it such a change is refused.',
+  }),
 });
 
 export const deliveredFile = z.object({
@@ -158,6 +173,7 @@ export const APPLY_ERRORS = [
   'FUNNEL_INVALID',
   'FUNNEL_FILE_INVALID',
   'FUNNEL_PLAN_CONFLICT',
+  'FUNNEL_ARCHIVED_CONFLICT',
   'STEP_NOT_FOUND',
   'FIELD_TYPE_CONFLICT',
   'FORM_SLUG_CONFLICT',

@@ -159,12 +159,12 @@ export class FunnelsService {
   }
 
   /**
-   * The funnel file of one funnel, or of all, in the order of their keys. `withTexts`: with those of its mails and pages,
+   * The funnel file of one funnel, or of all that are not archived, in the order of their keys. `withTexts`: with those of its mails and pages,
    * so that it says all that is there; without them an apply takes those of the folder `templates`.
    */
   async export(key?: string, { withTexts = true }: { withTexts?: boolean } = {}): Promise<string> {
     const rows = await this.store.list();
-    const wanted = rows.filter((row) => key === undefined || row.key === key);
+    const wanted = rows.filter((row) => (key === undefined ? row.archivedAt === null : row.key === key));
     if (key !== undefined && wanted.length === 0) throw notFound('funnel', key, 'key');
     const defined = await fieldDefinitions(this.dataSource.manager);
     const texts = withTexts ? await this.store.keptTexts(key) : new Map<string, Texts>();

@@ -133,6 +133,15 @@ export class OffersService {
     );
   }
 
+  /** Brings the funnel's offers back; returns those that are its own still. */
+  async restore(manager: EntityManager, funnelKey: string, slugs: readonly string[]): Promise<string[]> {
+    const [rows]: [{ slug: string }[], number] = await manager.query(
+      'update offer set archived_at = null where funnel_key = $1 and slug = any($2::text[]) returning slug',
+      [funnelKey, slugs],
+    );
+    return rows.map(({ slug }) => slug);
+  }
+
   /**
    * The offer for a visitor who came through this mail (null: nobody we know). Null when there is no such offer.
    * The recipient of the mail counts, so a forwarded mail carries its price along.

@@ -85,6 +85,15 @@ export class ProductsService {
     await manager.query('update product set funnel_key = $2 where key = $1', [key, funnelKey]);
   }
 
+  /** Brings the funnel's products back; returns those that are its own still. */
+  async restore(manager: EntityManager, funnelKey: string, keys: readonly string[]): Promise<string[]> {
+    const [rows]: [{ key: string }[], number] = await manager.query(
+      'update product set archived_at = null where funnel_key = $1 and key = any($2::text[]) returning key',
+      [funnelKey, keys],
+    );
+    return rows.map(({ key }) => key);
+  }
+
   /** Takes the funnel's products that are not named out of sale. What was bought is still delivered. */
   async archiveExcept(manager: EntityManager, funnelKey: string, keys: readonly string[]): Promise<void> {
     await manager.query(

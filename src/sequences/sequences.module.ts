@@ -36,6 +36,8 @@ import { SubscriberChangesService } from './subscriber-changes/subscriber-change
 import { WebhooksController } from './effects/webhooks.controller.js';
 import { WebhooksService } from './effects/webhooks.service.js';
 import { ZoneChangesService } from './subscriber-changes/zone-changes.service.js';
+import { ClosedSequencesJobs } from './closing/closed-sequences.jobs.js';
+import { ClosedSequences } from './closing/closed-sequences.service.js';
 import { ClockWatch } from './advance/clock-watch.service.js';
 import { VersionsService } from './advance/versions.service.js';
 
@@ -63,6 +65,7 @@ import { VersionsService } from './advance/versions.service.js';
     MailPreviewsController,
   ],
   providers: [
+    ClosedSequences,
     SequencesService,
     EnrollmentsService,
     EnrollmentsQueries,
@@ -89,8 +92,10 @@ import { VersionsService } from './advance/versions.service.js';
     SubscriberChangesService,
     SequencesJobs,
     BulkEnrollmentsJobs,
+    ClosedSequencesJobs,
   ],
   exports: [
+    ClosedSequences,
     SequencesService,
     EnrollmentsService,
     MailPreviews,

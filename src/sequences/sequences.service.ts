@@ -115,11 +115,12 @@ export class SequencesService {
   }
 
   /** Null when there is none. Unlike `list`, looks at no enrollment. */
-  async find(id: string): Promise<Pick<SequenceRow, 'key' | 'funnelKey'> | null> {
-    const rows: Pick<SequenceRow, 'key' | 'funnelKey'>[] = await this.dataSource.query(
-      'select key, funnel_key as "funnelKey" from sequence where id = $1',
-      [id],
-    );
+  async find(id: string): Promise<(Pick<SequenceRow, 'key' | 'funnelKey'> & { isClosed: boolean }) | null> {
+    const rows: (Pick<SequenceRow, 'key' | 'funnelKey'> & { isClosed: boolean })[] =
+      await this.dataSource.query(
+        'select key, funnel_key as "funnelKey", closed_at is not null as "isClosed" from sequence where id = $1',
+        [id],
+      );
     return rows[0] ?? null;
   }
 

@@ -8,7 +8,7 @@ import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
 import { suggestionFor } from '../values/email-address-advice.js';
 import { slugParam } from './forms.controller.js';
-import type { Form } from './forms.service.js';
+import { FormsService, type Form } from './forms.service.js';
 import { FormIntake } from './form-intake.service.js';
 import { ServedForms } from './served-forms.service.js';
 
@@ -55,6 +55,7 @@ export class EmbeddedFormController {
     private readonly served: ServedForms,
     private readonly intake: FormIntake,
     private readonly pages: PageRenderer,
+    private readonly forms: FormsService,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -62,7 +63,7 @@ export class EmbeddedFormController {
   @Get('f/:file')
   async script(@Param('file') file: string, @Res() reply: FastifyReply): Promise<void> {
     const found = file.endsWith('.js') ? await this.served.find(file.slice(0, -3)) : null;
-    if (!found) throw notFound('form', file, 'slug');
+    if (!found) throw await this.missing(file.replace(/\.js$/, ''), file);
     const { form, asked } = found;
     const { headline, subheadline, button } = form.content;
     const settings = {
@@ -102,7 +103,7 @@ export class EmbeddedFormController {
     response: signUpAnswer,
     status: 202,
     public: true,
-    errors: ['FORM_NOT_FOUND', 'SIGNUP_INVALID', 'SIGNUP_RATE_LIMITED'],
+    errors: ['FORM_NOT_FOUND', 'FORM_GONE', 'SIGNUP_INVALID', 'SIGNUP_RATE_LIMITED'],
     example: { email: 'ada@example.com', name: 'Ada', timeZone: 'Europe/Vienna' },
   })
   async submit(
@@ -112,7 +113,7 @@ export class EmbeddedFormController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const found = await this.served.find(slug);
-    if (!found) throw notFound('form', slug, 'slug');
+    if (!found) throw await this.missing(slug);
     const outcome = await this.intake.take(found, typed, request);
     if (outcome.kind === 'later') throw outcome.why;
     if (outcome.kind === 'limited') {
@@ -131,6 +132,11 @@ export class EmbeddedFormController {
       ...(outcome.isLate ? { delayed: true } : {}),
       ...(suggestion === null ? {} : { suggestion }),
     });
+  }
+
+  private async missing(slug: string, shown = slug): Promise<DomainError> {
+    if (!(await this.forms.isClosed(slug))) return notFound('form', shown, 'slug');
+    return new DomainError('FORM_GONE', 'This form is closed: nobody can sign up by it any more.', { slug });
   }
 }
 

@@ -88,6 +88,24 @@ export class FormsService {
     );
   }
 
+  /** Brings the funnel's forms back; returns those that are its own still. */
+  async restore(manager: EntityManager, funnelKey: string, slugs: readonly string[]): Promise<string[]> {
+    const [rows]: [{ slug: string }[], number] = await manager.query(
+      'update form set archived_at = null where funnel_key = $1 and slug = any($2::text[]) returning slug',
+      [funnelKey, slugs],
+    );
+    return rows.map(({ slug }) => slug);
+  }
+
+  /** Whether there was a form at this address, which is offline now. */
+  async isClosed(slug: string): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query(
+      'select 1 from form where slug = $1 and archived_at is not null',
+      [slug],
+    );
+    return rows.length > 0;
+  }
+
   async findBySlug(slug: string): Promise<Form | null> {
     const rows: Form[] = await this.dataSource.query(
       `select ${COLUMNS} from form where slug = $1 and archived_at is null`,

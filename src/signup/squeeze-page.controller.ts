@@ -21,6 +21,18 @@ const LATER =
   'This cannot be noted right now. What you typed is still here: please press the button again in a minute.';
 const LIMITED = 'Too many sign-ups came from your network. Please try again in ten minutes.';
 
+const MISSING = {
+  status: 404,
+  heading: 'No such page',
+  message: 'There is no page at this address. It may have ended, or the address is not complete.',
+};
+const CLOSED = {
+  status: 410,
+  heading: 'This page is closed',
+  message:
+    'Nobody can sign up here any more. What you have bought, and the mails that you get, stay as they are.',
+};
+
 @Controller('p')
 export class SqueezePageController {
   constructor(
@@ -41,7 +53,7 @@ export class SqueezePageController {
     const found = await this.served.find(slug);
     if (!found) {
       const successor = await this.forms.successor(slug);
-      if (successor === null) return this.missing(reply);
+      if (successor === null) return this.missing(reply, slug);
       // For now: the address may be taken by another funnel one day.
       await reply.redirect(`/p/${successor}`, 302);
       return;
@@ -67,7 +79,7 @@ export class SqueezePageController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const found = await this.served.find(slug);
-    if (!found) return this.missing(reply);
+    if (!found) return this.missing(reply, slug);
     const { form, asked } = found;
     const outcome = await this.intake.take(found, body ?? {}, request);
     const timeZone = typeof body?.timeZone === 'string' ? body.timeZone : '';
@@ -127,13 +139,9 @@ export class SqueezePageController {
     });
   }
 
-  private async missing(reply: FastifyReply): Promise<void> {
-    const message = 'There is no page at this address. It may have ended, or the address is not complete.';
-    sendPage(
-      reply,
-      404,
-      await this.pages.render(undefined, 'pages/error', { status: 404, heading: 'No such page', message }),
-    );
+  private async missing(reply: FastifyReply, slug: string): Promise<void> {
+    const view = (await this.forms.isClosed(slug)) ? CLOSED : MISSING;
+    sendPage(reply, view.status, await this.pages.render(undefined, 'pages/error', view));
   }
 }
 

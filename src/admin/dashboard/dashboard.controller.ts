@@ -1,6 +1,7 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AnalyticsService, type FunnelHeadline } from '../../analytics/analytics.service.js';
+import { FunnelsService } from '../../funnels/funnels.service.js';
 import { AlertsService } from '../../infra/alerts/alerts.service.js';
 import { type Answer, Page } from '../answers/answer.js';
 import { formSlugOf } from '../people/subscriber-pages.queries.js';
@@ -15,6 +16,7 @@ export class DashboardController {
     private readonly analytics: AnalyticsService,
     private readonly dataSource: DataSource,
     private readonly alerts: AlertsService,
+    private readonly store: FunnelsService,
   ) {}
 
   @Get()
@@ -27,7 +29,8 @@ export class DashboardController {
 
   @Get('funnels')
   async funnels(): Promise<Answer> {
-    return new Page('funnels', { funnels: await this.headlines() });
+    const archived = (await this.store.list()).filter(({ archivedAt }) => archivedAt !== null);
+    return new Page('funnels', { funnels: await this.headlines(), archived });
   }
 
   @Get('funnels/:key')
@@ -35,7 +38,8 @@ export class DashboardController {
     const report = await this.analytics.funnel(key);
     const slug = await formSlugOf(this.dataSource.manager, key);
     const formUrl = slug === null ? {} : { formUrl: `/p/${slug}` };
-    const funnel = { key, title: report.title, ...formUrl };
+    const { archivedAt, peopleAfter } = await this.store.get(key);
+    const funnel = { key, title: report.title, archivedAt, peopleAfter, ...formUrl };
     return new Page('funnel', { funnel, report: withShortRates(report) });
   }
 

@@ -6,6 +6,7 @@ import { moveModeOf, type MoveChoice } from '../../sequences/moves/people-moves.
 import { PeopleMovesService } from '../../sequences/moves/people-moves.service.js';
 import { defineFields, fieldDefinitions } from '../../subscribers/subscribers.queries.js';
 import { DomainError } from '../../values/domain-error.js';
+import { FunnelArchive } from '../archive/funnel-archive.service.js';
 import { labelsLeft } from '../lint/between-funnels.js';
 import { withFields } from '../export/exported-fields.js';
 import { fieldChangesOf, type FieldChanges } from './field-changes.js';
@@ -84,6 +85,8 @@ export interface ChangeOptions {
   version?: number | undefined;
   /** Who applies it, in words of the history: an address, or `API`. */
   by?: string | undefined;
+  /** A funnel that is archived comes back by it. */
+  unarchive?: boolean | undefined;
   /** How long a plan waits for a change that is being made; ten seconds when left out. */
   patienceMs?: number | undefined;
 }
@@ -101,6 +104,7 @@ export class FunnelChanges {
     private readonly store: FunnelStore,
     private readonly publisher: FunnelPublisher,
     private readonly moves: PeopleMovesService,
+    private readonly archive: FunnelArchive,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -153,9 +157,10 @@ export class FunnelChanges {
   private async planWithin(
     manager: EntityManager,
     wanted: WantedFunnel,
-    { move, moved }: ChangeOptions & { moved: readonly Move[] },
+    { move, moved, unarchive }: ChangeOptions & { moved: readonly Move[] },
   ): Promise<PlannedFunnel> {
     const compared = await this.compare(manager, wanted, { moved, isApplied: false });
+    checkArchived(compared.stored, unarchive);
     const { next, changes, fields } = compared;
     const before = await this.sequence(manager, next.definition.funnel);
     const isChanged = changes.length > 0 && before !== null;
@@ -166,7 +171,7 @@ export class FunnelChanges {
     // Before people are counted: who joins meanwhile is not shown, and counts as joined since.
     const now = this.clock.now();
     const { people } = await this.people(manager, { next, changes, before, move });
-    const lines = linesOf(next.definition.funnel, moved);
+    const lines = [...linesOf(next.definition.funnel, moved), ...backWords(compared)];
     return planOf({ ...compared, people, move, lines, now });
   }
 
@@ -179,11 +184,13 @@ export class FunnelChanges {
       token,
       version,
       by,
+      unarchive,
     }: ChangeOptions & { moved: readonly Move[]; token: PlanToken | undefined },
   ): Promise<PlannedFunnel> {
     const compared = await this.compare(manager, wanted, { moved, isApplied: true });
     const { stored, next, changes, fields } = compared;
     checkVersion(stored, version);
+    checkArchived(stored, unarchive);
     const before = await this.sequence(manager, next.definition.funnel);
     // Also where the funnel is as it was: a field may have gone, or have been renamed, beside it.
     if (fields.changes.length > 0) await defineFields(manager, fields.wanted, this.clock.now());
@@ -192,10 +199,11 @@ export class FunnelChanges {
       await this.publisher.publish(manager, wanted.definition, parts);
       await this.store.save(manager, next, { stored, parts, restored: wanted.restored, by });
     }
+    if (isArchived(stored)) await this.archive.restore(manager, wanted.definition);
     const shown = token?.people;
     const joinedBy = shown === undefined || shown === 'stay' ? this.clock.now() : shown.at;
     const { people, joined } = await this.people(manager, { next, changes, before, move, joinedBy });
-    const lines = linesOf(next.definition.funnel, moved);
+    const lines = [...linesOf(next.definition.funnel, moved), ...backWords(compared)];
     if (token) checkToken(token, { ...compared, move, joined });
     return planOf({ ...compared, people, move, lines, now: this.clock.now() });
   }
@@ -344,6 +352,22 @@ function planOf({
 
 function tokenOf({ stored, next, fields, move }: Compared, people: PlanToken['people']): PlanToken {
   return planToken({ next, fields: fields.changes, move: move ?? null }, stored?.hash ?? null, people);
+}
+
+function isArchived(stored: StoredFunnel | null): boolean {
+  return stored !== null && stored.peopleAfter !== null;
+}
+
+function backWords({ stored, next }: Pick<Compared, 'stored' | 'next'>): string[] {
+  return isArchived(stored) ? [`the funnel ${next.definition.funnel} comes back from the archive`] : [];
+}
+
+/** A file that is applied by habit, or at a start, must not open what its owner has closed. */
+function checkArchived(stored: StoredFunnel | null, unarchive = false): void {
+  if (stored === null || unarchive || !isArchived(stored)) return;
+  const key = stored.state.definition.funnel;
+  const message = `funnel: "${key}" is archived; say unarchive (--unarchive for the command) to bring it back by this`;
+  throw new DomainError('FUNNEL_ARCHIVED_CONFLICT', message, { key });
 }
 
 function checkVersion(stored: StoredFunnel | null, version: number | undefined): void {

@@ -110,6 +110,7 @@ import { HoursOfPlanned1766200100000 } from './migrations/1766200100000-hours-of
 import { NewWords1766200200000 } from './migrations/1766200200000-new-words.js';
 import { FieldsInUse1766230000000 } from './migrations/1766230000000-fields-in-use.js';
 import { AddressChanges1766290000000 } from './migrations/1766290000000-address-changes.js';
+import { ArchivedFunnels1766290100000 } from './migrations/1766290100000-archived-funnels.js';
 import { ApiMails1766300000000 } from './migrations/1766300000000-api-mails.js';
 import { FieldsWithNulls1766310000000 } from './migrations/1766310000000-fields-with-nulls.js';
 
@@ -227,6 +228,7 @@ export const migrations = [
   NewWords1766200200000,
   FieldsInUse1766230000000,
   AddressChanges1766290000000,
+  ArchivedFunnels1766290100000,
   ApiMails1766300000000,
   FieldsWithNulls1766310000000,
 ];

@@ -32,7 +32,7 @@ export class EnrollingService {
   /**
    * Joins the current version of the sequence, as its rule for joining again allows; returns who did. `byStep`: a
    * step of some sequence made them come. `at`: the step they begin with, the first when it is left out; its delay counts
-   * from now, or from `since`, when what began it happened before now. Throws `SEQUENCE_NOT_FOUND` and `STEP_NOT_FOUND`.
+   * from now, or from `since`, when what began it happened before now. Nobody joins one whose funnel is archived. Throws `SEQUENCE_NOT_FOUND` and `STEP_NOT_FOUND`.
    */
   async join(
     manager: EntityManager,
@@ -46,8 +46,13 @@ export class EnrollingService {
   ): Promise<string[]> {
     const now = this.clock.now();
     const since = given ?? now;
-    const found: { id: string; versionId: string; definition: SequenceDefinition }[] = await manager.query(
-      `select q.id, v.id as "versionId", v.definition from sequence q join sequence_version v on v.id = q.current_version_id
+    const found: {
+      id: string;
+      versionId: string;
+      definition: SequenceDefinition;
+      isClosed: boolean;
+    }[] = await manager.query(
+      `select q.id, q.closed_at is not null as "isClosed", v.id as "versionId", v.definition from sequence q join sequence_version v on v.id = q.current_version_id
        where q.key = $1`,
       [sequenceKey],
     );
@@ -61,6 +66,7 @@ export class EnrollingService {
       const text = `at: the sequence has no step "${first}"; there are: ${steps.join(', ')}`;
       throw new DomainError('STEP_NOT_FOUND', text, { step: first, steps });
     }
+    if (sequence.isClosed) return [];
     const dueIn = new Map<string | null, { nextAt: Date; cameAt: Date | null }>();
     const joined = new Set<string>();
     for (let asking = newcomers; asking.length > 0;) {

@@ -69,6 +69,7 @@ export class ManualEnrollmentsController {
     example: { email: 'ada@example.com', at: 'story' },
     errors: [
       'SEQUENCE_NOT_FOUND',
+      'SEQUENCE_CLOSED_CONFLICT',
       'SUBSCRIBER_NOT_FOUND',
       'STEP_NOT_FOUND',
       'SUBSCRIBER_NOT_ACTIVE_CONFLICT',
@@ -113,7 +114,7 @@ export class ManualEnrollmentsController {
     response: bulk,
     status: 202,
     example: { segment: 'readers' },
-    errors: ['SEQUENCE_NOT_FOUND', 'SEGMENT_NOT_FOUND', 'STEP_NOT_FOUND'],
+    errors: ['SEQUENCE_NOT_FOUND', 'SEQUENCE_CLOSED_CONFLICT', 'SEGMENT_NOT_FOUND', 'STEP_NOT_FOUND'],
   })
   async start(
     @Param('id', { schema: idSchema }) id: string,

@@ -41,11 +41,13 @@ export class ManualEnrollmentsService {
     private readonly suppressions: SuppressionsService,
   ) {}
 
-  /** Throws `SEQUENCE_NOT_FOUND`. */
+  /** Throws `SEQUENCE_NOT_FOUND`, and `SEQUENCE_CLOSED_CONFLICT` where its funnel is archived. */
   async sequence(id: string): Promise<Pick<SequenceRow, 'key' | 'funnelKey'>> {
     const row = await this.sequences.find(id);
-    if (row) return row;
-    throw notFound('sequence', id);
+    if (row === null) throw notFound('sequence', id);
+    if (!row.isClosed) return row;
+    const message = `the funnel "${row.funnelKey}" is archived: nobody joins its sequence`;
+    throw new DomainError('SEQUENCE_CLOSED_CONFLICT', message, { id, funnel: row.funnelKey });
   }
 
   /** Throws `SEQUENCE_NOT_FOUND`, `STEP_NOT_FOUND`, and a conflict that says why the person may not join. */

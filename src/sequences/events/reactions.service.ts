@@ -226,6 +226,11 @@ export class ReactionsService {
     return rows.length > 0;
   }
 
+  /** Ends these, which the caller holds. */
+  async endAll(manager: EntityManager, enrollmentIds: readonly string[], reason: string): Promise<void> {
+    await this.end(manager, enrollmentIds, reason);
+  }
+
   /**
    * Locked, in one order, as two things may happen to a person at once; read by their locked rows, so that a run that held
    * one until now is seen with what it made of it. Those that are over come last: their last mails may wait. Served by the
@@ -286,7 +291,7 @@ export class ReactionsService {
   ): Promise<void> {
     const listening: { key: string; enterOn: EntryTrigger[] }[] = await manager.query(
       `select q.key, v.definition -> 'enterOn' as "enterOn" from sequence q join sequence_version v on v.id = q.current_version_id
-       where v.definition -> 'enterOn' @> $1::jsonb order by q.id`,
+       where v.definition -> 'enterOn' @> $1::jsonb and q.closed_at is null order by q.id`,
       [JSON.stringify([trigger])],
     );
     // One of several values holds those of a trigger with fewer, and is another.

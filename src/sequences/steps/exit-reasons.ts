@@ -7,6 +7,7 @@ export const EXIT = {
   topic: () => 'topic opt-out',
   removed: () => 'removed by hand',
   notActive: (status: string) => `subscriber is ${status}`,
+  archived: () => 'funnel archived',
   moved: (sequence: string) => `moved to ${sequence}`,
   /** Of a mail alone: its reader is past it. */
   goal: (goal: string) => `goal ${goal} reached`,

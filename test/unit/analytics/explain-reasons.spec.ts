@@ -67,6 +67,7 @@ const EXITS: Readonly<Record<ExitReason, Told>> = {
     'SUBSCRIBER_NOT_ACTIVE',
     /complained about a mail before its turn/,
   ],
+  archived: [EXIT.archived(), 'FUNNEL_ARCHIVED', /owner archived the funnel before its turn/],
   moved: [EXIT.moved('clients'), 'MOVED_ON', /moved on to “clients” before its turn/],
   goal: [EXIT.goal('talk'), 'GOAL_REACHED', /reached the goal “talk” before its turn/],
   owns: [EXIT.owns('kit'), 'OWNS_PRODUCT', /came to own “kit” before its turn/],
