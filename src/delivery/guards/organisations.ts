@@ -63,8 +63,8 @@ export interface SaidOf extends Said {
   kind: ReportKind;
 }
 
-/** That one which is to be weighed has the most reports it can have: what pauses then need not be weighed. */
-export const atWorst = (count: number): OfOne => ({ name: '', count: Math.min(count, MANY_MAILS - 1) });
+/** That one which is to be weighed has all reports: a domain of few mails has few, but a mailbox of a big provider any number of names. */
+export const atWorst = (count: number): OfOne => ({ name: '', count });
 
 /** Whether a single organisation may make the difference in `health`; the mails of each are counted for that alone, as it costs a look at all. */
 export function mayBeOne(tally: RefusedTally, health: (tally: RefusedTally) => HealthVerdict): boolean {

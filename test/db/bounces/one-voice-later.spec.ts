@@ -3,7 +3,10 @@ import { BroadcastsService } from '../../../src/broadcasts/broadcasts.service.js
 import { RatesWatch } from '../../../src/bounces/rates-watch.service.js';
 import { SequencePauses } from '../../../src/delivery/waiting/sequence-pauses.service.js';
 import { acceptedMails, broadcastState } from './broadcast-mails.js';
-import { openBounceOffice, type BounceOffice } from './bounce-office.js';
+import { verpAddress } from '../../../src/delivery/mails/verp.js';
+import { report } from '../../support/returned-mails.js';
+import { SECRET } from '../delivery/post-office.js';
+import { BOUNCE_DOMAIN, openBounceOffice, type BounceOffice } from './bounce-office.js';
 
 /** As in `one-organisation.spec.ts`: what all of somebody's mailboxes say is one voice. */
 describe('what comes back from one person', () => {
@@ -83,6 +86,20 @@ describe('what comes back from one person', () => {
       );
     },
   );
+
+  it('stops no broadcast by 150 names of a mailbox at Google, of which somebody writes that they are dead: twenty stopped none', async () => {
+    const id = await office.broadcast();
+    await acceptedMails(office, id, 600, { domain: 'elsewhere.example' });
+    const own = await acceptedMails(office, id, 150);
+    await rename(own, (n) => `e.ve+${n}@gmail.com`);
+    const fields = `Final-Recipient: rfc822; x@gmail.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 User unknown`;
+    const raw = Buffer.from(report({ words: '', fields }));
+    for (const one of own) {
+      const envelopeTo = [verpAddress(SECRET, one, BOUNCE_DOMAIN)];
+      await office.intake.receive({ raw, envelopeTo, source: 'smtp', client: '203.0.113.9' });
+    }
+    expect(await broadcastState(office, id)).toBe('running');
+  });
 
   it('is not what many who were erased meanwhile said: all of them were one', async () => {
     const id = await office.broadcast();
