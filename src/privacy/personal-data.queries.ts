@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { WORDS_OF_MAIL } from '../delivery/message/words-of-mail.js';
 import { FORMER_KEYS } from '../subscribers/address-changes.queries.js';
+import { ERASED } from '../subscribers/erased.js';
 import { rowsOf } from '../imports/forget.queries.js';
 
 export interface ConsentRecord {
@@ -87,7 +88,7 @@ const PARTS = {
       m.state_reason as "stateReason", m.address as "to", m.due_at as "dueAt", m.accepted_at as "acceptedAt",
       m.created_at as "plannedAt"
     from message m join email_template t on t.id = ${WORDS_OF_MAIL} where m.subscriber_id = $1
-      or (m.kind = 'api' and m.subscriber_id is null and m.address_hash = $2) order by m.id`,
+      or (m.kind = 'api' and m.subscriber_id is null and m.address_hash = $2 and m.address <> '${ERASED}') order by m.id`,
   hits: `select e.kind, e.class, e.reason, e.user_agent as "userAgent", l.url_template as link, m.step_key as step, e.at
     from tracking_event e join message m on m.id = e.message_id left join link l on l.id = e.link_id
     where m.subscriber_id = $1 order by e.id`,

@@ -187,15 +187,26 @@ export class MessagesQueries {
     );
   }
 
-  /** What programs have given for mails that ended so many days ago. Served by `message_api_data`. Returns how many it was. */
+  /**
+   * What programs have given for mails that ended so many days ago, and the address of who is no subscriber: nobody could erase
+   * them. Served by `message_api_data`. Returns how many mails it was.
+   */
   async forgetData(days: number, limit: number): Promise<number> {
-    const [, count]: [unknown[], number] = await this.dataSource.query(
-      `update message set data = '{}' where id in (
-         select id from message where kind = 'api' and data <> '{}' and settled_at < clock_timestamp() - $1 * interval '1 day'
-         order by settled_at limit $2 for update skip locked)`,
-      [days, limit],
-    );
-    return count;
+    return this.dataSource.transaction(async (manager) => {
+      const rows: { id: string; isNobodys: boolean }[] = await manager.query(
+        `select id, subscriber_id is null as "isNobodys" from message
+         where kind = 'api' and data <> '{}' and settled_at < clock_timestamp() - $1 * interval '1 day'
+         order by settled_at limit $2 for update skip locked`,
+        [days, limit],
+      );
+      const ids = rows.map(({ id }) => id);
+      await manager.query(`update message set data = '{}' where id = any ($1::bigint[])`, [ids]);
+      await forgetMails(
+        manager,
+        rows.filter(({ isNobodys }) => isNobodys).map(({ id }) => id),
+      );
+      return rows.length;
+    });
   }
 
   /** When the earliest message that waits is due; null when none waits. */

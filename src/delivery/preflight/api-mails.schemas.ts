@@ -25,7 +25,7 @@ export const apiMailRequest = z.strictObject({
     .default({})
     .meta({
       description:
-        'What the template prints as `{{ data.… }}`, as text: it is escaped, and Liquid in it is not read. Kept until 30 days after the end of the mail.',
+        'What the template prints as `{{ data.… }}`, as text: it is escaped, and Liquid in it is not read. Kept until 30 days after the end of the mail, as is the address of who is no subscriber.',
     }),
   subject: z
     .string()

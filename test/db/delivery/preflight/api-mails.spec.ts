@@ -212,7 +212,20 @@ describe('what a program gave for a mail', () => {
     );
     await t.app.get(JobRunner).run('delivery.forget-data');
     expect((await row(old))['data']).toEqual({});
-    expect((await row(young))['data']).toEqual({ data: DATA });
+    expect(await row(young)).toMatchObject({ data: { data: DATA }, address: 'young@example.com' });
+  });
+
+  it('goes with the address of who is no subscriber: nobody could erase them', async () => {
+    await newReader(t, 'knows@example.com');
+    const [nobodys, theirs] = [await sent('nobody@example.com'), await sent('knows@example.com')];
+    await t.dataSource.query(
+      `update message set settled_at = settled_at - interval '31 days', reply_text = '250 for nobody@example.com' where id = any ($1)`,
+      [[nobodys, theirs]],
+    );
+    await t.app.get(JobRunner).run('delivery.forget-data');
+    expect(await row(nobodys)).toMatchObject({ data: {}, address: 'erased', reply_text: null });
+    expect(await row(theirs)).toMatchObject({ data: {}, address: 'knows@example.com' });
+    expect(await get(`messages/${nobodys}`)).toMatchObject({ state: 'accepted' });
   });
 
   it('is theirs who has the address: shown to them, and erased with them, from before they signed up, too', async () => {
