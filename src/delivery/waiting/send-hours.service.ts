@@ -94,7 +94,8 @@ export class SendHours {
       [subscriberIds, OUTSIDE_HOURS],
     );
     const moved = rows.flatMap(({ id, spans, timeZone: before, zone, fallback, ...mail }) => {
-      const { zone: timeZone } = timeZoneOr(zone, fallback);
+      // As in `load`: one that is not known here would stop the changes of everybody who is looked at with it.
+      const { zone: timeZone } = timeZoneOr(zone, timeZoneOr(fallback, 'UTC').zone);
       const hours = { spans, timeZone };
       if (timeZone === before) return [];
       const known = timeZoneOr(before, 'UTC').zone;

@@ -104,4 +104,21 @@ describe('what a night has kept of a broadcast at an hour', () => {
     expect(await at('03-04T16:59')).toHaveLength(1);
     expect(await at('03-04T17:00')).toHaveLength(2);
   });
+
+  it('kept everybody’s changes of clocks where the fallback is one that this machine does not know: it goes by UTC', async () => {
+    await broadcast(1, '03-03T12:00');
+    await at('03-02T23:00');
+    // As one with a newer list of time zones has written it.
+    await desk.t.db.query(
+      `update broadcast set timing = jsonb_set(timing, '{local,fallbackZone}', '"Europe/Springfield"')`,
+    );
+    const [{ id }] = await desk.t.db
+      .query('update subscriber set time_zone = null returning id')
+      .then(([rows]) => rows);
+    await desk.t.db.transaction(async (manager) =>
+      get(SendHours).changeZones(manager, [id], desk.t.clock.now()),
+    );
+    expect(await at('03-03T11:59')).toEqual([]);
+    expect(await at('03-03T12:00')).toHaveLength(1);
+  });
 });
