@@ -136,7 +136,7 @@ export class MessagesQueries {
     );
   }
 
-  /** Held for a reader's pause that is over. Not late: they wanted it so; the steps behind count from now. Served by `message_held`. */
+  /** The next that are held for a reader's pause that is over. Not late: they wanted it so; the steps behind count from now. Served by `message_held`. */
   async releasePaused(manager: EntityManager, now: Date): Promise<number> {
     const held: { id: string; goes: boolean }[] = await manager.query(
       `select p.id, (p.expires_at <= $2) is not true as goes from message p where p.state = 'held' and p.state_reason = $1 and not exists (

@@ -52,10 +52,13 @@ export class MessagesService {
     return planned;
   }
 
-  /** What was held for a reader's pause that is over goes out from now on. */
+  /** What was held for a reader's pause that is over goes out from now on: all of it, as the steps behind go on with this transaction. */
   async releasePaused(manager: EntityManager): Promise<void> {
-    const released = await this.queries.releasePaused(manager, this.clock.now());
-    if (released > 0) await this.wake.notify(manager, SEND_DUE);
+    const now = this.clock.now();
+    let total = 0;
+    for (let released = -1; released !== 0; total += released)
+      released = await this.queries.releasePaused(manager, now);
+    if (total > 0) await this.wake.notify(manager, SEND_DUE);
   }
 
   /** What waits for these readers, whose time zone has changed, goes in its hours by their new clock. */

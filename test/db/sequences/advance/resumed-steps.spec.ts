@@ -116,6 +116,24 @@ describe('the step behind a mail that a pause has held', () => {
     },
   );
 
+  it('came with it where more mails than one batch were held for pauses of readers that ended together', async () => {
+    t.clock.set('2026-01-05T09:00:00Z');
+    await t.publish('- { key: one, email: emails/story }\n- { key: two, email: emails/story, delay: 1 day }');
+    const id = await t.person('reader@example.com');
+    await t.enroll(id);
+    await t.run();
+    await t.test.app.get(PausesService, { strict: false }).begin(id, 30);
+    await t.test.runDue();
+    await t.db.query(
+      `insert into message overriding system value select (jsonb_populate_record(m, jsonb_build_object('id', -n, 'dedupe_key', 'many:' || n,
+         'enrollment_id', null, 'expires_at', '2026-01-06'))).* from message m, generate_series(1, 5000) n`,
+    );
+    t.clock.set('2026-02-04T09:00:00Z');
+    await run();
+    await pass(30);
+    expect(await went()).toEqual(['one Wed 04 09:00', 'two Thu 05 09:00']);
+  });
+
   it('came too soon behind it where its time was soon after the end of its reader’s own pause', async () => {
     t.clock.set('2026-01-05T09:00:00Z');
     await t.publish(
