@@ -4,7 +4,7 @@ const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
 /** Bytes that come in pieces, cut where no character of UTF-8 is cut. */
-export class WholeCharacters {
+class WholeCharacters {
   /** The beginning of a character whose end comes with the next piece. */
   #begun: Uint8Array = new Uint8Array();
 

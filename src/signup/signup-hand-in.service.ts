@@ -7,7 +7,7 @@ import type { KeptSignup } from './kept-signup.js';
 import { SignupService } from './signup.service.js';
 
 /** `no_form`: there is none at that address now. `leaves`: the person's leaving comes first, and waits. */
-export type HandedIn = 'done' | 'no_form' | 'leaves';
+type HandedIn = 'done' | 'no_form' | 'leaves';
 
 /** What was kept when it came is done as if it came now, but for the time and the words of the consent. */
 @Injectable()
