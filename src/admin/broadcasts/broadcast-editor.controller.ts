@@ -101,7 +101,7 @@ function fieldOf({ code, facts }: DomainError): string {
   if (code === 'BROADCAST_OFFER_INVALID')
     return String(facts['field']).startsWith('offer') ? 'offer' : 'armOffer';
   if (code === 'BROADCAST_SPLIT_INVALID') return 'arms.0.subject';
-  if (code === 'SEGMENT_NOT_FOUND') return 'audience';
+  if (code === 'SEGMENT_NOT_FOUND' || code === 'FUNNEL_NOT_FOUND') return 'audience';
   if ((facts as MailPlace).mail?.ownSubject) return 'subject';
   return 'template';
 }

@@ -63,6 +63,11 @@ describe('the owner’s pages of broadcasts', () => {
     await t.dataSource.query(`update subscriber set status = 'active'`);
   });
 
+  it('say beside the audience that its funnel has gone meanwhile: it stood beside the mail', async () => {
+    const { text } = await post('', { ...FORM, audience: 'some', funnel: 'gone' }).expect(422);
+    expect(text).toContain('id="audience-error">There is no funnel with the key gone');
+  });
+
   it('send the mail to the owner as a test, which could be seen in no mail program before', async () => {
     const id = await written();
     expect((await get(`/${id}`)).text).toContain('Send it to me as a test');
