@@ -181,8 +181,8 @@ async function putOthersBack(
 }
 
 /**
- * What the people have got, or are about to, and what waits for them in vain so far; served by `message_subscriber`. What is to come is of a clock that was ahead: until then
- * nobody would get more.
+ * What the people have got, or are about to, and what waits for them in vain so far, but for what is of no use by its time: nothing goes
+ * then. Served by `message_subscriber`. What is to come is of a clock that was ahead: until then nobody would get more.
  */
 const SENT = `
 select m.subscriber_id as "subscriberId", m.id, m.priority, m.state = 'ready' as waits,
@@ -191,7 +191,7 @@ from message m
 where m.subscriber_id = any($1::bigint[]) and m.class = 'marketing' and m.id <> all($2::bigint[])
   and (m.state = 'leased' or (m.state in ('accepted', 'unknown') and coalesce(m.accepted_at, m.data_at) > $3
     and coalesce(m.accepted_at, m.data_at) < $4::timestamptz + interval '1 hour')
-    or (m.state = 'ready' and m.due_at > $4 and (m.state_reason = '${OUTSIDE_HOURS}' or starts_with(m.state_reason, '${FREQUENCY_CAP}'))))`;
+    or (m.state = 'ready' and m.due_at > $4 and (m.expires_at <= m.due_at) is not true and (m.state_reason = '${OUTSIDE_HOURS}' or starts_with(m.state_reason, '${FREQUENCY_CAP}'))))`;
 
 const KEPT_BY_KEY = keptByKeySql('m');
 

@@ -129,6 +129,7 @@ function holdBack(
   }));
   const waiting = planned
     .filter(({ state, isPutOff = false, dueAt }) => state === 'ready' && isPutOff && dueAt > now)
+    .filter(({ expiresAt, dueAt }) => expiresAt === null || dueAt < expiresAt)
     .map((mail) => ({ ...turnOf(mail), at: mail.dueAt }));
   const all = { sent: new Map([['1', sent]]), waiting: new Map([['1', waiting]]) };
   const held = new Set<VirtualMail>();
