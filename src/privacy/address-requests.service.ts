@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { RateLimits, type RateLimit } from '../infra/rate-limits/rate-limits.service.js';
 import { NewAddressService } from '../signup/new-address.service.js';
-import type { FormerAddress } from '../subscribers/address-changes.queries.js';
+import { type FormerAddress, mayGoBack } from '../subscribers/address-changes.queries.js';
 import {
   AddressChanges,
   type AddressChange,
@@ -47,18 +47,22 @@ export class AddressRequests {
     private readonly links: AddressLinks,
   ) {}
 
-  /** The caller of the page tells nobody which of `asked`, `taken` and `suppressed` it was: they say whether an address is here. */
+  /**
+   * The caller of the page tells nobody which of `asked`, `taken` and `suppressed` it was: they say whether an address is here. So
+   * does the link that was mailed before, which is over in each case, and the number of the next one.
+   */
   async ask(person: Subscriber, email: EmailAddress, source: ChangeSource): Promise<Asked> {
     if (person.email === email.address) return 'same';
     const isOwn = source === 'page';
     if (isOwn && (await this.isHeld(person.id))) return 'held';
     if (isOwn && !(await this.limits.take(PER_PERSON, person.id)).allowed) return 'often';
     const obstacle = await this.obstacle(person, email);
-    if (obstacle !== null) return obstacle;
+    if (obstacle !== null && !isOwn) return obstacle;
     const mailbox = this.changes.hash(mailboxOf(email.key)).toString('hex');
-    if (isOwn && !(await this.limits.take(PER_MAILBOX, mailbox)).allowed) return 'asked';
+    const isMailed = obstacle === null && (!isOwn || (await this.limits.take(PER_MAILBOX, mailbox)).allowed);
     await this.dataSource.transaction(async (manager) => {
       const id = await this.changes.ask(manager, person.id, email, source);
+      if (!isMailed) return;
       await this.letters.plan(manager, {
         dedupeKey: keyOf(id),
         ...{ subscriberId: person.id, purpose: 'new-address', template: 'emails/new-address' },
@@ -71,7 +75,7 @@ export class AddressRequests {
         expiresAt: this.links.endsAt('new-address'),
       });
     });
-    return 'asked';
+    return obstacle ?? 'asked';
   }
 
   /** For the page with the button: what it is about, if it can still be done. Changes nothing. */
@@ -84,8 +88,11 @@ export class AddressRequests {
     const change = await this.changes.find(this.dataSource.manager, id);
     if (change === null) return { kind: 'over' };
     if (purpose === 'new-address' && change.changedAt === null) return { kind: 'done', change };
-    const last = await this.changes.last(this.dataSource.manager, change.subscriberId);
-    return last?.id === id ? { kind: 'done', change } : { kind: 'over' };
+    const stands =
+      purpose === 'address-back'
+        ? await mayGoBack(this.dataSource.manager, id)
+        : (await this.changes.last(this.dataSource.manager, change.subscriberId))?.id === id;
+    return stands ? { kind: 'done', change } : { kind: 'over' };
   }
 
   /** The button of the mail to the new address. Pressing it twice is pressing it once. */
@@ -94,7 +101,9 @@ export class AddressRequests {
     if (looked.kind !== 'done' || looked.change.changedAt !== null) return looked;
     const { id, subscriberId } = looked.change;
     const email = read(looked.change.email);
-    const evidence = { ...where, source: 'page', askedId: id, pageUrl: 'new address page' } as const;
+    const stands = async (manager: EntityManager): Promise<boolean> =>
+      (await this.changes.find(manager, id))?.changedAt === null;
+    const evidence = { ...where, source: 'page', askedId: id, pageUrl: 'new address page', stands } as const;
     const { kind } = await this.newAddress.change(subscriberId, email, evidence, async (manager, done) => {
       if (done.kind !== 'changed') return;
       const { email: address, emailKey }: FormerAddress = done.before;
@@ -110,18 +119,24 @@ export class AddressRequests {
         expiresAt: this.links.endsAt('address-back'),
       });
     });
-    return kind === 'taken' || kind === 'suppressed' ? { kind } : looked;
+    return kind === 'changed' || kind === 'same' ? looked : { kind };
   }
 
   /** The button of the mail to the old address: the one before is theirs again. */
   async takeBack(token: string, where: Where): Promise<Pressed> {
     const looked = await this.look('address-back', token);
     if (looked.kind !== 'done') return looked;
-    const { subscriberId, emailBefore } = looked.change;
+    const { id, subscriberId, emailBefore } = looked.change;
     const email = read(emailBefore ?? '');
-    const evidence = { ...where, source: 'back', pageUrl: 'page to take a new address back' } as const;
+    const stands = async (manager: EntityManager): Promise<boolean> => mayGoBack(manager, id);
+    const evidence = {
+      ...where,
+      source: 'back',
+      pageUrl: 'page to take a new address back',
+      stands,
+    } as const;
     const { kind } = await this.newAddress.change(subscriberId, email, evidence);
-    return kind === 'taken' || kind === 'suppressed' ? { kind } : looked;
+    return kind === 'changed' || kind === 'same' ? looked : { kind };
   }
 
   /** Called every hour. */

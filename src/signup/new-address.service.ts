@@ -24,7 +24,12 @@ export const ADDRESS_CHANGED = 'address-changed';
 /** Whoever plans a mail for the person waits for us, and we for them. */
 const TRIES = 5;
 
-export type Readdressed = { kind: 'changed'; before: FormerAddress } | { kind: 'same' } | { kind: Obstacle };
+export type Readdressed =
+  | { kind: 'changed'; before: FormerAddress }
+  | { kind: 'same' }
+  /** What was to be done has been overtaken: see `stands`. */
+  | { kind: 'over' }
+  | { kind: Obstacle };
 
 /** By whom, and with which evidence. `note`: how they told the owner. */
 export type AddressEvidence = Omit<ConsentWords, 'consentText'> & {
@@ -33,6 +38,8 @@ export type AddressEvidence = Omit<ConsentWords, 'consentText'> & {
   note?: string | undefined;
   /** Asked with the person's row locked. */
   unchanged?: Unchanged<Subscriber> | undefined;
+  /** Of a link: whether it may still be pressed. Asked with the person's row locked, as the sender may change it meanwhile. */
+  stands?: (manager: EntityManager) => Promise<boolean>;
 };
 
 /**
@@ -97,13 +104,15 @@ export class NewAddressService {
     manager: EntityManager,
     subscriberId: string,
     email: EmailAddress,
-    { note, unchanged, ...evidence }: AddressEvidence,
+    { note, unchanged, stands, ...evidence }: AddressEvidence,
   ): Promise<Readdressed> {
     await this.subscribers.holdAlone(manager, subscriberId);
     const person = await this.subscribers.find(subscriberId, manager);
+    if (person === null && stands) return { kind: 'over' };
     if (person === null) throw notFound('subscriber', subscriberId);
     unchanged?.(person);
     if (person.email === email.address) return { kind: 'same' };
+    if (stands && !(await stands(manager))) return { kind: 'over' };
     const isProven = evidence.source === 'page' || evidence.source === 'back';
     const obstacle = await this.changes.obstacle(manager, subscriberId, email, { isProven });
     if (obstacle !== null) return { kind: obstacle };

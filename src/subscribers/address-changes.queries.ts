@@ -51,7 +51,8 @@ export async function statusBeforeBounce(
 }
 
 /**
- * The address before the last one, of somebody who has taken that themselves since `since`; null for everybody else. Served by
+ * The address that somebody had before they took others themselves since `since`, the first of them: whoever took one that was not
+ * theirs may have taken a second one after it. Null for everybody else, and from a change by the sender on. Served by
  * address_change_subscriber.
  */
 export async function guardedAddress(
@@ -59,11 +60,29 @@ export async function guardedAddress(
   subscriberId: string,
   since: Date,
 ): Promise<FormerAddress | null> {
-  const rows: (FormerAddress & { isGuarded: boolean })[] = await db.query(
-    `select email_before as email, key_before as "emailKey", source = 'page' and changed_at > $2 as "isGuarded" from address_change
-     where subscriber_id = $1 and changed_at is not null order by id desc limit 1`,
+  const rows: FormerAddress[] = await db.query(
+    `select email_before as email, key_before as "emailKey" from address_change
+     where subscriber_id = $1 and source = 'page' and changed_at > $2 and id > coalesce((
+       select max(id) from address_change where subscriber_id = $1 and changed_at is not null and source in ('owner', 'api')), 0)
+     order by id limit 1`,
     [subscriberId, since],
   );
-  const [last] = rows;
-  return last?.isGuarded ? { email: last.email, emailKey: last.emailKey } : null;
+  return rows[0] ?? null;
+}
+
+/**
+ * Whether the address before that change may still be taken back: neither has the sender changed it since, nor has this change, or
+ * one before it, been taken back. What they took themselves after it bars nobody: it may have been the same thief. Served by
+ * address_change_subscriber.
+ */
+export async function mayGoBack(db: EntityManager, changeId: string): Promise<boolean> {
+  const rows: unknown[] = await db.query(
+    `select 1 from address_change c where c.id = $1 and c.source = 'page' and not exists (
+       select from address_change l where l.subscriber_id = c.subscriber_id and l.changed_at is not null and l.id > c.id
+         and (l.source in ('owner', 'api') or l.source = 'back' and c.id >= (
+           select max(u.id) from address_change u where u.subscriber_id = l.subscriber_id and u.id < l.id
+             and u.source = 'page' and u.changed_at is not null and u.key_before = l.email_key)))`,
+    [changeId],
+  );
+  return rows.length > 0;
 }
