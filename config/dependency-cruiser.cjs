@@ -39,7 +39,7 @@ const DELIVERY_ORDER = [
   ...['message', 'replies', 'guards', 'mails', 'signing', 'generation', 'ledger', 'relays', 'waiting'],
   ...['pacing', 'planning', 'sending'],
 ];
-const ABOVE_DELIVERY = ['domains', 'preflight'];
+const ABOVE_DELIVERY = ['domains', 'preflight', 'api-mails'];
 
 const deliveryOrder = [...DELIVERY_ORDER, ...ABOVE_DELIVERY].flatMap((name, place, all) => {
   const later = all.slice(place + 1).map((folder) => `${folder}/`);

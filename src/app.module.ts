@@ -6,6 +6,7 @@ import { AffiliatesModule } from './affiliates/affiliates.module.js';
 import { AnalyticsModule } from './analytics/analytics.module.js';
 import { BroadcastsModule } from './broadcasts/broadcasts.module.js';
 import { BouncesModule } from './bounces/bounces.module.js';
+import { ApiMailsModule } from './delivery/api-mails/api-mails.module.js';
 import { DeliveryModule } from './delivery/delivery.module.js';
 import { PreflightModule } from './delivery/preflight/preflight.module.js';
 import { ExperimentsModule } from './experiments/experiments.module.js';
@@ -65,6 +66,7 @@ export class AppModule {
         BroadcastsModule,
         DeliveryModule,
         PreflightModule,
+        ApiMailsModule,
         BouncesModule,
         TrackingModule,
         OffersModule,

@@ -8,7 +8,7 @@ import { DkimKeys } from '../delivery/signing/dkim-keys.service.js';
 import { GenerationGuard } from '../delivery/generation/generation-guard.service.js';
 import { SequenceUnknowns } from '../delivery/waiting/sequence-unknowns.service.js';
 import { MessagesQueries } from '../delivery/ledger/messages.queries.js';
-import { ApiMails } from '../delivery/preflight/api-mails.service.js';
+import { ApiMails } from '../delivery/api-mails/api-mails.service.js';
 import { TestMails } from '../delivery/preflight/test-mails.service.js';
 import { PreflightService } from '../delivery/preflight/preflight.service.js';
 import { SignedDomains } from '../delivery/signing/signed-domains.service.js';

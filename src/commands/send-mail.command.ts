@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { z } from 'zod';
-import { apiMailRequest } from '../delivery/preflight/api-mails.schemas.js';
+import { apiMailRequest } from '../delivery/api-mails/api-mails.schemas.js';
 import type { CommandTools } from './command-tools.js';
 
 interface Choice {

@@ -1,10 +1,6 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery.module.js';
 import { DomainsModule } from '../domains/domains.module.js';
-import { ApiMailLimits } from './api-mail-limits.service.js';
-import { ApiMails } from './api-mails.service.js';
-import { ApiMailsController } from './api-mails.controller.js';
-import { ApiMailsJobs } from './api-mails.jobs.js';
 import { AudienceQueries } from './audience.queries.js';
 import { AudienceValues } from './audience-values.service.js';
 import { Drafts } from './drafts.service.js';
@@ -15,17 +11,8 @@ import { TemplatesController } from './templates.controller.js';
 /** What can be known about a mail, and about the domain it comes from, before the first one is sent. */
 @Module({
   imports: [DeliveryModule, DomainsModule],
-  controllers: [TemplatesController, ApiMailsController],
-  providers: [
-    ApiMails,
-    ApiMailLimits,
-    ApiMailsJobs,
-    AudienceQueries,
-    AudienceValues,
-    Drafts,
-    PreflightService,
-    TestMails,
-  ],
-  exports: [ApiMails, AudienceValues, DomainsModule, Drafts, PreflightService, TestMails],
+  controllers: [TemplatesController],
+  providers: [AudienceQueries, AudienceValues, Drafts, PreflightService, TestMails],
+  exports: [AudienceValues, DomainsModule, Drafts, PreflightService, TestMails],
 })
 export class PreflightModule {}

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { emailSchema } from '../../subscribers/subscribers.schemas.js';
 import { HEADER_TEXT, HEADER_TEXT_ADVICE } from '../../values/header-text.js';
 import { senderSchema } from '../mails/sender.schemas.js';
-import { templateKey } from './templates.schemas.js';
+import { templateKey } from '../preflight/templates.schemas.js';
 
 /** As JSON: an invoice of a thousand lines has room. It is kept with the mail. */
 const MAX_DATA_CHARS = 100_000;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG, type Config } from '../../../../src/infra/config.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
-import { ApiMails } from '../../../../src/delivery/preflight/api-mails.service.js';
+import { ApiMails } from '../../../../src/delivery/api-mails/api-mails.service.js';
 import { verpToken } from '../../../../src/delivery/mails/verp.js';
 import { parseEmailAddress } from '../../../../src/values/email-address.js';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';

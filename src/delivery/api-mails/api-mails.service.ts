@@ -13,9 +13,9 @@ import { funnelVariables, unknownVariables } from '../mails/template-variables.j
 import { TemplatesService } from '../mails/templates.service.js';
 import type { Sender } from '../message/message.js';
 import { MessagesService } from '../planning/messages.service.js';
-import type { DraftReader } from './draft-reader.js';
-import { Drafts, NO_SENDER, type Draft } from './drafts.service.js';
-import { emptyPlaces } from './variables.templates.js';
+import type { DraftReader } from '../preflight/draft-reader.js';
+import { Drafts, NO_SENDER, type Draft } from '../preflight/drafts.service.js';
+import { emptyPlaces } from '../preflight/variables.templates.js';
 
 /** One mail that a program asks for. */
 export interface WantedMail {
