@@ -140,8 +140,10 @@ export class BroadcastsQueries {
   }
 
   /** Locks the row until the caller's transaction ends, so that two clicks come one after the other. */
+  /** Read behind the lock: whoever waits for it while the mail is exchanged would else join its old words, and find nothing. */
   async lock(manager: EntityManager, id: string): Promise<Broadcast | null> {
-    const rows: Broadcast[] = await manager.query(`${BROADCAST} where b.id = $1 for update of b`, [id]);
+    await manager.query('select 1 from broadcast where id = $1 for update', [id]);
+    const rows: Broadcast[] = await manager.query(`${BROADCAST} where b.id = $1`, [id]);
     return rows[0] ?? null;
   }
 

@@ -188,3 +188,17 @@ describe('a segment whose title and conditions are changed at once', () => {
     }
   });
 });
+
+describe('a broadcast whose mail is exchanged by several at once', () => {
+  it('was not there for those who waited: none is answered with 404', async () => {
+    const path = await made('broadcasts', broadcast());
+    for (let round = 0; round < 4; round++) {
+      const answers = await Promise.all(
+        ['welcome', 'story', 'welcome', 'story'].map(async (name) =>
+          ask('patch', path).send({ template: `emails/${name}` }),
+        ),
+      );
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    }
+  });
+});
