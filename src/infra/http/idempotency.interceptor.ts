@@ -110,5 +110,17 @@ function keyReused(): DomainError {
 /** What makes two requests the same: method, address with query, the body as it was read, and what it is a change of. */
 function fingerprint({ method, url, body, headers }: FastifyRequest): string {
   const ifMatch = headers['if-match'];
-  return `${method} ${url}\n${JSON.stringify(body ?? null)}${ifMatch === undefined ? '' : `\n${ifMatch}`}`;
+  return `${method} ${url}\n${bodyText(body)}${ifMatch === undefined ? '' : `\n${ifMatch}`}`;
+}
+
+/** It comes before the checks of the body, which may be of objects in each other without end. */
+function bodyText(body: unknown): string {
+  try {
+    return JSON.stringify(body ?? null);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new DomainError('REQUEST_INVALID', 'body: its objects stand in each other too deep', {
+      field: 'body',
+    });
+  }
 }

@@ -236,3 +236,18 @@ describe('Idempotency-Key', () => {
     expect(work.done).toBe(0);
   });
 });
+
+describe('a body whose objects stand in each other without end', () => {
+  it('with a key was a failure of ours: it is refused', async () => {
+    const refused = await http.inject({
+      method: 'POST',
+      url: '/api/v1/widgets',
+      headers: {
+        ...{ authorization: `Bearer ${ENVIRONMENT_KEY}`, 'idempotency-key': newKey() },
+        'content-type': 'application/json',
+      },
+      payload: `${'{"a":'.repeat(60_000)}1${'}'.repeat(60_000)}`,
+    });
+    expect([refused.statusCode, refused.json().code]).toEqual([422, 'REQUEST_INVALID']);
+  });
+});
