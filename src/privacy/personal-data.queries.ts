@@ -88,7 +88,7 @@ const PARTS = {
       m.state_reason as "stateReason", m.address as "to", m.due_at as "dueAt", m.accepted_at as "acceptedAt",
       m.created_at as "plannedAt"
     from message m join email_template t on t.id = ${WORDS_OF_MAIL} where m.subscriber_id = $1
-      or (m.kind = 'api' and m.subscriber_id is null and m.address_hash = $2 and m.address <> '${ERASED}') order by m.id`,
+      or (m.kind = 'api' and m.subscriber_id is null and m.address_hash = any ($2::bytea[]) and m.address <> '${ERASED}') order by m.id`,
   hits: `select e.kind, e.class, e.reason, e.user_agent as "userAgent", l.url_template as link, m.step_key as step, e.at
     from tracking_event e join message m on m.id = e.message_id left join link l on l.id = e.link_id
     where m.subscriber_id = $1 order by e.id`,
@@ -114,13 +114,13 @@ const PARTS = {
 
 export type PersonalParts = Record<keyof typeof PARTS, Record<string, unknown>[]>;
 
-/** Of one moment when the caller's transaction is `repeatable read`. */
+/** Of one moment when the caller's transaction is `repeatable read`. `addressHashes`: of the address they have, and of those before it. */
 export async function personalParts(
   db: EntityManager,
-  { subscriberId, addressHash }: { subscriberId: string; addressHash: Buffer },
+  { subscriberId, addressHashes }: { subscriberId: string; addressHashes: readonly Buffer[] },
 ): Promise<PersonalParts> {
   const parts: Partial<PersonalParts> = {};
   for (const [name, sql] of Object.entries(PARTS) as [keyof typeof PARTS, string][])
-    parts[name] = await db.query(sql, sql.includes('$2') ? [subscriberId, addressHash] : [subscriberId]);
+    parts[name] = await db.query(sql, sql.includes('$2') ? [subscriberId, addressHashes] : [subscriberId]);
   return parts as PersonalParts;
 }

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CLOCK, type Clock } from '../infra/clock.js';
 import { CONFIG, type Config } from '../infra/config.js';
+import { formerAddresses } from '../subscribers/address-changes.queries.js';
 import { addressHash } from '../subscribers/address-hash.js';
 import type { Subscriber, Suppression } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
@@ -47,7 +48,10 @@ export class PersonalDataService {
       const subscriber = await this.subscribers.find(subscriberId, manager);
       if (subscriber === null) throw notFound('subscriber', subscriberId);
       const { tags, emailKey, ...profile } = subscriber;
-      const hash = addressHash(this.config.secretKey, emailKey);
+      const former = await formerAddresses(manager, subscriberId);
+      const addressHashes = [{ emailKey }, ...former].map((one) =>
+        addressHash(this.config.secretKey, one.emailKey),
+      );
       const consents = await consentsOf(manager, subscriberId);
       return {
         exportedAt: this.clock.now(),
@@ -57,7 +61,7 @@ export class PersonalDataService {
         topics: await this.topics.of(subscriberId, manager),
         consents,
         suppressions: await this.suppressions.of(emailKey, manager),
-        ...(await personalParts(manager, { subscriberId, addressHash: hash })),
+        ...(await personalParts(manager, { subscriberId, addressHashes })),
         consentReceipt: this.receipt(subscriber, consents),
       };
     });

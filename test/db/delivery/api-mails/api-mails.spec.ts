@@ -228,6 +228,18 @@ describe('what a program gave for a mail', () => {
     expect(await get(`messages/${nobodys}`)).toMatchObject({ state: 'accepted' });
   });
 
+  it('is shown to who had the address before they moved to another', async () => {
+    await sent('moved-from@example.com');
+    const reader = await newReader(t, 'moved-from@example.com');
+    await t.http
+      .patch(`/api/v1/subscribers/${reader.id}`)
+      .set('Authorization', `Bearer ${API_KEY}`)
+      .send({ email: 'moved-to@example.com' })
+      .expect(200);
+    const { mails } = await get(`subscribers/${reader.id}/export`);
+    expect(mails.filter(({ kind }: { kind: string }) => kind === 'api')).toHaveLength(1);
+  });
+
   it('is theirs who has the address: shown to them, and erased with them, from before they signed up, too', async () => {
     const data = { ...DATA, order: 'zanzibarine' };
     const before = await sent('theirs@example.com', { data });
