@@ -183,6 +183,12 @@ export class TemplatesService {
     const marked = markLinks(html, await this.linkIds(manager, linkTemplates(html)));
     const words = [subject, marked, text, ...(mayHideDuties(html) ? [JUDGED] : [])];
     const hash = createHash('sha256').update(words.join('\0')).digest();
+    // As it is with nearly every mail that a program asks for: nothing is written, and nobody waited for.
+    const same: { id: string }[] = await manager.query(
+      'select id from email_template where key = $1 and content_hash = $2 and mjml_source = $3',
+      [key, hash, source],
+    );
+    if (same.length > 0) return idOf(same);
     const rows: { id: string }[] = await manager.query(
       `insert into email_template (key, content_hash, mjml_source, subject, html, body_text, created_at, is_judged)
        values ($1, $2, $3, $4, $5, $6, $7, true)
@@ -238,12 +244,16 @@ export class TemplatesService {
   }
 
   private async linkIds(manager: EntityManager, templates: string[]): Promise<Map<string, string>> {
-    const ids = new Map<string, string>();
-    for (const template of templates) {
+    const known: { id: string; template: string }[] = await manager.query(
+      'select id, url_template as template from link where url_hash = any ($1::bytea[])',
+      [templates.map(hashOf)],
+    );
+    const ids = new Map(known.map(({ id, template }) => [template, id]));
+    for (const template of templates.filter((one) => !ids.has(one))) {
       const rows: { id: string }[] = await manager.query(
         `insert into link (url_template, url_hash, created_at) values ($1, $2, $3)
          on conflict (url_hash) do update set url_template = excluded.url_template returning id`,
-        [template, createHash('sha256').update(template).digest(), this.clock.now()],
+        [template, hashOf(template), this.clock.now()],
       );
       ids.set(template, idOf(rows));
     }
@@ -259,6 +269,10 @@ function isWritten(key: string, folder: string): boolean {
 /** Of a mail to readers who may leave; receipts have nothing to hide. */
 function mayHideDuties(html: string): boolean {
   return html.includes('unsubscribeUrl') && !alwaysShown(html, '{{ sender.postalAddress }}');
+}
+
+function hashOf(link: string): Buffer {
+  return createHash('sha256').update(link).digest();
 }
 
 function idOf(rows: { id: string }[]): string {

@@ -180,6 +180,30 @@ describe('a mail of a program that would come out wrong', () => {
   });
 });
 
+describe('a program that asks for very many', () => {
+  it('is stopped after a thousand a minute, and goes on with the next', async () => {
+    await post('messages', wanted('many@example.com')).expect(201);
+    const ofKey = `key like 'api-mail-key:%'`;
+    await t.dataSource.query(`update rate_limit set points = 999 where ${ofKey}`);
+    await post('messages', wanted('many@example.com')).expect(201);
+    const stopped = await post('messages', wanted('others@example.com')).expect(429);
+    expect(stopped.body.code).toBe('MESSAGE_RATE_LIMITED');
+    t.clock.advance(Number(stopped.headers['retry-after']) * 1000);
+    await post('messages', wanted('others@example.com')).expect(201);
+  });
+
+  it('wrote the words and links of the template once more with each', async () => {
+    const rows = async (): Promise<unknown> =>
+      t.dataSource.query(
+        `select 'words' as what, id, xmin::text from email_template union all select 'link', id, xmin::text from link order by 1, 2`,
+      );
+    await post('messages', wanted('thrifty@example.com')).expect(201);
+    const before = await rows();
+    await post('messages', wanted('thrifty@example.com')).expect(201);
+    expect(await rows()).toEqual(before);
+  });
+});
+
 describe('a program that asks twice', () => {
   it('with one key sends one mail, also when the first answer was lost in a crash', async () => {
     const first = await post('messages', wanted('twice@example.com'), 'order-1042').expect(201);
