@@ -72,8 +72,11 @@ export class ApiMails {
    */
   async send(wanted: WantedMail, once: string = randomUUID()): Promise<string> {
     const { to, template: key, funnel = '' } = wanted;
-    const { template, sender, data } = await this.made(wanted);
     const dedupeKey = `api:${createHash('sha256').update(once).digest('base64url')}`;
+    // What has gone may be of a template that prints more by now, or is gone itself: refused, it would be asked for anew.
+    const before = await plannedBefore(this.dataSource.manager, dedupeKey);
+    if (before !== null) return before;
+    const { template, sender, data } = await this.made(wanted);
     // By itself: its rows are shared by all mails of the template, and held until the end of a transaction.
     const templateId = await this.templates.store(this.dataSource.manager, key, template);
     return this.dataSource.transaction(async (manager) => {
@@ -87,7 +90,9 @@ export class ApiMails {
           dueAt: this.clock.now(),
         },
       ]);
-      return planned?.id ?? (await plannedBefore(manager, dedupeKey));
+      const id = planned?.id ?? (await plannedBefore(manager, dedupeKey));
+      if (id === null) throw new Error('the mail gave no row');
+      return id;
     });
   }
 
@@ -158,7 +163,7 @@ export class ApiMails {
   private async filledIn(draft: Draft, reader: DraftReader): Promise<RenderedMail> {
     const mail = await this.drafts.render(draft, reader, false).catch((error: unknown) => {
       const words = error instanceof Error ? (error.message.split('\n')[0] ?? '') : '';
-      const field = error instanceof DomainError ? 'subject' : 'data';
+      const field = error instanceof DomainError && 'ownSubject' in draft.data ? 'subject' : 'data';
       throw refusedData(field, `the mail cannot be filled in: ${words.replace(/, line:\d+, col:\d+/, '')}`);
     });
     if (mail.leftOut.length > 0)
@@ -185,10 +190,9 @@ function refusedData(field: string, reason: string): DomainError {
   return new DomainError('MESSAGE_DATA_INVALID', reason, { field });
 }
 
-async function plannedBefore(manager: EntityManager, dedupeKey: string): Promise<string> {
+async function plannedBefore(manager: EntityManager, dedupeKey: string): Promise<string | null> {
   const rows: { id: string }[] = await manager.query('select id from message where dedupe_key = $1', [
     dedupeKey,
   ]);
-  if (rows[0] === undefined) throw new Error('the mail gave no row');
-  return rows[0].id;
+  return rows[0]?.id ?? null;
 }

@@ -156,6 +156,7 @@ describe('a mail of a program that would come out wrong', () => {
       ['data', { data: { ...DATA, carrier: 'x'.repeat(100_000) } }],
       ['data', { data: deep }],
       ['data', { data: { ...DATA, url: 'javascript:alert(1)' } }],
+      ['data', { data: { ...DATA, order: 'one\ntwo' } }],
       ['funnels', { funnels: 'niche-ebook' }],
     ];
     for (const [field, more] of cases) expect((await refused(more)).errors[0].field).toBe(field);
@@ -214,6 +215,23 @@ describe('a program that asks twice', () => {
     expect(other.body.id).not.toBe(first.body.id);
     await t.runDue();
     expect(await t.mailsTo('twice@example.com')).toHaveLength(2);
+  });
+
+  it('is not refused what has gone because its template is another by now, or is gone', async () => {
+    await t.dataSource.query(
+      `insert into written_mail (key, subject, preview, body, created_at, updated_at)
+       values ('written/late', 'Your code', '', 'It is {{ data.code }}.', now(), now())`,
+    );
+    const mail = { template: 'written/late', to: 'late@example.com', data: { code: 'K7' } };
+    const first = await post('messages', mail, 'late').expect(201);
+    for (const change of [
+      `update written_mail set body = '{{ data.more }}' where key = 'written/late'`,
+      `delete from written_mail where key = 'written/late'`,
+    ]) {
+      await t.dataSource.query('delete from idempotency_key');
+      await t.dataSource.query(change);
+      expect((await post('messages', mail, 'late')).body.id).toBe(first.body.id);
+    }
   });
 
   it('from two processes at once plans one', async () => {
