@@ -16,7 +16,9 @@ import type { ConsentWords, Subscriber } from '../subscribers/subscriber.js';
 import { SubscribersService } from '../subscribers/subscribers.service.js';
 import { DomainError } from '../values/domain-error.js';
 import { notFound } from '../values/not-found.js';
+import { removeSubscriber } from '../subscribers/subscribers.queries.js';
 import { ConfirmationService } from './confirmation.service.js';
+import { unprovenHolder } from './unproven-holder.queries.js';
 
 /** Sequences may begin with it, and a step of theirs may post it to the owner's other programs. */
 export const ADDRESS_CHANGED = 'address-changed';
@@ -100,6 +102,14 @@ export class NewAddressService {
     );
   }
 
+  /** Else whoever has taken an address would only have to type it into a form, and it could not be taken back. */
+  private async letGo(manager: EntityManager, subscriberId: string, { key }: EmailAddress): Promise<void> {
+    const holder = await unprovenHolder(manager, key);
+    if (holder === null || holder === subscriberId) return;
+    await this.messages.forget(manager, holder);
+    await removeSubscriber(manager, holder);
+  }
+
   private async changeIn(
     manager: EntityManager,
     subscriberId: string,
@@ -113,6 +123,7 @@ export class NewAddressService {
     unchanged?.(person);
     if (person.email === email.address) return { kind: 'same' };
     if (stands && !(await stands(manager))) return { kind: 'over' };
+    if (evidence.source === 'back') await this.letGo(manager, subscriberId, email);
     const isProven = evidence.source === 'page' || evidence.source === 'back';
     const obstacle = await this.changes.obstacle(manager, subscriberId, email, { isProven });
     if (obstacle !== null) return { kind: obstacle };

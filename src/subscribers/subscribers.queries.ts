@@ -187,3 +187,19 @@ export async function takeSeenToForget(db: EntityManager, after: string | null):
   );
   return rows[0]?.id ?? null;
 }
+
+/** The row, and what hangs on it but no foreign key takes along: imports write millions of them. A signal that is being told goes by that. */
+export async function removeSubscriber(manager: EntityManager, subscriberId: string): Promise<void> {
+  await manager.query(
+    `with tags as (delete from subscriber_tag where subscriber_id = $1),
+       evidence as (delete from consent_event where subscriber_id = $1),
+       fields as (delete from field_signal where id in (
+         select id from field_signal where subscriber_id = $1 for update skip locked)),
+       tagged as (delete from tag_signal where id in (
+         select id from tag_signal where subscriber_id = $1 for update skip locked)),
+       listed as (delete from list_signal where id in (
+         select id from list_signal where subscriber_id = $1 for update skip locked))
+     delete from subscriber where id = $1`,
+    [subscriberId],
+  );
+}

@@ -24,6 +24,7 @@ import {
   listSubscribers,
   listTags,
   lockSubscriber,
+  removeSubscriber,
   type LockedSubscriber,
 } from './subscribers.queries.js';
 import { leavesPause } from './pause.queries.js';
@@ -237,19 +238,7 @@ export class SubscribersService {
     const former = (await formerAddresses(manager, subscriberId)).map(({ emailKey }) => emailKey);
     for (const emailKey of [subscriber.emailKey, ...former])
       await this.suppressions.add(manager, { emailKey, scope: 'all', reason: 'erased', source });
-    // What no foreign key takes along: imports write millions of them. A signal that is being told goes by that.
-    await manager.query(
-      `with tags as (delete from subscriber_tag where subscriber_id = $1),
-         evidence as (delete from consent_event where subscriber_id = $1),
-         fields as (delete from field_signal where id in (
-           select id from field_signal where subscriber_id = $1 for update skip locked)),
-         tagged as (delete from tag_signal where id in (
-           select id from tag_signal where subscriber_id = $1 for update skip locked)),
-         listed as (delete from list_signal where id in (
-           select id from list_signal where subscriber_id = $1 for update skip locked))
-       delete from subscriber where id = $1`,
-      [subscriberId],
-    );
+    await removeSubscriber(manager, subscriberId);
   }
 
   /**

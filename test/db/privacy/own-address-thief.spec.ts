@@ -77,6 +77,37 @@ describe('whoever holds a forwarded mail', () => {
   });
 });
 
+describe('the first address, signed up once more by somebody', () => {
+  const signsUp = async (email: string): Promise<string> => {
+    await t.http.post('/p/niches').type('form').send({ email }).expect(200);
+    const asked = await lastTo(email);
+    return linkIn(asked, /\/confirm\//);
+  };
+
+  it('can be taken back: whoever typed it has not shown that it is theirs', async () => {
+    const reader = await newReader(t, 'squatted@example.com');
+    await takes(reader, 'squatter@example.com');
+    const back = await backIn(reader.email);
+    const confirm = await signsUp(reader.email);
+    await t.http.post(back).expect(200);
+    expect(await addressOf(reader)).toBe(reader.email);
+    await t.http.post(confirm).expect(404);
+    const left: unknown[] = await t.dataSource.query(
+      `select 1 from consent_event e where not exists (select from subscriber s where s.id = e.subscriber_id)`,
+    );
+    expect(left).toEqual([]);
+  });
+
+  it('stays with the new subscription once that is confirmed by a mail there', async () => {
+    const reader = await newReader(t, 'anew@example.com');
+    await takes(reader, 'anew-there@example.com');
+    const back = await backIn(reader.email);
+    await t.http.post(await signsUp(reader.email)).expect(200);
+    await t.http.post(back).expect(409);
+    expect(await addressOf(reader)).toBe('anew-there@example.com');
+  });
+});
+
 describe('a press that comes in while the sender changes the address', () => {
   const whileChanging = async (reader: Reader, link: string, email: string): Promise<number> => {
     const runner = t.dataSource.createQueryRunner();
