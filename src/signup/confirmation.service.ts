@@ -224,7 +224,7 @@ export class ConfirmationService {
     const download = await this.admission.leadMagnet(manager, form);
     if (signup.status === 'confirmed' && signup.person !== 'active') return { kind: 'left', form };
     // A press that was kept on disk may come in behind what was pressed after it.
-    if (origin.at !== undefined && (await leftSince(manager, signup.subscriberId, origin.at)))
+    if (origin.at !== undefined && (await leftSince(manager, signup.subscriberId, origin.at, form.funnelKey)))
       return { kind: 'left', form };
     if (signup.status === 'confirmed' && !signup.askedSince)
       return { kind: 'confirmed', form, download, mailComes: false };

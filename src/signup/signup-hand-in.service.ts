@@ -35,7 +35,7 @@ export class SignupHandIn {
     if (!email.ok) return 'done';
     const found = await this.forms.findBySlug(slug);
     // What is kept of somebody who was erased goes, whatever it waits for.
-    if (found === null) return (await this.signups.isErased(email.key)) ? 'done' : 'no_form';
+    if (found === null) return (await this.signups.isErased(email.key, at)) ? 'done' : 'no_form';
     const form = { ...found, consentText };
     const submission = { email, name, timeZone, answers };
     if (!(await this.signups.signUpLate(form, submission, { ...kept.origin, at }, source))) return 'leaves';

@@ -54,18 +54,21 @@ export class SignupService {
         [submission.email.key],
       );
       if (rows[0]?.leaves === true) return false;
-      if (!(await this.isErased(submission.email.key, manager)))
+      if (!(await this.isErased(submission.email.key, origin.at, manager)))
         await this.signUpIn(manager, { form, submission, origin, source, isLate: true });
       return true;
     });
   }
 
-  /** Whether nobody is there by that address, and nothing is to be written of them. */
-  async isErased(emailKey: string, manager = this.dataSource.manager): Promise<boolean> {
+  /**
+   * Whether nobody is there by that address who was there at that time, and nothing is to be written of them: who was erased since
+   * and has signed up anew is another one.
+   */
+  async isErased(emailKey: string, at: Date, manager = this.dataSource.manager): Promise<boolean> {
     const rows: { is: boolean }[] = await manager.query(
-      `select not exists (select 1 from subscriber where email_key = $1)
+      `select not exists (select 1 from subscriber where email_key = $1 and created_at <= $3)
          and exists (select 1 from suppression where email_hash = $2 and scope = 'all' and reason <> 'manual') as is`,
-      [emailKey, this.suppressions.hash(emailKey)],
+      [emailKey, this.suppressions.hash(emailKey), at],
     );
     return rows[0]?.is === true;
   }
@@ -161,7 +164,7 @@ async function isOver(
   origin: Origin,
 ): Promise<boolean> {
   if (await hasGranted(manager, subscriberId, form, origin)) return true;
-  return origin.at !== undefined && leftSince(manager, subscriberId, origin.at);
+  return origin.at !== undefined && leftSince(manager, subscriberId, origin.at, form.funnelKey);
 }
 
 /** Whether that very press is in the database: it stands there to the millisecond. Served by consent_event_subscriber. */

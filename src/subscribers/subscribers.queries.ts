@@ -89,12 +89,21 @@ export async function confirmedSince(db: EntityManager, subscriberId: string, at
   return rows.length === 1;
 }
 
-/** Whether they have left after that time, by the time at which they said so. Served by consent_event_subscriber. */
-export async function leftSince(db: EntityManager, subscriberId: string, at: Date): Promise<boolean> {
+/**
+ * Whether they have left after that time, by the time at which they said so: all letters, or those of that topic where one is
+ * named. Served by consent_event_subscriber.
+ */
+export async function leftSince(
+  db: EntityManager,
+  subscriberId: string,
+  at: Date,
+  topicKey?: string,
+): Promise<boolean> {
+  const purposes = ['marketing', ...(topicKey === undefined ? [] : [`topic:${topicKey}`])];
   const rows: unknown[] = await db.query(
     `select 1 from consent_event
-     where subscriber_id = $1 and purpose = 'marketing' and kind = 'withdrawn' and at > $2 limit 1`,
-    [subscriberId, at],
+     where subscriber_id = $1 and purpose = any($3::text[]) and kind = 'withdrawn' and at > $2 limit 1`,
+    [subscriberId, at, purposes],
   );
   return rows.length === 1;
 }
