@@ -45,8 +45,9 @@ export class SubscriberChangesService {
     await this.reactions.changed(manager, [id], { before: new Map([[id, before.fields]]) });
   }
 
+  /** Held as the write does: whoever plans for them points at them, and we wait for that. */
   private async look(manager: EntityManager, id: string, unchanged: Unchanged<Subscriber>): Promise<void> {
-    await this.subscribers.holdAlone(manager, id);
+    await this.subscribers.hold(manager, id);
     const subscriber = await this.subscribers.find(id, manager);
     if (subscriber) unchanged(subscriber);
   }

@@ -4,6 +4,7 @@ import { PLAN_BROADCASTS } from '../../../../src/broadcasts/broadcasts.service.j
 import { FunnelsService } from '../../../../src/funnels/funnels.service.js';
 import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
 import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
+import { untilWaiting } from '../../../support/database.js';
 import { newReader } from '../../../support/reader.js';
 
 type Method = 'get' | 'post' | 'patch' | 'put' | 'delete';
@@ -200,5 +201,25 @@ describe('a broadcast whose mail is exchanged by several at once', () => {
       );
       expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     }
+  });
+});
+
+describe('a subscriber who is changed with If-Match while a step of theirs is planned', () => {
+  it('kept the planner from the person, and waited for it: one of both failed', async () => {
+    const { id } = await newReader(t, 'planned@example.com');
+    const path = `subscribers/${id}`;
+    const etag = await etagOf(path);
+    const planner = t.dataSource.createQueryRunner();
+    await planner.startTransaction();
+    await planner.query('select 1 from enrollment where subscriber_id = $1 for update', [id]);
+    const answer = ask('patch', path, { 'If-Match': etag })
+      .send({ timeZone: 'Asia/Tokyo' })
+      .then(({ status }) => status);
+    await untilWaiting(t.dataSource, 1, answer);
+    // As a row that points to them does.
+    await planner.query('select 1 from subscriber where id = $1 for key share', [id]);
+    await planner.commitTransaction();
+    await planner.release();
+    expect(await answer).toBe(200);
   });
 });
