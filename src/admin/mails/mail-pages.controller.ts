@@ -1,5 +1,6 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { Drafts } from '../../delivery/preflight/drafts.service.js';
+import { variablesOf } from '../../delivery/preflight/variables.templates.js';
 import { sampleData, SAMPLE_READER } from '../../delivery/mails/sample-data.js';
 import { TemplatesService } from '../../delivery/mails/templates.service.js';
 import { WRITTEN, type WrittenMail, type WrittenMailPlace } from '../../delivery/mails/written-mail.js';
@@ -106,7 +107,10 @@ export class MailPagesController {
 
   private async preview(typed: MailTyped): Promise<Answer> {
     const template = await this.templates.compileWritten({ ...typed, key: `${WRITTEN}preview` });
-    const data = sampleData('sequence', this.config.baseUrl, this.clock.now());
+    const names = variablesOf(`${template.subject}\n${template.html}\n${template.text}`);
+    const [{ baseUrl }, now] = [this.config, this.clock.now()];
+    // A program may ask for it, too, and give the data.
+    const data = { ...sampleData('sequence', baseUrl, now), ...sampleData('api', baseUrl, now, names) };
     const draft = { template, kind: 'sequence' as const, data, sender: SENDER, funnelTitle: 'Your news' };
     return new MailFrame((await this.drafts.render(draft, SAMPLE_READER, false)).html);
   }

@@ -26,6 +26,14 @@ and [the shed](https://example.com/shed?a=1&b="2") is cold.
 const MAIL = { subject: 'The first frost & you', preview: 'Before Sunday', body: BODY };
 
 describe('mails that are written in the web app', () => {
+  it('is shown with examples of what a program gives, where it prints that: it was shown with empty places', async () => {
+    const body =
+      'Your code is **{{ data.code }}**: [log in]({{ data.url }}){% for one in data.lines %} {{ one.name }}{% endfor %}';
+    const shown = await owner.post('/admin/mails', { ...MAIL, body, action: 'preview' }).expect(200);
+    expect(shown.text).toContain('<strong>example</strong>');
+    expect(shown.text).toMatch(/href="http[^"]+"[^>]*>log in/);
+  });
+
   it('are shown as they will look before they are kept', async () => {
     const shown = await owner.post('/admin/mails', { ...MAIL, action: 'preview' }).expect(200);
     expect(shown.headers['content-security-policy']).toContain('sandbox');
