@@ -135,7 +135,7 @@ export class EmbeddedFormController {
   }
 
   private async missing(slug: string, shown = slug): Promise<DomainError> {
-    if (!(await this.forms.isClosed(slug))) return notFound('form', shown, 'slug');
+    if ((await this.forms.closed(slug)) === null) return notFound('form', shown, 'slug');
     return new DomainError('FORM_GONE', 'This form is closed: nobody can sign up by it any more.', { slug });
   }
 }

@@ -97,13 +97,13 @@ export class FormsService {
     return rows.map(({ slug }) => slug);
   }
 
-  /** Whether there was a form at this address, which is offline now. */
-  async isClosed(slug: string): Promise<boolean> {
-    const rows: unknown[] = await this.dataSource.query(
-      'select 1 from form where slug = $1 and archived_at is not null',
+  /** Whose form was at this address, which is offline now; null: there was none, or it is there. */
+  async closed(slug: string): Promise<Pick<Form, 'sender'> | null> {
+    const rows: Pick<Form, 'sender'>[] = await this.dataSource.query(
+      'select sender from form where slug = $1 and archived_at is not null',
       [slug],
     );
-    return rows.length > 0;
+    return rows[0] ?? null;
   }
 
   async findBySlug(slug: string): Promise<Form | null> {

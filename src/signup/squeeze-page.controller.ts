@@ -22,12 +22,11 @@ const LATER =
 const LIMITED = 'Too many sign-ups came from your network. Please try again in ten minutes.';
 
 const MISSING = {
-  status: 404,
   heading: 'No such page',
   message: 'There is no page at this address. It may have ended, or the address is not complete.',
 };
+/** Nothing went wrong: it is the sender's page, and no error of a machine. */
 const CLOSED = {
-  status: 410,
   heading: 'This page is closed',
   message:
     'Nobody can sign up here any more. What you have bought, and the mails that you get, stay as they are.',
@@ -140,11 +139,12 @@ export class SqueezePageController {
   }
 
   private async missing(reply: FastifyReply, slug: string): Promise<void> {
-    const view = (await this.forms.isClosed(slug)) ? CLOSED : MISSING;
-    sendPage(reply, view.status, await this.pages.render(undefined, 'pages/error', view));
+    const closed = await this.forms.closed(slug);
+    const view = closed ? { ...CLOSED, footer: footerOf(closed) } : { ...MISSING, status: 404 };
+    sendPage(reply, closed ? 410 : 404, await this.pages.render(undefined, 'pages/error', view));
   }
 }
 
-export function footerOf({ sender }: Form): { senderName: string; postalAddress: string } {
+export function footerOf({ sender }: Pick<Form, 'sender'>): { senderName: string; postalAddress: string } {
   return { senderName: sender.name, postalAddress: sender.postalAddress };
 }

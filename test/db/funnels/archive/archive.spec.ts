@@ -61,6 +61,8 @@ describe('a funnel that its owner archives', () => {
 
     const page = await t.http.get('/p/niches').expect(410);
     expect(page.text).toContain('This page is closed');
+    expect(page.text).toContain('12 Mill Lane');
+    expect(page.text).not.toContain('Error 410');
     await t.http.post('/p/niches').type('form').send({ email: 'new@example.com' }).expect(410);
     const form = await t.http.post('/api/public/forms/niches').send({ email: 'new@example.com' }).expect(410);
     expect(form.body.code).toBe('FORM_GONE');
