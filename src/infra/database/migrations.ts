@@ -113,6 +113,7 @@ import { AddressChanges1766290000000 } from './migrations/1766290000000-address-
 import { ArchivedFunnels1766290100000 } from './migrations/1766290100000-archived-funnels.js';
 import { ApiMails1766300000000 } from './migrations/1766300000000-api-mails.js';
 import { FieldsWithNulls1766310000000 } from './migrations/1766310000000-fields-with-nulls.js';
+import { FormerAddresses1766330000000 } from './migrations/1766330000000-former-addresses.js';
 
 /** In the order they run. Forward only; a released one is never edited. */
 export const migrations = [
@@ -231,4 +232,5 @@ export const migrations = [
   ArchivedFunnels1766290100000,
   ApiMails1766300000000,
   FieldsWithNulls1766310000000,
+  FormerAddresses1766330000000,
 ];
