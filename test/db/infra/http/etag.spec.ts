@@ -104,6 +104,14 @@ describe.each([SUBSCRIBERS, LISTS, SEGMENTS, BROADCASTS, FUNNELS])(
 );
 
 describe('a tag', () => {
+  it('was taken and not looked at by writes that take none: a broadcast began that had been changed', async () => {
+    const path = await made('broadcasts', broadcast());
+    const refused = await ask('post', `${path}/start`, { 'If-Match': '"old"' }).send({});
+    expect([refused.status, refused.body.code]).toEqual([422, 'REQUEST_INVALID']);
+    expect(refused.body.errors[0].field).toBe('If-Match');
+    expect((await ask('get', path)).body.state).toBe('draft');
+  });
+
   it.each([SUBSCRIBERS, LISTS, SEGMENTS])(
     'keeps from removing what was changed: $what',
     async ({ make, change }) => {
