@@ -66,7 +66,7 @@ export class ClosedSequences {
       let last: string | null = '0';
       while (last !== null && !signal.aborted) last = await this.endSome(id, last);
       last = '0';
-      while (last !== null && !signal.aborted) last = await this.cancelSome(funnelKey, last);
+      while (last !== null && !signal.aborted) last = await this.cancelSome({ id, funnelKey }, last);
       const isOver = this.clock.now().getTime() - closedAt.getTime() > LOOKED_AT_FOR_MS;
       if (isOver && !signal.aborted)
         await this.dataSource.query('update sequence set ends_people = false where id = $1', [id]);
@@ -87,13 +87,16 @@ export class ClosedSequences {
     });
   }
 
-  /** Mails that wait for who is through the sequence already. Served by message_funnel. */
-  private async cancelSome(funnelKey: string, after: string): Promise<string | null> {
+  /** Mails that wait for who is through the sequence already; none where it was brought back meanwhile. Served by message_funnel. */
+  private async cancelSome(
+    { id: sequenceId, funnelKey }: { id: string; funnelKey: string },
+    after: string,
+  ): Promise<string | null> {
     return this.dataSource.transaction(async (manager) => {
       const rows: { id: string; key: string }[] = await manager.query(
         `select id, dedupe_key as key from message where funnel_key = $1 and kind = 'sequence' and state in ('ready', 'held')
-           and id > $2 order by id limit $3`,
-        [funnelKey, after, BATCH],
+           and id > $2 and exists (select from sequence where id = $4 and ends_people) order by id limit $3`,
+        [funnelKey, after, BATCH, sequenceId],
       );
       await this.messages.cancelPlanned(
         manager,

@@ -1,0 +1,75 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { FunnelFolders } from '../../../../src/funnels/export/funnel-folders.service.js';
+import { ForecastQueries } from '../../../../src/funnels/forecast/forecast.queries.js';
+import { FunnelsService } from '../../../../src/funnels/funnels.service.js';
+import { JobRunner } from '../../../../src/infra/jobs/job-runner.js';
+import { API_KEY, startTestApp, type TestApp } from '../../../support/app.js';
+import { untilWaiting } from '../../../support/database.js';
+import { newReader } from '../../../support/reader.js';
+
+const HOUR_MS = 3_600_000;
+const KEY = 'niche-ebook';
+const NEW_KEY = 'niches-that-pay';
+
+let t: TestApp;
+let folder = '';
+beforeAll(async () => {
+  t = await startTestApp();
+  folder = await mkdtemp(join(tmpdir(), 'archived-'));
+});
+afterAll(async () => {
+  await t.close();
+  await rm(folder, { recursive: true });
+});
+
+const api = (method: 'get' | 'post' | 'put' | 'delete', path: string) =>
+  t.http[method](`/api/v1/${path}`).set('Authorization', `Bearer ${API_KEY}`);
+const archive = async (): Promise<void> =>
+  void (await api('post', `funnels/${KEY}/archive`).send({}).expect(200));
+const unarchive = async (): Promise<void> => void (await api('post', `funnels/${KEY}/unarchive`).expect(200));
+const end = async () => t.app.get(JobRunner).run('sequences.end-closed');
+const label = (yaml: string, text: string, key: string): string =>
+  yaml
+    .replace(`funnel: ${KEY}`, `funnel: ${key}`)
+    .replace('\nsender:', `\nfields: { size: { type: text, label: ${text} } }\nsender:`);
+
+beforeEach(async () => {
+  const { body } = await api('get', `funnels/${NEW_KEY}`);
+  if (body.key === undefined) await unarchive();
+});
+
+describe('beside a funnel that is archived', () => {
+  it('a mail goes on waiting where the funnel is brought back while people are ended: it was cancelled all the same', async () => {
+    const [ended, done] = [
+      await newReader(t, 'ended@example.com'),
+      await newReader(t, 'through@example.com'),
+    ];
+    t.clock.advance(49 * HOUR_MS);
+    await t.app.get(JobRunner).run('sequences.advance-due');
+    // They are through it, and their last mail waits.
+    await t.dataSource.query(
+      `update enrollment set status = 'completed', step_key = null, next_at = null, ended_at = $2 where subscriber_id = $1`,
+      [done.id, t.clock.now()],
+    );
+    await archive();
+    const other = t.dataSource.createQueryRunner();
+    await other.startTransaction();
+    await other.query('select 1 from enrollment where subscriber_id = $1 for update', [ended.id]);
+    const ending = end();
+    await untilWaiting(t.dataSource, 1, ending);
+    await unarchive();
+    await other.commitTransaction();
+    await other.release();
+    await ending;
+    const mails = await t.dataSource.query(
+      `select state from message where subscriber_id = $1 and kind = 'sequence' order by id desc limit 1`,
+      [done.id],
+    );
+    expect(mails).toEqual([{ state: 'ready' }]);
+    await t.runDue();
+    expect((await t.mailsTo(done.email)).at(-1)?.id).not.toBe(done.welcome.id);
+  });
+});
