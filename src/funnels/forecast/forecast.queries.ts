@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { ANEW } from '../../delivery/ledger/counted-anew.queries.js';
 import type { SequenceDefinition } from '../../sequences/steps/definition.js';
 import type { PathShares } from './choices.js';
+import { EXIT } from '../../sequences/steps/exit-reasons.js';
 import { boughtForGoodSql } from '../../sequences/offers/owners.queries.js';
 
 interface StandRow {
@@ -154,14 +155,15 @@ export class ForecastQueries {
 
   /**
    * What came of the mails of each step that were sent from `since` to `until`: whether the person left the sequence, other
-   * than by buying or moving on, or ordered the step's offer, before the next mail of that sequence. Served by
+   * than by buying, moving on or as it was archived, or ordered the step's offer, before the next mail of that sequence. Served by
    * `message_funnel` and the unique key of `enrollment`.
    */
   async mails(since: Date, until: Date): Promise<MailCount[]> {
     return this.dataSource.query(
       `with mail as (
          select q.key as sequence, m.step_key as step, m.subscriber_id, m.funnel_key, m.accepted_at as at, e.ended_at,
-           e.status = 'exited' and e.exit_reason not like 'purchased %' and e.exit_reason not like 'moved to %' as gone,
+           e.status = 'exited' and e.exit_reason not like 'purchased %' and e.exit_reason not like 'moved to %'
+             and e.exit_reason <> $3 as gone,
            m.data -> 'offer' ->> 'slug' as offer,
            lead(m.accepted_at) over (partition by m.enrollment_id order by m.accepted_at, m.id) as next_at
          from message m join enrollment e on e.id = m.enrollment_id join sequence q on q.id = e.sequence_id
@@ -177,7 +179,7 @@ export class ForecastQueries {
            and o.status in ('paid', 'refunded') and o.paid_at >= mail.at and (mail.next_at is null or o.paid_at < mail.next_at)
          order by o.id limit 1) bought on true
        group by 1, 2`,
-      [since, until],
+      [since, until, EXIT.archived()],
     );
   }
 

@@ -72,4 +72,13 @@ describe('beside a funnel that is archived', () => {
     await t.runDue();
     expect((await t.mailsTo(done.email)).at(-1)?.id).not.toBe(done.welcome.id);
   });
+
+  it('the forecast does not take those whom the owner has ended for people who leave after a mail', async () => {
+    await newReader(t, 'stayed@example.com');
+    await archive();
+    await end();
+    const from = new Date(t.clock.now().getTime() - HOUR_MS);
+    const mails = await t.app.get(ForecastQueries).mails(from, new Date(t.clock.now().getTime() + HOUR_MS));
+    expect(mails.filter(({ step }) => step === 'welcome')).toMatchObject([{ sent: 1, left: 0 }]);
+  });
 });
