@@ -20,7 +20,7 @@ export class FunnelFolders {
   ) {}
 
   /**
-   * Each funnel into a folder of its own below `folder`, since two may give one name to different files; what is there is
+   * The funnel, or each that is not archived, into a folder of its own below `folder`, since two may give one name to different files; what is there is
    * written over. Returns the paths of the funnel files. Throws `FUNNEL_NOT_FOUND`, and `FILE_LOST` where the store has not
    * all bytes.
    */
@@ -29,7 +29,7 @@ export class FunnelFolders {
     key: string | undefined,
     { withTexts }: { withTexts: boolean },
   ): Promise<string[]> {
-    const keys = key === undefined ? (await this.funnels.list()).map((funnel) => funnel.key) : [key];
+    const keys = key === undefined ? await this.present() : [key];
     const paths: string[] = [];
     for (const funnel of keys) {
       const own = join(folder, funnel);
@@ -44,5 +44,10 @@ export class FunnelFolders {
       paths.push(join(own, 'funnel.yaml'));
     }
     return paths;
+  }
+
+  /** Files with one that is archived among them could not be applied together. */
+  private async present(): Promise<string[]> {
+    return (await this.funnels.list()).flatMap((row) => (row.archivedAt === null ? row.key : []));
   }
 }

@@ -81,4 +81,11 @@ describe('beside a funnel that is archived', () => {
     const mails = await t.app.get(ForecastQueries).mails(from, new Date(t.clock.now().getTime() + HOUR_MS));
     expect(mails.filter(({ step }) => step === 'welcome')).toMatchObject([{ sent: 1, left: 0 }]);
   });
+
+  it('all the others are exported to a folder, from which they can be applied: one in it refused them all', async () => {
+    await archive();
+    const folders = t.app.get(FunnelFolders, { strict: false });
+    expect(await folders.write(folder, undefined, { withTexts: true })).toEqual([]);
+    expect(await folders.write(folder, KEY, { withTexts: true })).toHaveLength(1);
+  });
 });
