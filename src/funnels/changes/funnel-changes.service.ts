@@ -226,7 +226,7 @@ export class FunnelChanges {
       definition: withFields(one.definition, defined),
     });
     const changes = funnelDiff(stored && withAll(stored.state), withAll(next));
-    const left = labelsLeft(wanted.definition, await fieldsOfFunnels(manager));
+    const left = labelsLeft(wanted.definition, await fieldsOfFunnels(manager, wanted.definition.funnel));
     return { stored, next, changes, fields: fieldChangesOf(wanted.definition.fields, defined, left) };
   }
 

@@ -44,7 +44,7 @@ export class FunnelConflicts {
     along: readonly FunnelDefinition[],
   ): Promise<DefinitionProblem[]> {
     if (definition.fields === undefined) return [];
-    const stored = await fieldsOfFunnels(manager);
+    const stored = await fieldsOfFunnels(manager, definition.funnel);
     const here = new Set([definition, ...along].map(({ funnel }) => funnel));
     const others = stored.filter(({ funnel }) => !here.has(funnel));
     const before = stored.find(({ funnel }) => funnel === definition.funnel);

@@ -88,4 +88,16 @@ describe('beside a funnel that is archived', () => {
     expect(await folders.write(folder, undefined, { withTexts: true })).toEqual([]);
     expect(await folders.write(folder, KEY, { withTexts: true })).toHaveLength(1);
   });
+
+  it('the one that has its things under another key gives its fields other labels: they kept those of the old one for ever', async () => {
+    const yaml = await t.app.get(FunnelsService).export(KEY, { withTexts: true });
+    await api('put', `funnels/${KEY}`)
+      .send({ yaml: label(yaml, 'Size', KEY) })
+      .expect(200);
+    await archive();
+    for (const text of ['Size', 'Shoe size']) {
+      const put = await api('put', `funnels/${NEW_KEY}`).send({ yaml: label(yaml, text, NEW_KEY) });
+      expect([put.status, put.body.detail]).toEqual([200, undefined]);
+    }
+  });
 });
