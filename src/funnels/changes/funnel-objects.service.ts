@@ -43,9 +43,11 @@ export class FunnelObjectsService {
 
   /** Takes it out of its funnel. Throws `PRODUCT_NOT_FOUND` and `OFFER_NOT_FOUND`. */
   async remove(list: ObjectList, key: string): Promise<FunnelPlan> {
-    const owner = (await this.funnels.list()).find(({ definition }) =>
+    const owners = (await this.funnels.list()).filter(({ definition }) =>
       definition[list].some((one) => one.key === key),
     );
+    // One that is archived names it still when another has it by now.
+    const owner = owners.find(({ archivedAt }) => archivedAt === null) ?? owners[0];
     if (!owner) throw notFound(list === 'products' ? 'product' : 'offer', key, 'key');
     return this.change(owner.key, { dryRun: false }, (definition) => ({
       ...definition,

@@ -100,4 +100,19 @@ describe('beside a funnel that is archived', () => {
       expect([put.status, put.body.detail]).toEqual([200, undefined]);
     }
   });
+
+  it('a product is taken out of the one that has it by now: it was asked of the archived one, and refused', async () => {
+    const yaml = await t.app.get(FunnelsService).export(NEW_KEY, { withTexts: true });
+    const extra = yaml.replace('\noffers:', '\n  - { key: extra, name: Extra, price: 5.00 EUR }\noffers:');
+    for (const [key, text] of [
+      [NEW_KEY, extra],
+      ['the-third', extra.replace(`funnel: ${NEW_KEY}`, 'funnel: the-third')],
+    ] as const) {
+      const put = await api('put', `funnels/${key}`).send({ yaml: text });
+      expect([put.status, put.body.detail]).toEqual([200, undefined]);
+      if (key === NEW_KEY) await api('post', `funnels/${key}/archive`).send({}).expect(200);
+    }
+    const removed = await api('delete', 'products/extra');
+    expect([removed.status, removed.body.detail]).toEqual([200, undefined]);
+  });
 });
