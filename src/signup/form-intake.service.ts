@@ -36,7 +36,7 @@ type IntakeOutcome =
   /** The database takes nothing, `why`, and nothing can be kept. */
   | { kind: 'later'; values: TypedValues; why: Error };
 
-/** What a form sends beside what is typed: when it was handed out, and the affiliate in the address of another site's page. */
+/** What a form sends beside what is typed: when it was handed out, and the affiliate in the address of the page that it stood on. */
 interface FormMarks {
   t?: unknown;
   affiliate?: unknown;
@@ -76,6 +76,11 @@ export class FormIntake {
     return issueFormToken(this.config.secretKey, this.clock.now());
   }
 
+  /** Of the affiliate whose link led here, as the form says it, or else the address of its page. */
+  codeOf({ affiliate }: FormMarks, { headers }: FastifyRequest): string | undefined {
+    return typeof affiliate === 'string' ? affiliate : codeOfPage(headers.referer, this.config.baseUrl);
+  }
+
   async take(
     { form, asked, away }: ServedForm,
     typed: Typed & FormMarks,
@@ -102,10 +107,7 @@ export class FormIntake {
       },
       source: {
         cookie: request.cookies[REFERRAL_COOKIE],
-        code:
-          typeof typed.affiliate === 'string'
-            ? typed.affiliate
-            : codeOfPage(request.headers.referer, this.config.baseUrl),
+        code: this.codeOf(typed, request),
       },
       request,
     };

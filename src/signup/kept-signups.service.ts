@@ -94,6 +94,8 @@ export class KeptSignups implements OnApplicationShutdown {
       this.complain(error);
       return false;
     }
+    // What was pressed anew has not been tried.
+    this.#inVain.delete(name);
     // Once for each outage.
     if (!this.#saidKept) this.#log.warn('The database takes no sign-ups: they are kept on disk');
     this.#saidKept = true;

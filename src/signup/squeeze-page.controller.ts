@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { readCode } from '../affiliates/affiliate.js';
 import { CONFIG, type Config } from '../infra/config.js';
 import { takesNoWrites } from '../infra/database/lost-connection.js';
 import { KeptPages } from '../infra/templates/kept-pages.service.js';
@@ -82,8 +83,11 @@ export class SqueezePageController {
     const { form, asked } = found;
     const outcome = await this.intake.take(found, body ?? {}, request);
     const timeZone = typeof body?.timeZone === 'string' ? body.timeZone : '';
+    // The page with what was typed stands at the address without it.
+    const affiliate = readCode(this.intake.codeOf(body ?? {}, request) ?? '');
+    const marks = { timeZone, ...(affiliate === null ? {} : { affiliate }) };
     if (outcome.kind === 'bad') {
-      sendPage(reply, 422, await this.page(form, asked, { ...outcome.values, timeZone }, outcome.errors));
+      sendPage(reply, 422, await this.page(form, asked, { ...outcome.values, ...marks }, outcome.errors));
       return;
     }
     if (outcome.kind === 'later') {
@@ -92,13 +96,13 @@ export class SqueezePageController {
       sendPage(
         reply,
         503,
-        await this.page(form, asked, { ...outcome.values, timeZone, ...again }, { form: LATER }),
+        await this.page(form, asked, { ...outcome.values, ...marks, ...again }, { form: LATER }),
       );
       return;
     }
     if (outcome.kind === 'limited') {
       reply.header('retry-after', String(outcome.retryAfterSeconds));
-      sendPage(reply, 429, await this.page(form, asked, { ...outcome.values, timeZone }, { form: LIMITED }));
+      sendPage(reply, 429, await this.page(form, asked, { ...outcome.values, ...marks }, { form: LIMITED }));
       return;
     }
     const { pages, ...content } = form.content;
@@ -119,7 +123,7 @@ export class SqueezePageController {
   private async page(
     form: Form,
     asked: readonly FormField[],
-    values: Partial<TypedValues> & { timeZone?: string; pressAgainSeconds?: number },
+    values: Partial<TypedValues> & { timeZone?: string; affiliate?: string; pressAgainSeconds?: number },
     errors: SubmissionErrors & { form?: string },
   ): Promise<string> {
     const { slug, optIn, consentText, template } = form;

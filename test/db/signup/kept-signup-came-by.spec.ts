@@ -94,6 +94,31 @@ describe('who comes and signs up while the database is away', () => {
     expect(await referredBy()).toEqual([partner.id]);
   });
 
+  it('has come by the link of an affiliate also where the address was mistyped at first: the page that says so had forgotten it', async () => {
+    const from = `/p/niches?a=${partner.code}`;
+    await away(async () => {
+      const send = (fields: object, page: string) =>
+        t.http
+          .post('/p/niches')
+          .set({ ...browser, referer: `${OWN}${page}` })
+          .type('form')
+          .send(fields);
+      let answer = await send({ email: 'ada@' }, from);
+      expect(answer.status).toBe(422);
+      const marks = (): object =>
+        Object.fromEntries(
+          [...answer.text.matchAll(/<input type="hidden" name="(affiliate)" value="([^"]*)"/g)].map(
+            ([, name, value]) => [name, value],
+          ),
+        );
+      // The page stands at the address that the form was sent to.
+      answer = await send({ ...marks(), email: 'ada@example' }, '/p/niches');
+      expect(answer.status).toBe(422);
+      expect((await send({ ...marks(), email: reader }, '/p/niches')).status).toBe(200);
+    });
+    expect(await referredBy()).toEqual([partner.id]);
+  });
+
   it('has come by the affiliate whose link was clicked before', async () => {
     const [cookie = ''] = (await t.http.get(`/a/${partner.code}`).set(browser).redirects(0)).headers[
       'set-cookie'

@@ -135,6 +135,19 @@ describe('the file of a sign-up', () => {
     expect([await triedAfter(14), await triedAfter(1)]).toEqual([false, true]);
   });
 
+  it('that waits for its form goes in at once where its person has pressed anew since: it waited for up to a quarter of an hour', async () => {
+    await keeps();
+    await formIsGone();
+    for (const minutes of [0, 1, 2, 4]) {
+      t.clock.advance(minutes * MINUTE_MS);
+      await takeUp();
+    }
+    await t.dataSource.query('update form set archived_at = null');
+    await keeps();
+    await takeUp();
+    expect([await isKnown(), await kept()]).toEqual([true, []]);
+  });
+
   it('that cannot be read is told of, and goes after a week: it stayed for ever, and nobody knew', async () => {
     await keeps();
     const broken = `${'0'.repeat(64)}.json`;
