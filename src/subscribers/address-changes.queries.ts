@@ -9,6 +9,10 @@ export interface FormerAddress {
 export const FORMER_KEYS = `(select c.key_before from address_change c where c.subscriber_id = $1 and c.changed_at is not null
   and not exists (select from subscriber o where o.email_key = c.key_before))`;
 
+/** In SQL: whether the sender has given them another address. A program that writes the same one in small letters has not. */
+const movedBySender = (change: string): string =>
+  `(${change}.source in ('owner', 'api') and ${change}.key_before <> ${change}.email_key)`;
+
 /** The addresses somebody had before, each once, the first one first. Served by address_change_subscriber. */
 export async function formerAddresses(db: EntityManager, subscriberId: string): Promise<FormerAddress[]> {
   return db.query(
@@ -63,7 +67,7 @@ export async function guardedAddress(
   const rows: FormerAddress[] = await db.query(
     `select email_before as email, key_before as "emailKey" from address_change
      where subscriber_id = $1 and source = 'page' and changed_at > $2 and id > coalesce((
-       select max(id) from address_change where subscriber_id = $1 and changed_at is not null and source in ('owner', 'api')), 0)
+       select max(m.id) from address_change m where m.subscriber_id = $1 and ${movedBySender('m')}), 0)
      order by id limit 1`,
     [subscriberId, since],
   );
@@ -79,7 +83,7 @@ export async function mayGoBack(db: EntityManager, changeId: string): Promise<bo
   const rows: unknown[] = await db.query(
     `select 1 from address_change c where c.id = $1 and c.source = 'page' and not exists (
        select from address_change l where l.subscriber_id = c.subscriber_id and l.changed_at is not null and l.id > c.id
-         and (l.source in ('owner', 'api') or l.source = 'back' and c.id >= (
+         and (${movedBySender('l')} or l.source = 'back' and c.id >= (
            select max(u.id) from address_change u where u.subscriber_id = l.subscriber_id and u.id < l.id
              and u.source = 'page' and u.changed_at is not null and u.key_before = l.email_key)))`,
     [changeId],

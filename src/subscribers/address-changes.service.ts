@@ -142,10 +142,14 @@ export class AddressChanges {
     return rows[0] ?? null;
   }
 
-  /** The last one that came into force; null for who has the address they came with. Served by address_change_subscriber. */
+  /**
+   * The last one that came into force, but for the sender's other spelling of the same address; null for who has the address they
+   * came with. Served by address_change_subscriber.
+   */
   async last(manager: EntityManager, subscriberId: string): Promise<AddressChange | null> {
     const rows: AddressChange[] = await manager.query(
-      `${CHANGE} where subscriber_id = $1 and changed_at is not null order by id desc limit 1`,
+      `${CHANGE} where subscriber_id = $1 and changed_at is not null and (source in ('page', 'back') or key_before <> email_key)
+       order by id desc limit 1`,
       [subscriberId],
     );
     return rows[0] ?? null;

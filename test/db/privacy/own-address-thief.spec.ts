@@ -64,6 +64,25 @@ describe('whoever holds a forwarded mail', () => {
     expect(await addressOf(reader)).toBe(reader.email);
   });
 
+  it('does not come to the data where a program writes their address in small letters', async () => {
+    const reader = await newReader(t, 'synced@example.com');
+    await takes(reader, 'Synced-Away@example.com');
+    const back = await backIn(reader.email);
+    const spells = async (email: string) =>
+      t.http
+        .patch(`/api/v1/subscribers/${reader.id}`)
+        .set('Authorization', `Bearer ${API_KEY}`)
+        .send({ email })
+        .expect(200);
+    await spells('synced-away@example.com');
+    await t.http.post(`${reader.preferences}/export`).expect(200);
+    expect((await lastTo(reader.email)).html).toContain('/my-data/');
+    expect(await t.mailsTo('synced-away@example.com')).toEqual([]);
+    await t.http.post(back).expect(200);
+    await spells('Synced@example.com');
+    expect((await ask(reader, 'again@example.com').expect(200)).text).toContain('changed back lately');
+  });
+
   it('is not told whether an address is here by what becomes of the link asked for before', async () => {
     const other = await newReader(t, 'member@example.com');
     const ends: number[] = [];
