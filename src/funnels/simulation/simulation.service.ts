@@ -3,6 +3,7 @@ import { CLOCK, type Clock } from '../../infra/clock.js';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { DomainError } from '../../values/domain-error.js';
 import { FunnelsService } from '../funnels.service.js';
+import type { FunnelDefinition } from '../schemas/funnel.schemas.js';
 import { simulate, type SimulationOrder } from './simulate.js';
 import { peopleOf, simulationOf, simulationOfText, type SimulationWishes } from './simulation-files.js';
 import type { Simulation } from './timeline.js';
@@ -50,7 +51,9 @@ export class SimulationService {
       ...{ now: this.clock.now(), zone: this.config.timeZone },
     };
     const others = (await this.funnels.list()).filter((funnel) => funnel.key !== key);
-    const along = others.map(({ definition }) => definition);
+    const along = others.map(({ definition, archivedAt }) =>
+      archivedAt === null ? definition : closed(definition),
+    );
     if (yaml === undefined) {
       const { definition } = await this.funnels.get(key);
       return simulationOf([definition, ...along], people, wishes);
@@ -61,4 +64,9 @@ export class SimulationService {
     const message = `yaml: funnel is "${funnel}", the address says "${key}"`;
     throw new DomainError('FUNNEL_KEY_INVALID', message, { key });
   }
+}
+
+/** Of an archived one: as in the run, nothing that happens begins its sequence. */
+function closed(definition: FunnelDefinition): FunnelDefinition {
+  return { ...definition, sequence: { ...definition.sequence, enterOn: undefined } };
 }
