@@ -126,7 +126,9 @@ export class NewAddressService {
     if (evidence.source === 'back') await this.letGo(manager, subscriberId, email);
     const isProven = evidence.source === 'page' || evidence.source === 'back';
     const obstacle = await this.changes.obstacle(manager, subscriberId, email, { isProven });
-    if (obstacle !== null) return { kind: obstacle };
+    // What keeps mails from an address does so once it is theirs again; left with the thief, all that is known would go there.
+    const isBarred = obstacle === 'suppressed' && evidence.source !== 'back';
+    if (obstacle === 'taken' || isBarred) return { kind: obstacle };
     const words = addressWords(email.address, person.email);
     const before = await this.changes.change(manager, subscriberId, email, {
       ...evidence,

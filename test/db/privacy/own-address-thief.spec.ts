@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SuppressionsService } from '../../../src/subscribers/suppressions.service.js';
 import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { untilWaiting } from '../../support/database.js';
 import { newReader, type Reader } from '../../support/reader.js';
@@ -96,14 +97,14 @@ describe('whoever holds a forwarded mail', () => {
   });
 });
 
-describe('the first address, signed up once more by somebody', () => {
+describe('the first address', () => {
   const signsUp = async (email: string): Promise<string> => {
     await t.http.post('/p/niches').type('form').send({ email }).expect(200);
     const asked = await lastTo(email);
     return linkIn(asked, /\/confirm\//);
   };
 
-  it('can be taken back: whoever typed it has not shown that it is theirs', async () => {
+  it('can be taken back after somebody has signed up with it: whoever typed it has not shown that it is theirs', async () => {
     const reader = await newReader(t, 'squatted@example.com');
     await takes(reader, 'squatter@example.com');
     const back = await backIn(reader.email);
@@ -117,7 +118,22 @@ describe('the first address, signed up once more by somebody', () => {
     expect(left).toEqual([]);
   });
 
-  it('stays with the new subscription once that is confirmed by a mail there', async () => {
+  it('can be taken back by who has left by the link of an old mail in their fright, and stays left', async () => {
+    const reader = await newReader(t, 'frightened@example.com');
+    await takes(reader, 'frightening@example.com');
+    const back = await backIn(reader.email);
+    await t.http.post(reader.unsubscribe).expect(200);
+    await t.http.post(back).expect(200);
+    expect(await addressOf(reader)).toBe(reader.email);
+    const [{ status }] = await t.dataSource.query<[{ status: string }]>(
+      'select status from subscriber where id = $1',
+      [reader.id],
+    );
+    expect(status).toBe('unsubscribed');
+    expect(await t.app.get(SuppressionsService).of(reader.email)).toMatchObject([{ reason: 'unsubscribed' }]);
+  });
+
+  it('stays with a new subscription once that is confirmed by a mail there', async () => {
     const reader = await newReader(t, 'anew@example.com');
     await takes(reader, 'anew-there@example.com');
     const back = await backIn(reader.email);
