@@ -194,8 +194,10 @@ export class SubscribersService {
     // Who had left before leaves once more: what they pressed in between does not bring them back.
     const isLate = leftAt !== undefined && status === subscriber.status;
     const isNews = isLate && !(await leftSince(manager, subscriberId, new Date(at.getTime() - 1)));
-    // An address that bounced may come back: not by a link from before its owner left.
-    if (isNews || (subscriber.status === 'bounced' && (await agreedSinceLeaving(manager, subscriberId))))
+    // An address that bounced may come back, and so may who had left: not by what was pressed before its owner left once more.
+    const mayComeBack =
+      subscriber.status === 'bounced' || (leftAt === undefined && status === subscriber.status);
+    if (isNews || (mayComeBack && (await agreedSinceLeaving(manager, subscriberId))))
       await this.recordConsent(manager, withdrawn);
     if (status === null || status === subscriber.status) return false;
     const row = [subscriberId, status, now];

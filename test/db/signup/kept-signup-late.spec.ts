@@ -64,6 +64,26 @@ describe('what was pressed while the database took nothing, and comes in late', 
     expect(await optOuts(id)).toHaveLength(1);
   });
 
+  it('brings nobody back who had left, asked to come back, and has left once more since', async () => {
+    const { id, unsubscribe } = await newReader(t, reader);
+    const leave = () => t.http.post(unsubscribe).type('form').send('List-Unsubscribe=One-Click').expect(200);
+    await leave();
+    t.clock.advance(2 * 86_400_000);
+    await signUp();
+    await t.runDue();
+    const asks = (await t.mailsTo(reader)).findLast(({ html }) => html.includes('/confirm/')) as TestMail;
+    await whileFull(async () => t.http.post(linkIn(asks, /\/confirm\//)).expect(200));
+    await leave();
+    await leave();
+    t.clock.advance(MINUTE_MS);
+    await takeUp();
+    const rows: unknown[] = await t.dataSource.query('select status from subscriber where id = $1', [id]);
+    expect(rows).toEqual([{ status: 'unsubscribed' }]);
+    expect(await consents()).toMatchObject(
+      ['granted', 'confirmed', 'withdrawn', 'granted', 'withdrawn'].map((kind) => ({ kind })),
+    );
+  });
+
   it('asks nobody once more for letters that they have left by the page of preferences since', async () => {
     const { id, preferences } = await newReader(t, reader);
     t.clock.advance(2 * 86_400_000);
