@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { CONFIG, type Config } from '../../infra/config.js';
 import { limitKey } from '../../infra/rate-limits/limit-key.js';
 import { RateLimits, type RateLimit } from '../../infra/rate-limits/rate-limits.service.js';
@@ -18,18 +19,22 @@ export class ApiMailLimits {
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
-  /** Counts one more. Throws `MESSAGE_RATE_LIMITED`. */
-  async take({ apiKeyId, emailKey }: { apiKeyId: string; emailKey: string }): Promise<void> {
-    const mailbox = limitKey(this.config.secretKey, `api-mail:${mailboxOf(emailKey)}`);
-    await this.takeOf(PER_KEY, apiKeyId, 'of one API key a minute');
-    await this.takeOf(PER_MAILBOX, mailbox, 'to one mailbox an hour');
+  /** Counts one more request of a program, whatever becomes of it. Throws `MESSAGE_RATE_LIMITED`. */
+  async takeOfKey(apiKeyId: string): Promise<void> {
+    await this.takeOf(PER_KEY, apiKeyId, 'requests of one API key a minute');
   }
 
-  private async takeOf(limit: RateLimit, key: string, what: string): Promise<void> {
-    const verdict = await this.limits.take(limit, key);
+  /** Counts one more mail in the transaction that plans it: one that is refused, or was planned before, is none. Throws as above. */
+  async takeOfMailbox(manager: EntityManager, emailKey: string): Promise<void> {
+    const mailbox = limitKey(this.config.secretKey, `api-mail:${mailboxOf(emailKey)}`);
+    await this.takeOf(PER_MAILBOX, mailbox, 'mails to one mailbox an hour', manager);
+  }
+
+  private async takeOf(limit: RateLimit, key: string, what: string, db?: EntityManager): Promise<void> {
+    const verdict = await this.limits.take(limit, key, 1, db);
     if (verdict.allowed) return;
     const { retryAfterSeconds } = verdict;
-    throw new DomainError('MESSAGE_RATE_LIMITED', `${limit.points} mails ${what} are the most`, {
+    throw new DomainError('MESSAGE_RATE_LIMITED', `${limit.points} ${what} are the most`, {
       retryAfterSeconds,
     });
   }

@@ -33,7 +33,7 @@ export class ApiMailsController {
   @ApiRoute({
     summary: 'Send one mail of a template to one address',
     description:
-      'Transactional: for what somebody waits for, such as a receipt, a password link or news of an order. It goes before all bulk mail, through the ledger: it is tried again while the receiver puts it off, and sent once more when nobody can say whether it arrived. It asks for no consent and has no way out, so a template that prints `unsubscribeUrl` is refused; it goes to no address that is dead or has complained, and `state` is then `suppressed`. What the template prints and is not given is refused by name. With an `Idempotency-Key` the same request never plans another mail, also when a process dies in between and after the 24 hours. At most 1,000 mails of one API key a minute, and 60 to one mailbox an hour.',
+      'Transactional: for what somebody waits for, such as a receipt, a password link or news of an order. It goes before all bulk mail, through the ledger: it is tried again while the receiver puts it off, and sent once more when nobody can say whether it arrived. It asks for no consent and has no way out, so a template that prints `unsubscribeUrl` is refused; it goes to no address that is dead, has complained or was erased, and `state` is then `suppressed`. What the template prints and is not given is refused by name. With an `Idempotency-Key` the same request never plans another mail, also when a process dies in between and after the 24 hours. At most 1,000 requests of one API key a minute, and 60 mails to one mailbox an hour.',
     tag: 'messages',
     response: messageResponse,
     example: EXAMPLE,
@@ -45,9 +45,11 @@ export class ApiMailsController {
     @Req() request: FastifyRequest,
   ): Promise<unknown> {
     const apiKeyId = callerOf(request) ?? '';
-    await this.limits.take({ apiKeyId, emailKey: wanted.to.key });
+    await this.limits.takeOfKey(apiKeyId);
     const once = key === undefined ? undefined : JSON.stringify([apiKeyId, key, request.body]);
-    const id = await this.mails.send(wanted, once);
+    const id = await this.mails.send(wanted, once, async (manager) =>
+      this.limits.takeOfMailbox(manager, wanted.to.key),
+    );
     const [message] = await this.messages.list({ id, limit: 1 });
     return message;
   }

@@ -67,10 +67,14 @@ export class ApiMails {
 
   /**
    * Plans the mail and returns its id. `once` names the request: one with the same name plans no other mail, however late it
-   * comes. Throws `TEMPLATE_NOT_FOUND`, `TEMPLATE_INVALID`, `FUNNEL_NOT_FOUND`, `MESSAGE_SENDER_INVALID`,
-   * `MESSAGE_VARIABLES_INVALID` and `MESSAGE_DATA_INVALID`: what would come out wrong is not sent.
+   * comes. `admit` may refuse a new one, in its transaction. Throws `TEMPLATE_NOT_FOUND`, `TEMPLATE_INVALID`,
+   * `FUNNEL_NOT_FOUND`, `MESSAGE_SENDER_INVALID`, `MESSAGE_VARIABLES_INVALID` and `MESSAGE_DATA_INVALID`: what would come out wrong is not sent.
    */
-  async send(wanted: WantedMail, once: string = randomUUID()): Promise<string> {
+  async send(
+    wanted: WantedMail,
+    once: string = randomUUID(),
+    admit: (manager: EntityManager) => Promise<void> = async () => undefined,
+  ): Promise<string> {
     const { to, template: key, funnel = '' } = wanted;
     const dedupeKey = `api:${createHash('sha256').update(once).digest('base64url')}`;
     // What has gone may be of a template that prints more by now, or is gone itself: refused, it would be asked for anew.
@@ -90,6 +94,7 @@ export class ApiMails {
           dueAt: this.clock.now(),
         },
       ]);
+      if (planned !== undefined) await admit(manager);
       const id = planned?.id ?? (await plannedBefore(manager, dedupeKey));
       if (id === null) throw new Error('the mail gave no row');
       return id;

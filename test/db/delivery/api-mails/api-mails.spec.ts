@@ -193,6 +193,12 @@ describe('a program that asks for very many', () => {
     await post('messages', wanted('others@example.com')).expect(201);
   });
 
+  it('and has sixty refused has the right one sent: they counted as mails to the mailbox', async () => {
+    const to = 'mistaken@example.com';
+    for (let nth = 0; nth < 60; nth++) await post('messages', wanted(to, { data: {} })).expect(422);
+    expect((await post('messages', wanted(to))).status).toBe(201);
+  });
+
   it('wrote the words and links of the template once more with each', async () => {
     const rows = async (): Promise<unknown> =>
       t.dataSource.query(
@@ -304,6 +310,8 @@ describe('what a program gave for a mail', () => {
       `select 1 from message where data::text like '%zanzibarine%' or address = 'theirs@example.com'`,
     );
     expect(left).toEqual([]);
+    const later = await sent('theirs@example.com');
+    expect(await get(`messages/${later}`)).toMatchObject({ state: 'suppressed' });
   });
 });
 
