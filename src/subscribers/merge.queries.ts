@@ -50,12 +50,16 @@ const SAYS_NO = `coalesce(i.status in ('unsubscribed', 'bounced', 'complained') 
     and not exists (select from suppression x where x.email_hash = i.email_hash and x.scope = 'all'), false)`;
 
 /**
- * Whether nobody has the address, and somebody who had it before has left or complained under another one: the table would write to
- * them once more. What it says against mails still counts. Served by address_change_before.
+ * Whether nobody has the address, and somebody who had it before is known by another one: the table would write to them once more, or
+ * twice. What it says against mails still counts. Served by address_change_before.
  */
-const LEFT_UNDER_ANOTHER = `(s.id is null and i.status not in ('unsubscribed', 'bounced', 'complained') and (
-  select true from address_change c join subscriber p on p.id = c.subscriber_id
-  where c.key_before = i.email_key and p.status in ('unsubscribed', 'complained') limit 1) is true)`;
+const hadBy = (
+  who: string,
+): string => `(s.id is null and i.status not in ('unsubscribed', 'bounced', 'complained') and (
+  select true from address_change c join subscriber p on p.id = c.subscriber_id where c.key_before = i.email_key and ${who} limit 1) is true)`;
+const LEFT_UNDER_ANOTHER = hadBy("p.status in ('unsubscribed', 'complained')");
+/** By a mail there: one that the sender has corrected may be somebody else's. */
+const MOVED_THEMSELVES = hadBy("c.source = 'page'");
 
 /** Whether they left by the table, and have not come back here since. */
 const LEAVES = `(${SAYS_NO} and not coalesce(s.confirmed_at > i.left_at, false))`;
@@ -90,6 +94,7 @@ const JUDGED = `
     case
       when exists (select 1 from suppression x where x.email_hash = i.email_hash) and not ${SAYS_NO} then 'suppressed'
       when ${LEFT_UNDER_ANOTHER} then 'suppressed'
+      when i.unread is null and ${MOVED_THEMSELVES} then 'skipped'
       when i.unread is not null and not ${LEAVES} then 'rejected'
       when s.id is null then 'created'
       when i.status in ('unsubscribed', 'bounced', 'complained') then case when ${LEAVES} then 'left' else 'unchanged' end

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ImportJson } from '../../../src/imports/imports.schemas.js';
 import { JobRunner } from '../../../src/infra/jobs/job-runner.js';
-import { API_KEY, startTestApp, type TestApp } from '../../support/app.js';
+import { API_KEY, linkIn, startTestApp, type TestApp, type TestMail } from '../../support/app.js';
 import { newReader, type Reader } from '../../support/reader.js';
 
 let t: TestApp;
@@ -35,5 +35,21 @@ describe('a table with the address that somebody had before', () => {
     expect(await countsOf(csv, ACTIVE)).toMatchObject({ created: 1, suppressed: 2 });
     const people = await t.dataSource.query(`select email from subscriber where email like '%-old@%'`);
     expect(people).toEqual([]);
+  });
+
+  it('does not make a second person, with every mail twice, of who has taken another one themselves', async () => {
+    const reader = await newReader(t, 'two-of-me@example.com');
+    await t.http
+      .post(`${reader.preferences}/address`)
+      .type('form')
+      .send({ email: 'one-of-me@example.com' })
+      .expect(200);
+    await t.runDue();
+    const [asked] = await t.mailsTo('one-of-me@example.com');
+    await t.http.post(linkIn(asked as TestMail, /\/new-address\//)).expect(200);
+    expect(await countsOf('email\ntwo-of-me@example.com\n', ACTIVE)).toEqual({ skipped: 1 });
+    // An address that the sender has corrected may be that of somebody else.
+    await moved('mistyped@example.com', 'corrected@example.com');
+    expect(await countsOf('email\nmistyped@example.com\n', ACTIVE)).toEqual({ created: 1 });
   });
 });
