@@ -69,7 +69,11 @@ export class ClosedSequences {
       while (last !== null && !signal.aborted) last = await this.cancelSome({ id, funnelKey }, last);
       const isOver = this.clock.now().getTime() - closedAt.getTime() > LOOKED_AT_FOR_MS;
       if (isOver && !signal.aborted)
-        await this.dataSource.query('update sequence set ends_people = false where id = $1', [id]);
+        // One that was closed anew meanwhile is looked at from then on.
+        await this.dataSource.query(
+          'update sequence set ends_people = false where id = $1 and closed_at = $2',
+          [id, closedAt],
+        );
     }
   }
 

@@ -73,7 +73,35 @@ describe('beside a funnel that is archived', () => {
     expect((await t.mailsTo(done.email)).at(-1)?.id).not.toBe(done.welcome.id);
   });
 
+  it('who was joining is ended also where it is brought back and archived once more meanwhile: the first time was taken for over', async () => {
+    const [one, late] = [await newReader(t, 'one@example.com'), await newReader(t, 'late@example.com')];
+    await archive();
+    t.clock.advance(HOUR_MS);
+    const other = t.dataSource.createQueryRunner();
+    await other.startTransaction();
+    await other.query('select 1 from enrollment where subscriber_id = $1 for update', [one.id]);
+    const ending = end();
+    await untilWaiting(t.dataSource, 1, ending);
+    await unarchive();
+    await archive();
+    await other.commitTransaction();
+    await other.release();
+    await ending;
+    // As of somebody whose sign-up was under way, and is there now.
+    await t.dataSource.query(
+      `update enrollment set status = 'active', step_key = 'story', next_at = $2, exit_reason = null, ended_at = null where subscriber_id = $1`,
+      [late.id, t.clock.now()],
+    );
+    await end();
+    expect(
+      await t.dataSource.query('select exit_reason as why from enrollment where subscriber_id = $1', [
+        late.id,
+      ]),
+    ).toEqual([{ why: 'funnel archived' }]);
+  });
+
   it('the forecast does not take those whom the owner has ended for people who leave after a mail', async () => {
+    t.clock.advance(2 * HOUR_MS);
     await newReader(t, 'stayed@example.com');
     await archive();
     await end();
