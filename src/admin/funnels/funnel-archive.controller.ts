@@ -19,10 +19,8 @@ export class FunnelArchivePagesController {
   async ask(@Param('key') key: string): Promise<Answer> {
     const { title, peopleAfter } = await this.funnels.get(key);
     return new Page('funnel-archive', {
-      key,
-      name: title,
-      peopleAfter,
-      people: await this.archives.peopleIn(key),
+      ...{ key, name: title, peopleAfter },
+      ...(await this.archives.concerns(key)),
     });
   }
 
@@ -44,7 +42,7 @@ export class FunnelArchivePagesController {
     } catch (error) {
       if (!(error instanceof DomainError) || error.code !== 'FUNNEL_UNARCHIVE_CONFLICT') throw error;
       const { title, peopleAfter } = await this.funnels.get(key);
-      const view = { key, name: title, peopleAfter, people: await this.archives.peopleIn(key) };
+      const view = { key, name: title, peopleAfter, ...(await this.archives.concerns(key)) };
       return new Page('funnel-archive', { ...view, refused: error.message }, 409);
     }
     return new SeeOther(`/admin/funnels/${key}`);

@@ -77,9 +77,9 @@ export class FunnelArchive {
     await this.store.unarchive(manager, funnel);
   }
 
-  /** How many are in its sequence. */
-  async peopleIn(key: string): Promise<number> {
-    return this.sequences.peopleIn(key);
+  /** Whom it concerns: how many are in its sequence, and keys of the funnels whose sequences move people there. */
+  async concerns(key: string): Promise<{ people: number; leadIn: string[] }> {
+    return { people: await this.sequences.peopleIn(key), leadIn: await this.sequences.leadIn(key) };
   }
 
   private async stored(manager: EntityManager, key: string): Promise<StoredFunnel> {

@@ -57,6 +57,18 @@ export class ClosedSequences {
     return rows[0]?.count ?? 0;
   }
 
+  /** Keys of the funnels whose sequences have a step that moves people there: once it is closed, they end at that step. */
+  async leadIn(funnelKey: string): Promise<string[]> {
+    const rows: { key: string }[] = await this.dataSource.query(
+      `select distinct other.funnel_key as key from sequence other join sequence_version v on v.id = other.current_version_id
+         join sequence q on q.funnel_key = $1
+       where other.funnel_key <> $1 and other.closed_at is null
+         and v.definition -> 'nodes' @> jsonb_build_array(jsonb_build_object('kind', 'move', 'sequence', q.key)) order by 1`,
+      [funnelKey],
+    );
+    return rows.map(({ key }) => key);
+  }
+
   /** Goes on where it ended, also after a crash. Reads the enrollments of a sequence once. */
   async endPeople(signal: AbortSignal): Promise<void> {
     const closed: { id: string; funnelKey: string; closedAt: Date }[] = await this.dataSource.query(

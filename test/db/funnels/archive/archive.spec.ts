@@ -155,4 +155,22 @@ describe('a funnel that its owner archives', () => {
     expect([await keys(), await keys('?archived=true')]).toEqual([['niches-that-pay'], [KEY]]);
     await api('post', 'funnels/none/archive').send({}).expect(404);
   });
+
+  it('names the funnels whose steps move people there: they joined nothing, and nobody was told', async () => {
+    const yaml = `funnel: taster
+title: A taste
+sender: { name: Ada Winters, email: ada@example.com, postalAddress: '12 Mill Lane, Springfield' }
+form: { slug: taste, headline: A taste, button: Taste it, consent: Send me the taste. }
+sequence:
+  steps:
+    - { key: first, email: emails/story }
+    - { key: onward, move: niches-that-pay, delay: 1 day }
+`;
+    const put = await api('put', 'funnels/taster').send({ yaml });
+    expect([put.status, put.body.detail]).toEqual([200, undefined]);
+    const page = await owner.get('/admin/funnels/niches-that-pay/archive');
+    expect(page).toContain('a step there moves people to this sequence');
+    expect(page).toContain('href="/admin/funnels/taster"');
+    expect(await owner.get('/admin/funnels/taster/archive')).not.toContain('a step there moves people');
+  });
 });
